@@ -1,0 +1,16 @@
+"""Pruning of sequence-to-sequence models in fairseq: a package and a ``--user-dir`` in one.
+
+``fairseq-train DATA --user-dir fairseq_prune --prune-scheme class-distribution`` is all it takes.
+"""
+
+import sys
+
+__version__ = "0.1.0"
+
+# fairseq is loaded first whenever this package serves as its --user-dir. Asking for the loaded
+# module keeps `import fairseq_prune.maths` and the command line free of fairseq's seconds of
+# start-up; programs that import us before fairseq call fairseq_prune.tasks.register().
+if "fairseq" in sys.modules:
+    from fairseq_prune.tasks import register
+
+    register()

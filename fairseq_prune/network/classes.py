@@ -1,0 +1,120 @@
+"""Weight classes: which group of weights a matrix belongs to, from its name alone.
+
+See, Luong & Manning (2016), section 3.3, split a 4-layer LSTM into 12 classes: source and target
+embedding, one class for each source and target layer, attention, softmax. The Transformer, fconv
+and lightconv rows below are their counterparts.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+GRANULARITIES = ("paper", "layer", "component", "tensor")
+
+# (pattern, class); {k} is the layer, counted from 1 as the paper does. First match wins.
+_PATTERNS: tuple[tuple[str, str], ...] = (
+    (r"encoder(\.\w+)*\.embed_tokens\.", "source-embedding"),
+    (r"decoder\.embed_tokens\.", "target-embedding"),
+    (r"decoder\.(fc_out|output_projection|adaptive_softmax|fc3)\.", "softmax"),
+    (r"decoder\.embed_out$", "softmax"),
+    # LSTM
+    (r"encoder\.lstm\.weight_[ih]h_l(?P<k>\d+)(_reverse)?$", "source-layer-{k}"),
+    (r"decoder\.layers\.(?P<k>\d+)\.weight_[ih]h$", "target-layer-{k}"),
+    (r"decoder\.attention\.(input|output)_proj\.", "attention"),
+    # Transformer, lightconv
+    (r"encoder(\.\w+)*\.layers\.(?P<k>\d+)\.self_attn\.", "source-layer-{k}.self-attention"),
+    (r"decoder\.layers\.(?P<k>\d+)\.self_attn\.", "target-layer-{k}.self-attention"),
+    (r"decoder\.layers\.(?P<k>\d+)\.encoder_attn\.", "target-layer-{k}.cross-attention"),
+    (r"encoder(\.\w+)*\.layers\.(?P<k>\d+)\.fc[12]\.", "source-layer-{k}.ffn"),
+    (r"decoder\.layers\.(?P<k>\d+)\.fc[12]\.", "target-layer-{k}.ffn"),
+    (r"encoder\.layers\.(?P<k>\d+)\.(conv|linear[12])\.", "source-layer-{k}.conv"),
+    (r"decoder\.layers\.(?P<k>\d+)\.(conv|linear[12])\.", "target-layer-{k}.conv"),
+    # fconv
+    (r"encoder\.(convolutions|projections)\.(?P<k>\d+)\.", "source-layer-{k}.conv"),
+    (r"decoder\.(convolutions|projections)\.(?P<k>\d+)\.", "target-layer-{k}.conv"),
+    (r"decoder\.attention\.(?P<k>\d+)\.", "target-layer-{k}.cross-attention"),
+)
+
+
+def paper_class(name: str) -> str:
+    """The weight class of See et al. (2016), or its counterpart, for one weight name.
+
+    An unknown matrix is a class of its own, named by its module: nothing is dropped silently.
+    """
+    for pattern, label in _PATTERNS:
+        match = re.match(pattern, name)
+        if match:
+            layer = match.groupdict().get("k")
+            return label.format(k=int(layer) + 1) if layer is not None else label
+    return re.sub(r"\.(weight|weight_v)$", "", name)
+
+
+def _tied_class(labels: Iterable[str]) -> str:
+    """One class for a tensor that several modules share."""
+    known = list(dict.fromkeys(labels))
+    sides = [label for label in known if label.endswith("-embedding")]
+    if len(sides) > 1:
+        return "shared-embedding"
+    return sides[0] if sides else known[0]
+
+
+def _coarser(label: str, granularity: str) -> str:
+    if granularity == "layer":
+        return label.partition(".")[0] if "-layer-" in label else label
+    if granularity == "component":
+        return re.sub(r"-layer-\d+", "-layers", label)
+    return label
+
+
+def read_rules(path: str | Path) -> list[tuple[str, re.Pattern[str]]]:
+    """Rules (class, compiled pattern) from a file with one ``CLASS REGEX`` a line; # comments.
+
+    Raises ValueError with file, line number and text for a line that is not such a rule.
+    """
+    rules = []
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"--prune-classes {path} is neither one of {', '.join(GRANULARITIES)} "
+            f"nor a readable text file of rules ({error})."
+        ) from None
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        label, _, pattern = text.partition(" ")
+        try:
+            if not pattern.strip():
+                raise re.error("no pattern after the class name")
+            rules.append((label, re.compile(pattern.strip())))
+        except re.error as error:
+            raise ValueError(
+                f"{path} line {number}: {text!r} is not `CLASS REGEX` ({error})."
+            ) from None
+    if not rules:
+        raise ValueError(f"{path} holds no rule: write one `CLASS REGEX` a line.")
+    return rules
+
+
+def classify(
+    names: Mapping[str, Iterable[str]], granularity: str = "paper"
+) -> dict[str, str]:
+    """Weight class of each name.
+
+    Args:
+        names: each weight's name and all the names it goes by (tied tensors have several).
+        granularity: ``paper``, ``layer`` (one class a layer), ``component`` (the same part of
+            all layers together), ``tensor``, or the path of a file of rules (:func:`read_rules`),
+            whose first match on any of a weight's names wins over the paper's class.
+    """
+    if granularity == "tensor":
+        return {name: name for name in names}
+    rules = [] if granularity in GRANULARITIES else read_rules(granularity)
+    classes = {}
+    for name, aliases in names.items():
+        every = list(aliases)
+        own = next((label for label, rule in rules if any(map(rule.search, every))), None)
+        label = own or _coarser(_tied_class(map(paper_class, every)), granularity)
+        classes[name] = label
+    return classes
