@@ -1,0 +1,136 @@
+"""Exactly n survivors of any ranking: streaming, ties to the lower index."""
+
+import math
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairseq_prune.maths.score import Score, Scores, first_at
+from fairseq_prune.maths.stream import Reader
+from fairseq_prune.maths.threshold import find_cut
+
+__all__ = ["Budgets", "Score", "Scores", "count_kept", "keep_largest", "round_count"]
+
+
+class Budgets(Mapping[str, int]):
+    """How many weights of each tensor survive. Immutable.
+
+    Attributes:
+        near: raw cut-off (in units of values or |values|) by tensor, where one is known. It makes
+            `keep_largest` faster and cannot change what it returns.
+        notes: what the allocation found on the way, such as lambda and the sigmas.
+    """
+
+    def __init__(
+        self,
+        kept: Mapping[str, int],
+        near: Mapping[str, float] | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._kept = MappingProxyType(dict(kept))
+        self.near: Mapping[str, float] = MappingProxyType(dict(near or {}))
+        self.notes: Mapping[str, Any] = MappingProxyType(dict(notes or {}))
+
+    def __getitem__(self, name: str) -> int:
+        return self._kept[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __repr__(self) -> str:
+        return f"Budgets({dict(self._kept)})"
+
+    @property
+    def total(self) -> int:
+        """How many weights survive over all tensors."""
+        return sum(self._kept.values())
+
+
+def round_count(fraction: float, total: int) -> int:
+    """How many of `total` make up `fraction`: the one rounding function of the project."""
+    return round(fraction * total)
+
+
+def count_kept(scores: Scores, keep: int, *, cap: bool = False) -> Budgets:
+    """How many of each tensor are among the `keep` largest keys over all tensors.
+
+    Ties go to the earlier tensor, then to the lower flat index. `keep_largest` with these
+    budgets gives the global mask, bit for bit.
+
+    Args:
+        keep: how many weights survive over all tensors.
+        cap: keep all that are alive when they are fewer than `keep`; otherwise an error.
+
+    Raises:
+        ValueError: `keep` is negative or more than what is alive, or a score holds NaN.
+    """
+    if keep < 0:
+        raise ValueError(f"`keep` must be at least 0, but is {keep}.")
+    cut = find_cut(scores, keep)
+    if cut.total < keep and not cap:
+        raise ValueError(f"`keep` must be at most the {cut.total} alive weights, but is {keep}.")
+    near = {name: first_at(score, cut.key) for name, score in scores.items()}
+    return Budgets(
+        cut.kept,
+        {name: value for name, value in near.items() if not math.isnan(value)},
+        {"threshold": cut.key},
+    )
+
+
+def keep_largest(score: Score, n: int, near: float | None = None, *, name: str = "") -> Tensor:
+    """The mask of the `n` largest keys of one tensor: bool, the shape and device of its values.
+
+    Ties go to the lower flat index. The fixed range is True and not counted in `n`.
+
+    Args:
+        n: how many weights survive.
+        near: raw cut-off to try first, as in `Budgets.near`; it saves a pass when it is right.
+        name: names the tensor in errors.
+
+    Raises:
+        ValueError: `n` is negative or more than what is alive, or the score holds NaN.
+    """
+    if n < 0:
+        raise ValueError(f"`n` must be at least 0, but is {n}.")
+    reader = Reader(score, name)
+    mask = np.zeros(score.values.numel(), bool)
+    if n > 0 and (near is None or math.isnan(near) or not _cut_at(reader, n, near, mask)):
+        cut = find_cut({name: score}, n)
+        if cut.total < n:
+            where = f" of {name}" if name else ""
+            raise ValueError(f"`n` must be at most the {cut.total} alive weights{where}, but is {n}.")
+        fits = _cut_at(reader, n, first_at(score, cut.key), mask)
+        assert fits
+    if score.fixed is not None:
+        mask[slice(*score.fixed)] = True
+    return torch.from_numpy(mask).reshape(score.values.shape).to(score.values.device)
+
+
+def _cut_at(reader: Reader, n: int, near: float, mask: np.ndarray) -> bool:
+    """Whether the `n` largest are those from `near` on but for ties at it; then `mask` is right."""
+    key = max(near, -np.finfo(np.float64).max) / reader.score.scale
+    first = first_at(reader.score, key)
+    kept = 0
+    for piece in reader.pieces():
+        kept += int(np.count_nonzero(piece.at_least(first, mask[piece.start : piece.stop])))
+    return kept == n or (kept > n and _drop_ties(reader, kept - n, key, mask))
+
+
+def _drop_ties(reader: Reader, excess: int, key: float, mask: np.ndarray) -> bool:
+    """Whether `excess` elements kept in `mask` lie at `key`; then the last of them are cleared."""
+    beyond = first_at(reader.score, key, above=True)
+    for piece in reader.pieces(backwards=True):
+        part = mask[piece.start : piece.stop]
+        ties = np.flatnonzero(part & ~piece.at_least(beyond, reader.flags[0][: len(part)]))
+        part[ties[max(0, len(ties) - excess) :]] = False
+        excess -= min(excess, len(ties))
+        if excess == 0:
+            return True
+    return False

@@ -1,0 +1,145 @@
+"""Scores read in chunks that stay in the cache: counting, collecting and sampling them."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairseq_prune.maths.score import Score, first_at
+
+# Elements a chunk: 256 KiB of float32, so that a chunk and its scratch stay in a core's cache.
+CHUNK = 1 << 16
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A run of elements of one tensor, as numpy sees them.
+
+    `keys` are the (absolute) values before the scale, in the score's domain; valid until the
+    next piece is read. `alive` is None where all are.
+    """
+
+    start: int
+    keys: Array
+    alive: Array | None
+
+    @property
+    def stop(self) -> int:
+        """The flat index after the last element."""
+        return self.start + len(self.keys)
+
+    def at_least(self, bound: float, out: Array) -> Array:
+        """Where the elements are alive and reach `bound`: bool, in `out`."""
+        np.greater_equal(self.keys, bound, out=out)
+        if self.alive is not None:
+            out &= self.alive
+        return out
+
+
+class Reader:
+    """Reads one score piece by piece; on another device, it is copied to the CPU once."""
+
+    def __init__(self, score: Score, name: str = "") -> None:
+        self.score = score
+        self.name = name
+        self._values = score.values.detach().cpu().reshape(-1)
+        self._alive = None if score.alive is None else score.alive.detach().cpu().reshape(-1).numpy()
+        size = min(CHUNK, max(1, self._values.numel()))
+        self._native = self._values.dtype == score.domain
+        self._wide = None if self._native else torch.empty(size, dtype=score.domain)
+        self._keys = np.empty(size, np.float64 if score.domain == torch.float64 else np.float32)
+        self.flags = (np.empty(size, bool), np.empty(size, bool))
+
+    def pieces(self, backwards: bool = False) -> Iterator[Piece]:
+        """The pieces in order of their flat index, or from the last to the first."""
+        starts = [
+            (at, min(at + CHUNK, b)) for a, b in self.score.spans for at in range(a, b, CHUNK)
+        ]
+        for start, stop in reversed(starts) if backwards else starts:
+            yield self._piece(start, stop)
+
+    def _piece(self, start: int, stop: int) -> Piece:
+        values = self._raw(start, stop)
+        alive = None if self._alive is None else self._alive[start:stop]
+        # One reduction finds both NaN, which it passes on, and -inf.
+        smallest = values.min()
+        if smallest != smallest and np.isnan(values if alive is None else values[alive]).any():
+            where = f" of {self.name}" if self.name else ""
+            raise ValueError(f"the score{where} holds NaN: rank finite scores only.")
+        if not self.score.absolute:
+            return Piece(start, values, alive)
+        keys = np.abs(values, out=self._keys[: stop - start])
+        if smallest == -math.inf or smallest != smallest:
+            keys[values == -math.inf] = -math.inf
+        return Piece(start, keys, alive)
+
+    def _raw(self, start: int, stop: int) -> Array:
+        if self._wide is None:
+            return self._values[start:stop].numpy()
+        wide = self._wide[: stop - start]
+        wide.copy_(self._values[start:stop])
+        return wide.numpy()
+
+
+@dataclass
+class Found:
+    """What a scan saw of one tensor: how many lie above the bracket and in it, and those in it."""
+
+    above: int = 0
+    inside: int = 0
+    parts: list[Array] = field(default_factory=list)
+
+
+def scan(reader: Reader, low: float, high: float, room: int) -> Found:
+    """Counts of the elements with a key above `high` and in [low, high], and the latter's keys.
+
+    Args:
+        low, high: bracket in units of the ranking key; both ends belong to it.
+        room: when more elements than this are inside, they are counted and not collected.
+    """
+    first, beyond = first_at(reader.score, low), first_at(reader.score, high, above=True)
+    found = Found()
+    for piece in reader.pieces():
+        size = len(piece.keys)
+        reached = piece.at_least(first, reader.flags[0][:size])
+        passed = piece.at_least(beyond, reader.flags[1][:size])
+        above = int(np.count_nonzero(passed))
+        inside = int(np.count_nonzero(reached)) - above
+        found.above += above
+        found.inside += inside
+        if inside and found.inside <= room:
+            reached ^= passed
+            found.parts.append(piece.keys[reached])
+    if found.inside > room:
+        found.parts.clear()
+    return found
+
+
+def count_alive(score: Score) -> int:
+    """How many elements take part and are not gone."""
+    return scan(Reader(score), -math.inf, math.inf, 0).inside
+
+
+def sample(score: Score, count: int, random: np.random.Generator) -> Array:
+    """Ranking keys of `count` elements drawn with replacement; -inf for those gone: (count,)."""
+    indices = random.integers(0, score.numel_prunable, count)
+    if score.fixed is not None:
+        start, stop = score.fixed
+        indices[indices >= start] += stop - start
+    values = _gather(score.values, indices).to(torch.float64).numpy()
+    keys = np.abs(values) if score.absolute else values
+    keys[values == -math.inf] = -math.inf
+    keys /= score.scale
+    if score.alive is not None:
+        keys[~_gather(score.alive, indices).numpy()] = -math.inf
+    return keys
+
+
+def _gather(tensor: Tensor, indices: Array) -> Tensor:
+    places = torch.from_numpy(indices).to(tensor.device)
+    return tensor.detach().reshape(-1).index_select(0, places).cpu()
