@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_LARGEST = {torch.float32: torch.finfo(torch.float32).max, torch.float64: torch.finfo(torch.float64).max}
+_LARGEST = {
+    torch.float32: torch.finfo(torch.float32).max,
+    torch.float64: torch.finfo(torch.float64).max,
+}
 
 
 @dataclass(frozen=True, eq=False)

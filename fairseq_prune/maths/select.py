@@ -105,7 +105,9 @@ def keep_largest(score: Score, n: int, near: float | None = None, *, name: str =
         cut = find_cut({name: score}, n)
         if cut.total < n:
             where = f" of {name}" if name else ""
-            raise ValueError(f"`n` must be at most the {cut.total} alive weights{where}, but is {n}.")
+            raise ValueError(
+                f"`n` must be at most the {cut.total} alive weights{where}, but is {n}."
+            )
         fits = _cut_at(reader, n, first_at(score, cut.key), mask)
         assert fits
     if score.fixed is not None:

@@ -42,13 +42,22 @@ class Piece:
 
 
 class Reader:
-    """Reads one score piece by piece; on another device, it is copied to the CPU once."""
+    """Reads one score piece by piece; on another device, it is copied to the CPU once.
 
-    def __init__(self, score: Score, name: str = "") -> None:
+    Args:
+        score: what to read.
+        name: names the tensor in errors.
+        accept_any: take NaN and |-inf| as they are, instead of as an error and as gone.
+    """
+
+    def __init__(self, score: Score, name: str = "", *, accept_any: bool = False) -> None:
         self.score = score
         self.name = name
+        self._accept_any = accept_any
         self._values = score.values.detach().cpu().reshape(-1)
-        self._alive = None if score.alive is None else score.alive.detach().cpu().reshape(-1).numpy()
+        self._alive = (
+            None if score.alive is None else score.alive.detach().cpu().reshape(-1).numpy()
+        )
         size = min(CHUNK, max(1, self._values.numel()))
         self._native = self._values.dtype == score.domain
         self._wide = None if self._native else torch.empty(size, dtype=score.domain)
@@ -68,15 +77,22 @@ class Reader:
         alive = None if self._alive is None else self._alive[start:stop]
         # One reduction finds both NaN, which it passes on, and -inf.
         smallest = values.min()
-        if smallest != smallest and np.isnan(values if alive is None else values[alive]).any():
+        if smallest != smallest and self._forbids_nan(values, alive):
             where = f" of {self.name}" if self.name else ""
             raise ValueError(f"the score{where} holds NaN: rank finite scores only.")
         if not self.score.absolute:
             return Piece(start, values, alive)
         keys = np.abs(values, out=self._keys[: stop - start])
+        if self._accept_any:
+            return Piece(start, keys, alive)
         if smallest == -math.inf or smallest != smallest:
             keys[values == -math.inf] = -math.inf
         return Piece(start, keys, alive)
+
+    def _forbids_nan(self, values: Array, alive: Array | None) -> bool:
+        # What is gone may hold anything.
+        among = values if alive is None else values[alive]
+        return not self._accept_any and bool(np.isnan(among).any())
 
     def _raw(self, start: int, stop: int) -> Array:
         if self._wide is None:

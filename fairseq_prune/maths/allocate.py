@@ -1,0 +1,152 @@
+"""Schemes: scores and a sparsity in, how many weights of each tensor survive out."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from fairseq_prune.maths.score import Score, Scores
+from fairseq_prune.maths.select import Budgets, count_kept, round_count
+from fairseq_prune.maths.spread import class_spreads
+
+
+class Allocation(Protocol):
+    """Scores, the fraction to remove and each tensor's weight class: how many survive where."""
+
+    def __call__(self, scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A scheme as it is offered: the function, one line on it, and where it is from."""
+
+    allocate: Allocation
+    summary: str
+    paper: str
+
+
+def class_blind(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
+    """Budgets from one ranking over all tensors.
+
+    See, Luong and Manning 2016, section 3.2.
+
+    Args:
+        sparsity: fraction removed of all prunable weights, those already gone included. When
+            fewer are alive than would be kept, all of them are kept: masks only shrink.
+        classes: not used.
+    """
+    return count_kept(scores, _keep(scores, sparsity), cap=True)
+
+
+def class_uniform(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
+    """Budgets that remove the same fraction of each class, by one ranking inside each.
+
+    See, Luong and Manning 2016, section 3.2. Arguments as for `class_blind`.
+    """
+    parts = {
+        label: class_blind(members, sparsity, classes)
+        for label, members in by_class(scores, classes).items()
+    }
+    kept = {name: n for part in parts.values() for name, n in part.items()}
+    near = {name: value for part in parts.values() for name, value in part.near.items()}
+    thresholds = {label: part.notes["threshold"] for label, part in parts.items()}
+    return Budgets({name: kept[name] for name in scores}, near, {"thresholds": thresholds})
+
+
+def class_distribution(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
+    """Budgets that remove from class c what is below lambda * sigma_c, lambda being solved for.
+
+    See, Luong and Manning 2016, section 3.2. The same as one ranking of the scores over sigma_c,
+    the standard deviation of the class's signed values that are alive (n - 1, float64). A class
+    without spread (constant, or fewer than two alive) has no unit of its own: sigma_c is then
+    the root mean square of its values, and 1 where these are all zero.
+
+    Notes: `lambda`, the smallest kept score over sigma_c, and `sigma` by class.
+    """
+    keep = _keep(scores, sparsity)
+    members = by_class(scores, classes)
+    sigma = class_spreads(members)
+    scaled = {
+        name: scores[name].with_scale(scores[name].scale * sigma[label])
+        for label, part in members.items()
+        for name in part
+    }
+    found = count_kept({name: scaled[name] for name in scores}, keep, cap=True)
+    return Budgets(found, found.near, {"lambda": found.notes["threshold"], "sigma": sigma})
+
+
+def erk(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
+    """Budgets of the Erdos-Renyi(-kernel) densities: larger tensors are sparser.
+
+    The density of a tensor is eps * sum(dims) / prod(dims) (Mocanu et al. 2018; Evci et al. 2020,
+    section 3). Those that would keep more than is alive keep just that, and eps is solved again.
+    Where some weights take no part, prod(dims) is the number of those that do. The budgets are
+    whole numbers (largest remainder, ties to the earlier tensor) with the exact sum.
+
+    Notes: `epsilon`. Arguments as for `class_blind`, of which only the shapes and what is
+    alive matter.
+    """
+    alive = {name: score.numel_alive for name, score in scores.items()}
+    keep = min(_keep(scores, sparsity), sum(alive.values()))
+    weight = {name: sum(score.values.shape) or 1 for name, score in scores.items()}
+    full: set[str] = set()
+    while True:
+        rest = keep - sum(alive[name] for name in full)
+        epsilon = Fraction(rest, sum(weight[n] for n in scores if n not in full) or 1)
+        over = {n for n in scores if n not in full and epsilon * weight[n] > alive[n]}
+        if not over:
+            break
+        full |= over
+    wanted = {n: Fraction(alive[n]) if n in full else epsilon * weight[n] for n in scores}
+    return Budgets(_whole(wanted, keep), notes={"epsilon": float(epsilon)})
+
+
+def by_class(scores: Scores, classes: Mapping[str, str]) -> dict[str, Scores]:
+    """The scores of each weight class, classes and tensors in the order of `scores`.
+
+    Raises:
+        ValueError: a tensor has no class.
+    """
+    members: dict[str, dict[str, Score]] = {}
+    for name, score in scores.items():
+        if name not in classes:
+            raise ValueError(f"{name!r} has no weight class: name one for each scored tensor.")
+        members.setdefault(classes[name], {})[name] = score
+    return dict(members)
+
+
+def _keep(scores: Scores, sparsity: float) -> int:
+    """How many weights survive: what the removed fraction leaves of all prunable ones."""
+    if not 0.0 <= sparsity < 1.0:
+        raise ValueError(f"sparsity must be in [0, 1), but is {sparsity!r}.")
+    total = sum(score.numel_prunable for score in scores.values())
+    return total - round_count(sparsity, total)
+
+
+def _whole(wanted: Mapping[str, Fraction], total: int) -> dict[str, int]:
+    """Whole numbers next to those wanted, whose sum is `total`, and so is theirs."""
+    kept = {name: math.floor(value) for name, value in wanted.items()}
+    # Sorting is stable, so that ties go to the earlier tensor.
+    by_remainder = sorted(wanted, key=lambda name: kept[name] - wanted[name])
+    for name in by_remainder[: total - sum(kept.values())]:
+        kept[name] += 1
+    return kept
+
+
+ALLOCATIONS: dict[str, Entry] = {
+    "class-blind": Entry(
+        class_blind, "one ranking over all weights", "See et al. 2016, section 3.2"
+    ),
+    "class-distribution": Entry(
+        class_distribution,
+        "class c loses what is below lambda * sigma_c; lambda is solved for",
+        "See et al. 2016, section 3.2",
+    ),
+    "class-uniform": Entry(
+        class_uniform, "the same fraction of each class", "See et al. 2016, section 3.2"
+    ),
+    "erk": Entry(
+        erk, "density in proportion to sum(dims) / prod(dims)", "Evci et al. 2020, section 3"
+    ),
+}

@@ -1,0 +1,103 @@
+"""What masks have in common, and what they leave: exact counts."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairseq_prune.maths.score import Score
+from fairseq_prune.maths.stream import Reader
+
+MaskMap = Mapping[str, Tensor]
+
+
+def removed(mask: Tensor) -> int:
+    """How many elements of a bool mask are False."""
+    return mask.numel() - _kept(mask)
+
+
+def overlap(a: MaskMap, b: MaskMap) -> float:
+    """The share of what `a` keeps that `b` keeps too; 1 when `a` keeps nothing.
+
+    Raises:
+        ValueError: names or shapes differ.
+    """
+    _check_alike(a, b)
+    kept = sum(_kept(mask) for mask in a.values())
+    return _common(a, b) / kept if kept else 1.0
+
+
+def jaccard(a: MaskMap, b: MaskMap) -> float:
+    """What both keep over what either keeps; 1 when neither keeps anything.
+
+    Raises:
+        ValueError: names or shapes differ.
+    """
+    _check_alike(a, b)
+    common = _common(a, b)
+    either = sum(_kept(mask) for masks in (a, b) for mask in masks.values()) - common
+    return common / either if either else 1.0
+
+
+def dead_rows(mask: Tensor) -> int:
+    """How many rows of a mask (out, in) keep nothing; of a vector, how many elements."""
+    if mask.dim() == 0:
+        raise ValueError("a mask with rows must have a dimension or more, but this one has none.")
+    return mask.shape[0] - _kept(mask.reshape(mask.shape[0], -1).any(dim=1))
+
+
+def extremes(
+    values: Tensor, mask: Tensor, fixed: tuple[int, int] | None = None
+) -> tuple[float | None, float | None]:
+    """The largest |value| removed and the smallest kept; None where nothing is.
+
+    NaN values are left out.
+
+    Args:
+        values, mask: of one shape; the mask bool.
+        fixed: flat range [a, b) that takes no part.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    _check_shapes("values", values, mask)
+    largest, smallest = -math.inf, math.inf
+    score = Score(values, absolute=True, fixed=fixed)
+    kept = mask.detach().cpu().reshape(-1).numpy()
+    for piece in Reader(score, accept_any=True).pieces():
+        here = kept[piece.start : piece.stop]
+        gone = piece.keys[~here]
+        left = piece.keys[here]
+        # fmax and fmin pass over NaN; the initial value stands in for an empty piece.
+        largest = float(np.fmax.reduce(gone, initial=largest))
+        smallest = float(np.fmin.reduce(left, initial=smallest))
+    return (
+        None if largest == -math.inf else largest,
+        None if smallest == math.inf else smallest,
+    )
+
+
+def _kept(mask: Tensor) -> int:
+    return int(torch.count_nonzero(mask))
+
+
+def _common(a: MaskMap, b: MaskMap) -> int:
+    return sum(_kept(mask & b[name].to(mask.device)) for name, mask in a.items())
+
+
+def _check_alike(a: MaskMap, b: MaskMap) -> None:
+    if a.keys() != b.keys():
+        odd = sorted(a.keys() ^ b.keys())[0]
+        raise ValueError(f"both must mask the same tensors, but only one has {odd!r}.")
+    for name in a:
+        _check_shapes(name, a[name], b[name])
+
+
+def _check_shapes(name: str, one: Tensor, other: Tensor) -> None:
+    if one.shape != other.shape:
+        raise ValueError(
+            f"the shapes for {name!r} must be the same, but are "
+            f"{tuple(one.shape)} and {tuple(other.shape)}."
+        )

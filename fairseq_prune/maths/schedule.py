@@ -1,0 +1,134 @@
+"""When to prune, and how far: the target sparsity at each step (updates completed)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Schedule(Protocol):
+    """Says at which steps pruning acts and what sparsity it aims at."""
+
+    def sparsity(self, step: int) -> float:
+        """The fraction that is to be removed at this step."""
+
+    def due(self, step: int) -> bool:
+        """Whether pruning acts at exactly this step."""
+
+    @property
+    def last(self) -> int:
+        """The step of the last action."""
+
+
+@dataclass(frozen=True, init=False)
+class OneShot:
+    """All at once: nothing before `start`, the whole sparsity from there on.
+
+    Attributes:
+        final: fraction removed, in [0, 1); the argument is called `sparsity`.
+        start: the step at which pruning acts; 0 is before training.
+    """
+
+    final: float
+    start: int
+
+    def __init__(self, sparsity: float, start: int = 0) -> None:
+        _check_fraction("sparsity", sparsity)
+        _check_step("start", start)
+        object.__setattr__(self, "final", sparsity)
+        object.__setattr__(self, "start", start)
+
+    def sparsity(self, step: int) -> float:
+        """The fraction that is to be removed at this step."""
+        return self.final if step >= self.start else 0.0
+
+    def due(self, step: int) -> bool:
+        """Whether pruning acts at exactly this step."""
+        return step == self.start
+
+    @property
+    def last(self) -> int:
+        """The step of the last action."""
+        return self.start
+
+
+@dataclass(frozen=True, init=False)
+class Gradual:
+    """Little by little: s_t = s_f + (s_i - s_f) (1 - (t - start) / (end - start))^3.
+
+    Zhu and Gupta 2017, section 3 (arXiv 1710.01878). Acts every `every` steps from `start`, and
+    at `end` also where that is between two of them.
+
+    Attributes:
+        final: s_f, fraction removed from `end` on, in [0, 1); the argument is called `sparsity`.
+        start, end: first and last step at which pruning acts.
+        every: steps from one action to the next.
+        initial: s_i, fraction removed up to `start`; at most `final`.
+    """
+
+    final: float
+    start: int
+    end: int
+    every: int
+    initial: float
+
+    def __init__(
+        self, sparsity: float, start: int, end: int, every: int, initial: float = 0.0
+    ) -> None:
+        _check_fraction("sparsity", sparsity)
+        _check_fraction("initial", initial)
+        _check_step("start", start)
+        if initial > sparsity:
+            raise ValueError(
+                f"`initial` must be at most the final sparsity {sparsity!r}, but is {initial!r}."
+            )
+        if end <= start:
+            raise ValueError(f"`end` must be after `start` ({start}), but is {end}.")
+        if every < 1:
+            raise ValueError(f"`every` must be at least 1, but is {every}.")
+        values = {"final": sparsity, "start": start, "end": end, "every": every, "initial": initial}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def sparsity(self, step: int) -> float:
+        """The fraction that is to be removed at this step."""
+        if step >= self.end:
+            return self.final
+        if step <= self.start:
+            return self.initial
+        left = 1.0 - (step - self.start) / (self.end - self.start)
+        return self.final + (self.initial - self.final) * left**3
+
+    def due(self, step: int) -> bool:
+        """Whether pruning acts at exactly this step."""
+        inside = self.start <= step <= self.end
+        return inside and (step == self.end or (step - self.start) % self.every == 0)
+
+    @property
+    def last(self) -> int:
+        """The step of the last action."""
+        return self.end
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A schedule as it is offered: the constructor, one line on it, and where it is from."""
+
+    build: Callable[..., Schedule]
+    summary: str
+    paper: str
+
+
+SCHEDULES: dict[str, Entry] = {
+    "gradual": Entry(Gradual, "a cubic rise from start to end", "Zhu and Gupta 2017, section 3"),
+    "one-shot": Entry(OneShot, "all at once, at one step", "See et al. 2016, section 3.2"),
+}
+
+
+def _check_fraction(name: str, value: float) -> None:
+    if not 0.0 <= value < 1.0:
+        raise ValueError(f"`{name}` must be in [0, 1), but is {value!r}.")
+
+
+def _check_step(name: str, value: int) -> None:
+    if value < 0:
+        raise ValueError(f"`{name}` must be at least 0, but is {value}.")
