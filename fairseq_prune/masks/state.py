@@ -1,6 +1,7 @@
 """Masks: an immutable, checked record of which weights are kept."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -18,8 +19,7 @@ def pack_bits(mask: Tensor) -> Tensor:
 
 def unpack_bits(bits: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The bool mask of ``shape`` that :func:`pack_bits` packed."""
-    count = int(np.prod(shape, dtype=np.int64))
-    flat = np.unpackbits(bits.cpu().numpy(), count=count)
+    flat = np.unpackbits(bits.cpu().numpy(), count=math.prod(shape))
     return torch.from_numpy(flat).view(torch.bool).reshape(shape)
 
 
@@ -106,7 +106,7 @@ class Masks(Mapping[str, Tensor]):
         try:
             shapes = {str(n): tuple(int(s) for s in v) for n, v in packed["shapes"].items()}
             for name, shape in shapes.items():
-                bits, count = packed["bits"][name], int(np.prod(shape, dtype=np.int64))
+                bits, count = packed["bits"][name], math.prod(shape)
                 if bits.dtype != torch.uint8 or bits.dim() != 1 or min(shape, default=1) < 0:
                     raise ValueError(f"{name} is not packed in bytes")
                 if bits.numel() != (count + 7) // 8:

@@ -1,0 +1,142 @@
+"""Checkpoints in and out, without running what is in them, and the masks they carry.
+
+A checkpoint is an untrusted file: it is read with ``weights_only=True`` and the short list of
+types that fairseq needs (``_fairseq_prune_compat.safe_types``, the same list under which fairseq
+itself reads checkpoints once this package is installed).
+"""
+
+import errno
+import os
+import pickle
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from _fairseq_prune_compat.safe_types import safe_types
+from torch import Tensor
+
+from fairseq_prune.masks.state import Masks
+
+PRUNE_KEY = "prune"  # our entry in a checkpoint's task_state
+FORMAT = 1
+
+
+class CheckpointError(ValueError):
+    """A file that cannot be used, with the sentence that says why and what to do."""
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """The checkpoint at ``path``, its tensors mapped from the file rather than read.
+
+    Raises CheckpointError for a file that is missing, truncated, no checkpoint, or needs a type
+    outside the safe list.
+    """
+    where = Path(path)
+    if not where.is_file():
+        raise CheckpointError(f"{where} is not a file; give the path of a fairseq checkpoint.")
+    try:
+        with torch.serialization.safe_globals(safe_types()):
+            loaded = _torch_load(where)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(_unpickling_sentence(where, str(error))) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{where} cannot be read: it is truncated or damaged ({first[:160]})."
+        ) from None
+    if not isinstance(loaded, dict) or not isinstance(loaded.get("model"), dict):
+        raise CheckpointError(f"{where} is not a fairseq checkpoint: it has no `model` entry.")
+    return loaded
+
+
+def _torch_load(path: Path) -> Any:
+    with path.open("rb") as file:
+        is_zip = file.read(2) == b"PK"
+    # files of torch < 1.6 are no zip archives and cannot be mapped
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+
+
+def _unpickling_sentence(path: Path, message: str) -> str:
+    found = re.search(r"(?:Unsupported (?:global|class)|GLOBAL)[: ]+(?:GLOBAL )?([\w.]+)", message)
+    if found:
+        return (
+            f"{path} is refused: it needs {found.group(1)}, which a fairseq checkpoint has no use "
+            "for and which could run code; get the file from somebody you trust and save it again."
+        )
+    return f"{path} is not a checkpoint, or it is damaged."
+
+
+def save(checkpoint: Mapping[str, Any], path: str | Path) -> None:
+    """Write a checkpoint to a temporary file beside ``path`` and rename it into place.
+
+    Raises CheckpointError, with nothing left behind, where the disk is full or not writable.
+    """
+    target = Path(path)
+    temporary = ""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with os.fdopen(handle, "wb") as file:
+            torch.save(dict(checkpoint), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except (OSError, RuntimeError) as error:
+        if temporary and os.path.exists(temporary):
+            os.remove(temporary)
+        full = isinstance(error, RuntimeError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "no space is left on the disk" if full else str(error)
+        raise CheckpointError(f"{target} could not be written: {why}.") from None
+    except BaseException:
+        if temporary and os.path.exists(temporary):
+            os.remove(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def prune_state(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What this package stored in the checkpoint, or None where it was never pruned."""
+    state = (checkpoint.get("task_state") or {}).get(PRUNE_KEY)
+    return state if isinstance(state, dict) else None
+
+
+def masks_of(checkpoint: Mapping[str, Any], origin: str | Path) -> Masks | None:
+    """The masks a checkpoint carries, or None; ``origin`` is named in errors.
+
+    Raises CheckpointError where they are damaged or were written by a later format.
+    """
+    state = prune_state(checkpoint)
+    if state is None or state.get("masks") is None:
+        return None
+    if state.get("format") != FORMAT:
+        raise CheckpointError(
+            f"The masks in {origin} have format {state.get('format')!r}; this version of "
+            f"fairseq_prune reads format {FORMAT}: install the version that wrote the file."
+        )
+    try:
+        return Masks.unpack(state["masks"], str(origin))
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
+
+
+def check_fits(masks: Masks, weights: Mapping[str, Tensor], origin: str | Path) -> None:
+    """Raise CheckpointError unless every mask has a weight of its name and shape."""
+    for name, mask in masks.items():
+        if name not in weights:
+            raise CheckpointError(
+                f"The masks in {origin} are for another model: it has no weight {name}."
+            )
+        if tuple(weights[name].shape) != tuple(mask.shape):
+            raise CheckpointError(
+                f"The masks in {origin} are for another model: {name} is "
+                f"{tuple(mask.shape)} there and {tuple(weights[name].shape)} here."
+            )

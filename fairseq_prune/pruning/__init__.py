@@ -1,0 +1,1 @@
+"""The decisions: which recipe, when to prune, and what that leaves."""

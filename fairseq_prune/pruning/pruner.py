@@ -1,0 +1,75 @@
+"""Pruner: from what weights are worth to which are kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from fairseq_prune.maths.allocate import ALLOCATIONS
+from fairseq_prune.maths.compare import extremes
+from fairseq_prune.maths.select import keep_largest
+from fairseq_prune.masks.state import Masks
+from fairseq_prune.network.weights import Weights
+from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.saliency import SALIENCIES, Probe
+
+Extremes = Mapping[str, tuple[float | None, float | None]]
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What one pruning did.
+
+    Args:
+        masks: what is kept now.
+        extremes: by weight, the largest magnitude removed and the smallest kept.
+        notes: what the scheme found on the way (lambda and sigma of class-distribution).
+    """
+
+    masks: Masks
+    extremes: Extremes = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pruner:
+    """Prunes as a recipe says: scores, spends the budget, keeps the largest."""
+
+    recipe: Recipe
+
+    def update(self, sparsity: float, probe: Probe) -> Pruned:
+        """Prune to ``sparsity``; what was pruned before stays pruned.
+
+        Raises ValueError where the scores are not numbers.
+        """
+        settings = self.recipe.settings
+        scores = SALIENCIES[settings["saliency"]].score(probe)
+        classes = {name: w.weight_class for name, w in probe.weights.items()}
+        budgets = ALLOCATIONS[settings["scheme"]].allocate(scores, sparsity, classes)
+        kept = {
+            name: keep_largest(score, budgets[name], near=budgets.near.get(name), name=name)
+            for name, score in scores.items()
+        }
+        fixed = {name: w.fixed for name, w in probe.weights.items() if w.fixed}
+        masks = Masks(kept, fixed)
+        return Pruned(masks, find_extremes(probe.weights, masks), budgets.notes)
+
+
+def find_extremes(weights: Weights, masks: Mapping[str, Tensor]) -> Extremes:
+    """By weight, the largest magnitude that the masks remove and the smallest that they keep."""
+    return {
+        name: extremes(w.effective(), masks[name], w.fixed)
+        for name, w in weights.items()
+        if name in masks
+    }
+
+
+def merge_extremes(old: Extremes, new: Extremes) -> dict[str, tuple[float | None, float | None]]:
+    """Extremes over several prunings: weights removed earlier are zero by now."""
+    merged = {}
+    for name, (removed, kept) in new.items():
+        before = old.get(name, (None, None))[0]
+        seen = [value for value in (before, removed) if value is not None]
+        merged[name] = (max(seen) if seen else None, kept)
+    return merged

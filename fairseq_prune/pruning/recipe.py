@@ -1,0 +1,188 @@
+"""Recipe: the frozen choice of how to prune, the one source of every prune flag."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from fairseq_prune.maths.allocate import ALLOCATIONS
+from fairseq_prune.maths.schedule import Gradual, OneShot
+from fairseq_prune.network.classes import GRANULARITIES
+from fairseq_prune.saliency import SALIENCIES
+
+SCHEDULES = ("gradual", "one-shot")
+DEFAULT_SPARSITY = 0.8  # the headline of See et al. (2016): 80% with no loss after retraining
+DEFAULT_EVERY = 100
+
+
+def _flag(default: Any, text: str, **more: Any) -> Any:
+    return field(default=default, metadata={"help": text, **more})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to prune. Each field is a flag: ``sparsity`` is ``--prune-sparsity``, and so on.
+
+    Fields left None were not given; :meth:`check` says what may be given with what, and
+    :attr:`settings` has the values in force.
+    """
+
+    scheme: str | None = _flag(
+        None,
+        "who pays how much: " + ", ".join(f"{n} ({e.summary})" for n, e in ALLOCATIONS.items()),
+        choices=tuple(ALLOCATIONS),
+    )
+    sparsity: float | None = _flag(
+        None, f"fraction of the prunable weights to remove, in [0, 1) (default {DEFAULT_SPARSITY})"
+    )
+    saliency: str | None = _flag(
+        None,
+        "what a weight is worth: "
+        + ", ".join(f"{n} ({e.summary})" for n, e in SALIENCIES.items())
+        + "; default magnitude",
+        choices=tuple(SALIENCIES),
+    )
+    schedule: str | None = _flag(
+        None,
+        "when: one-shot (all at --prune-start, the default) or gradual (cubic, Zhu & Gupta 2017)",
+        choices=SCHEDULES,
+    )
+    start: int | None = _flag(
+        None, "first update at which to prune (default 0: before the first update)"
+    )
+    end: int | None = _flag(None, "gradual: the update at which the sparsity is reached")
+    every: int | None = _flag(
+        None, f"gradual: prune again every so many updates (default {DEFAULT_EVERY})"
+    )
+    classes: str | None = _flag(
+        None,
+        "weight classes: "
+        + ", ".join(GRANULARITIES)
+        + ", or a file with one `CLASS REGEX` a line (default paper)",
+    )
+    exclude: str | None = _flag(
+        None, "comma-separated weight classes, or regular expressions on names, to leave dense"
+    )
+    seed: int | None = _flag(None, "seed of random choices (default 1)")
+    mask_from: str | None = _flag(
+        None,
+        "take the masks of this checkpoint and hold them: sparse from the beginning, transfer",
+        metavar="FILE",
+    )
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is to be pruned or held."""
+        return self.scheme is not None or self.mask_from is not None
+
+    def check(self) -> "Recipe":
+        """The recipe itself; raises ValueError, one sentence, where it makes no sense."""
+        given = {name for name, value in asdict(self).items() if value is not None}
+        if given and not self.active:
+            raise ValueError(
+                f"{_names(given)} has no effect without --prune-scheme "
+                f"({', '.join(ALLOCATIONS)}) or --prune-mask-from FILE."
+            )
+        for name, known in (
+            ("scheme", tuple(ALLOCATIONS)),
+            ("saliency", tuple(SALIENCIES)),
+            ("schedule", SCHEDULES),
+        ):
+            value = getattr(self, name)
+            if value is not None and value not in known:
+                raise ValueError(f"--prune-{name} {value!r} is unknown; choose {' or '.join(known)}.")
+        if self.sparsity is not None and not 0.0 <= self.sparsity < 1.0:
+            raise ValueError(
+                f"--prune-sparsity {self.sparsity} is outside [0, 1): it is the fraction of weights "
+                "to remove, e.g. 0.8 for 80%."
+            )
+        if self.scheme is None:
+            useless = given & {"sparsity", "saliency", "schedule", "start", "end", "every"}
+            if useless:
+                raise ValueError(
+                    f"{_names(useless)} has no effect with --prune-mask-from alone; "
+                    "add --prune-scheme to prune further than the file's masks."
+                )
+        self._check_schedule()
+        return self
+
+    def _check_schedule(self) -> None:
+        for name in ("start", "end", "every"):
+            value = getattr(self, name)
+            if value is not None and value < (1 if name == "every" else 0):
+                raise ValueError(f"--prune-{name} {value} must be a number of updates, 0 or more.")
+        if self.schedule != "gradual":
+            useless = [n for n in ("end", "every") if getattr(self, n) is not None]
+            if useless:
+                raise ValueError(
+                    f"--prune-{useless[0]} has no effect with the one-shot schedule; "
+                    "add --prune-schedule gradual."
+                )
+            return
+        if self.end is None:
+            raise ValueError(
+                "--prune-schedule gradual needs --prune-end, the update at which the sparsity is "
+                "reached (while the learning rate is still high)."
+            )
+        if self.end <= (self.start or 0):
+            raise ValueError(
+                f"--prune-end {self.end} must come after --prune-start {self.start or 0}."
+            )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting with its value in force: plain values, as stored in checkpoints."""
+        defaults = {
+            "sparsity": DEFAULT_SPARSITY,
+            "saliency": "magnitude",
+            "schedule": "one-shot",
+            "start": 0,
+            "every": DEFAULT_EVERY if self.schedule == "gradual" else None,
+            "classes": "paper",
+            "seed": 1,
+        }
+        if self.scheme is None:
+            defaults = {"classes": "paper"}
+        values = asdict(self)
+        return {k: defaults.get(k) if v is None else v for k, v in values.items()}
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """The exclusions, one by one."""
+        return tuple(part.strip() for part in (self.exclude or "").split(",") if part.strip())
+
+    def timetable(self) -> OneShot | Gradual:
+        """The schedule with its numbers filled in."""
+        s = self.settings
+        if s["schedule"] == "gradual":
+            return Gradual(s["sparsity"], s["start"], s["end"], s["every"])
+        return OneShot(s["sparsity"], s["start"])
+
+    def signature(self) -> str:
+        """One line that says how a model was pruned, without what is at its default."""
+        s = self.settings
+        order = [name for name in s if s[name] is not None and name != "scheme"]
+        plain = Recipe(scheme=self.scheme, schedule=self.schedule).settings
+        shown = [n for n in order if n in ("sparsity", "saliency", "mask_from") or s[n] != plain[n]]
+        return "|".join([str(self.scheme or "masks held"), *(f"{n}:{s[n]}" for n in shown)])
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "Recipe":
+        """The recipe with these settings; names it does not know are ignored."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{name: value for name, value in settings.items() if name in known})
+
+
+def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """What differs between two recipes' settings, each as ``--prune-x here (there: y)``."""
+    rows = []
+    for name in (f.name for f in fields(Recipe)):
+        here, there = mine.get(name), theirs.get(name)
+        if name == "mask_from":  # where a mask came from does not matter, only that there was one
+            here, there = here and "given", there and "given"
+        if here != there:
+            rows.append(f"{_names({name})} {here} (in the file: {there})")
+    return rows
+
+
+def _names(fields_: set[str]) -> str:
+    return ", ".join("--prune-" + name.replace("_", "-") for name in sorted(fields_))

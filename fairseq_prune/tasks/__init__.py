@@ -1,0 +1,8 @@
+"""fairseq tasks that prune. ``fairseq-train --user-dir fairseq_prune`` finds them here."""
+
+
+def register() -> None:
+    """Give every task of fairseq the prune flags, under its own name and as ``pruned_NAME``."""
+    from fairseq_prune.tasks.any_task import register_all
+
+    register_all()

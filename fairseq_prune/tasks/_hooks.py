@@ -1,0 +1,177 @@
+"""The mixin that puts pruning into a fairseq task: the only place that knows fairseq's hooks.
+
+fairseq calls, in this order: setup_task, build_model, (the trainer loads the checkpoint),
+begin_epoch, then train_step for each batch, optimizer_step once an update, begin_valid_epoch,
+and state_dict for each checkpoint. No trainer, optimizer, model or criterion is subclassed.
+"""
+
+import weakref
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fairseq import metrics
+from omegaconf import DictConfig, open_dict
+from torch import nn
+
+from fairseq_prune.masks.storage import PRUNE_KEY
+from fairseq_prune.tasks._options import PREFIX, read_options, without_options
+from fairseq_prune.tasks._session import Session
+from fairseq_prune.tasks._start import start_of
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Ends the program with the sentence of a ValueError instead of a traceback."""
+    try:
+        yield
+    except ValueError as error:
+        raise SystemExit(f"fairseq_prune: {error}") from None
+
+
+class PruningHooks:
+    """Mixin before a FairseqTask. Without prune flags every hook is the task's own."""
+
+    stock_name: str  # the name under which plain fairseq knows the task
+    session: Session
+    cfg: Any
+
+    @classmethod
+    def setup_task(cls, cfg: Any, **kwargs: Any) -> Any:
+        """The task, its prune flags checked before anything is read or built."""
+        with one_sentence():
+            recipe, override = read_options(cfg)
+            root = _root(cfg)
+            if recipe.active and root is not None:
+                backend = str(root.distributed_training.ddp_backend)
+                if backend == "fully_sharded":
+                    raise ValueError(
+                        "--ddp-backend fully_sharded flattens parameters, so that single weights "
+                        "cannot be pruned; use --ddp-backend legacy_ddp or pytorch_ddp."
+                    )
+        task = super().setup_task(cfg, **kwargs)  # type: ignore[misc]
+        task.session = Session(recipe, override)
+        return task
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> nn.Module:
+        """The task's model; flags and masks that do not fit it are refused here."""
+        model: nn.Module = super().build_model(cfg, from_checkpoint)  # type: ignore[misc]
+        if not from_checkpoint and hasattr(self, "session"):
+            with one_sentence():
+                self.session.check(model, start_of(self._checkpoint_config()))
+            _hold_copies(model, self.session)
+        return model
+
+    def begin_epoch(self, epoch: int, model: nn.Module) -> None:
+        """Before the first epoch: the masks that training starts with, and a plain saved config."""
+        super().begin_epoch(epoch, model)  # type: ignore[misc]
+        if self.session.model is None:
+            with one_sentence():
+                self.session.begin(model, start_of(self._checkpoint_config()))
+            self._save_as_stock()
+            self._begun = False
+
+    def train_step(
+        self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int,
+        *args: Any, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        """The task's own step, its gradients masked; the first one prunes if it is time."""
+        if not self._begun:
+            self._begun = True
+            with one_sentence():
+                self.session.catch_up(update_num, optimizer)
+        result = super().train_step(  # type: ignore[misc]
+            sample, model, criterion, optimizer, update_num, *args, **kwargs
+        )
+        if self.session.holder is not None:
+            self.session.holder.zero_gradients_()
+        return result
+
+    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
+        """The optimizer's step, then masks; a schedule acts on the number of updates completed."""
+        super().optimizer_step(optimizer, model, update_num)  # type: ignore[misc]
+        self.session.after_update(update_num + 1, optimizer)
+
+    def begin_valid_epoch(self, epoch: int, model: nn.Module) -> None:
+        """Validation sees pruned weights at zero, whatever ran since the last update."""
+        super().begin_valid_epoch(epoch, model)  # type: ignore[misc]
+        if self.session.holder is not None:
+            self.session.holder.zero_weights_()
+
+    def reduce_metrics(self, logging_outputs: Any, criterion: Any) -> None:
+        """The task's metrics, and the sparsity over all and by class, in per cent."""
+        super().reduce_metrics(logging_outputs, criterion)  # type: ignore[misc]
+        session = getattr(self, "session", None)
+        if session is None or session.holder is None:
+            return
+        rows = session.rows
+        removed, prunable = sum(r.removed for r in rows), sum(r.prunable for r in rows)
+        _log_percent("sparsity", removed / prunable, priority=500)
+        for row in rows:
+            _log_percent(f"sparsity/{row.name}", row.sparsity, priority=1500)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The task's state and ours; zeros are written into the model that is being saved."""
+        state = dict(super().state_dict())  # type: ignore[misc]
+        state.pop(PRUNE_KEY, None)
+        if self.session.holder is not None:
+            self.session.holder.zero_weights_()
+        ours = self.session.state()
+        return {**state, PRUNE_KEY: ours} if ours else state
+
+    # ------------------------------------------------------------------------------ private
+    _begun = True
+
+    def _config(self) -> Any:
+        return self.cfg if isinstance(getattr(self, "cfg", None), DictConfig) else self.args
+
+    args: Any
+
+    def _checkpoint_config(self) -> Any:
+        root = _root(self._config())
+        return self._config() if root is None else root.checkpoint
+
+    def _save_as_stock(self) -> None:
+        """Make the saved configuration one that fairseq opens without this plugin."""
+        config = self._config()
+        root = _root(config)
+        if root is None:
+            plain = without_options(vars(config))
+            for name in [n for n in vars(config) if n.startswith(PREFIX)]:
+                delattr(config, name)
+            config.__dict__.update(plain, task=self.stock_name, _name=self.stock_name)
+            return
+        task = without_options(dict(root.task.items()))
+        with open_dict(root):
+            root.pop("task")
+            root.task = {**task, "_name": self.stock_name}
+
+
+def _root(config: Any) -> Any:
+    """fairseq's whole configuration, from the task's part; None for a legacy Namespace."""
+    if isinstance(config, Namespace):
+        return None
+    parent = config._get_parent() if isinstance(config, DictConfig) else None
+    return parent if parent is not None and "checkpoint" in parent else None
+
+
+def _log_percent(key: str, fraction: float, priority: int) -> None:
+    # derived: the value in force when the line is printed, not an average over the interval
+    metrics.log_derived(key, lambda _meters: round(100 * fraction, 2), priority=priority)
+
+
+def _hold_copies(model: nn.Module, session: Session) -> None:
+    """Make --store-ema hold the masks too: its copy is updated through load_state_dict.
+
+    The hook survives the deep copy that makes the EMA model because it is a plain function, and a
+    weak reference keeps the copy from owning the session.
+    """
+    reference = weakref.ref(session)
+
+    def hook(state: dict[str, Any], prefix: str, *_: Any) -> None:
+        alive = reference()
+        if alive is not None and alive.holder is not None:
+            alive.holder.zero_state_dict_(state, prefix)
+
+    model._register_load_state_dict_pre_hook(hook)

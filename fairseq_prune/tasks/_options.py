@@ -1,0 +1,78 @@
+"""The prune flags as fields of a task's configuration, made from the recipe's fields."""
+
+import dataclasses
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from typing import Any, Optional, get_type_hints
+
+from fairseq.dataclass import FairseqDataclass
+from omegaconf import DictConfig
+
+from fairseq_prune.pruning.recipe import Recipe
+
+PREFIX = "prune_"
+OVERRIDE = PREFIX + "override"
+_OVERRIDE_HELP = (
+    "resume although the checkpoint was pruned with other flags; without --prune-scheme and "
+    "--prune-mask-from: forget its masks and train dense"
+)
+
+
+def with_options(base: type[FairseqDataclass]) -> type[FairseqDataclass]:
+    """``base`` with one field ``prune_*`` for each field of a recipe."""
+    fields: list[tuple[str, Any, Any]] = [
+        # omegaconf 2.0 knows Optional[float] but not the newer `float | None`
+        (PREFIX + f.name, Optional[_kind(f.name)], dataclasses.field(default=None, metadata=_meta(f)))  # noqa: UP045
+        for f in dataclasses.fields(Recipe)
+    ]
+    override = dataclasses.field(default=False, metadata={"help": _OVERRIDE_HELP})
+    fields.append((OVERRIDE, bool, override))
+    return dataclasses.make_dataclass(f"Pruned{base.__name__}", fields, bases=(base,))
+
+
+def _kind(name: str) -> type:
+    hints = get_type_hints(Recipe)[name].__args__
+    return next(kind for kind in (float, int, str) if kind in hints)
+
+
+def _meta(field: "dataclasses.Field[Any]") -> dict[str, str]:
+    # without the choices: our own check lists the known values in a sentence
+    return {"help": field.metadata["help"]}
+
+
+def add_arguments(parser: ArgumentParser, recipe_only: bool = False) -> None:
+    """Add the prune flags to an argparse parser (the command line, tasks without a dataclass)."""
+    for f in dataclasses.fields(Recipe):
+        kind = _kind(f.name)
+        parser.add_argument(
+            _flag(PREFIX + f.name),
+            type=kind,
+            default=None,
+            metavar=f.metadata.get("metavar") or _metavar(f.name, kind),
+            help=f.metadata["help"].replace("%", "%%"),
+        )
+    if not recipe_only:
+        parser.add_argument(_flag(OVERRIDE), action="store_true", help=_OVERRIDE_HELP)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _metavar(name: str, kind: type) -> str:
+    return {float: "FRACTION", int: "N"}.get(kind, name.upper())
+
+
+def read_options(config: Any) -> tuple[Recipe, bool]:
+    """The recipe in a task's configuration (DictConfig or Namespace), and whether to override.
+
+    Raises ValueError where the flags make no sense.
+    """
+    get = config.get if isinstance(config, DictConfig) else lambda n, d=None: getattr(config, n, d)
+    given = {f.name: get(PREFIX + f.name, None) for f in dataclasses.fields(Recipe)}
+    return Recipe(**given).check(), bool(get(OVERRIDE, False))
+
+
+def without_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's configuration as plain fairseq knows it."""
+    return {name: value for name, value in config.items() if not name.startswith(PREFIX)}

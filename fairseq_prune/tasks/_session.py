@@ -1,0 +1,221 @@
+"""One training run's pruning: its recipe, its masks, and when they change."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from fairseq_prune import __version__
+from fairseq_prune.masks import storage
+from fairseq_prune.masks.hold import Holder
+from fairseq_prune.masks.state import Masks
+from fairseq_prune.network.weights import Weight, of_module
+from fairseq_prune.pruning.pruner import Extremes, Pruned, Pruner, find_extremes, merge_extremes
+from fairseq_prune.pruning.recipe import Recipe, differences
+from fairseq_prune.pruning.summary import ClassRow, by_class, format_table
+from fairseq_prune.saliency import Probe
+from fairseq_prune.tasks._optimizer import slots_of, state_of
+from fairseq_prune.tasks._ranks import from_first_rank
+from fairseq_prune.tasks._start import Start
+
+logger = logging.getLogger("fairseq_prune")
+
+
+class Session:
+    """What the task remembers between fairseq's hooks.
+
+    Args:
+        recipe: the flags, checked.
+        override: --prune-override.
+    """
+
+    def __init__(self, recipe: Recipe, override: bool) -> None:
+        self.recipe = recipe
+        self.override = override
+        self.model: nn.Module | None = None
+        self.weights: dict[str, Weight] = {}
+        self.holder: Holder | None = None
+        self.rows: list[ClassRow] = []
+        self.acted: int | None = None  # step of the last pruning
+        self.extremes: Extremes = {}
+        self.notes: Mapping[str, Any] = {}
+        self._settled = False  # whether the optimizer's own copies are known to be at zero
+
+    # ---------------------------------------------------------------- before training
+    def check(self, model: nn.Module, start: Start) -> None:
+        """Refuse early what cannot work: flags that do not fit the model, masks of another."""
+        if self.recipe.active:
+            weights = self._find(model)
+            if self.recipe.mask_from and not start.resumes:
+                self._given_masks(weights)
+
+    def _find(self, model: nn.Module) -> dict[str, Weight]:
+        settings = self.recipe.settings
+        return of_module(model, settings["classes"], self.recipe.excluded)
+
+    def _given_masks(self, weights: Mapping[str, Weight]) -> Masks:
+        origin = str(self.recipe.mask_from)
+        masks = storage.masks_of(storage.load(origin), origin)
+        if masks is None:
+            raise ValueError(f"--prune-mask-from {origin} holds no masks: it was never pruned.")
+        storage.check_fits(masks, {n: w.tensor for n, w in weights.items()}, origin)
+        return masks
+
+    def begin(self, model: nn.Module, start: Start) -> None:
+        """Attach to the model that will be trained, and take up the masks it starts with."""
+        self.model = model
+        stored = from_first_rank(lambda: self._stored(start))
+        if stored is not None:
+            self._take_up(stored, start)
+        if not self.recipe.active and self.holder is None:
+            return
+        self.weights = self.weights or self._find(model)
+        if self.holder is None and self.recipe.mask_from:
+            given = from_first_rank(lambda: self._given_masks(self.weights).pack())
+            masks = Masks.unpack(given, str(self.recipe.mask_from))
+            extremes = find_extremes(self.weights, self._on_device(masks))
+            self._set(Pruned(masks, extremes), step=None)
+            logger.info("holding the masks of %s: %r", self.recipe.mask_from, masks)
+
+    @staticmethod
+    def _stored(start: Start) -> dict[str, Any] | None:
+        if start.path is None:
+            return None
+        checkpoint = storage.load(start.path)
+        storage.masks_of(checkpoint, start.path)  # checks format and digest
+        return storage.prune_state(checkpoint)
+
+    def _take_up(self, stored: dict[str, Any], start: Start) -> None:
+        if self.override and not self.recipe.active:
+            logger.warning("%s was pruned; --prune-override: training dense.", start.path)
+            return
+        same = differences(self.recipe.settings, stored["config"])
+        if same and start.resumes and not self.override:
+            raise ValueError(
+                f"{start.path} was pruned with other flags: {'; '.join(same)}. Repeat the file's "
+                "flags to go on with that run, or give --prune-override to go on with these."
+            )
+        if not self.recipe.active:  # retraining a pruned model: hold what the file says
+            kept = {k: stored["config"].get(k) for k in ("classes", "exclude")}
+            self.recipe = Recipe(mask_from=start.path, **kept)
+        self.weights = self._find(self.model)
+        if stored.get("masks") is None:
+            return
+        masks = Masks.unpack(stored["masks"], str(start.path))
+        storage.check_fits(masks, {n: w.tensor for n, w in self.weights.items()}, str(start.path))
+        self.extremes, self.notes = stored.get("extremes", {}), stored.get("notes", {})
+        self.acted = stored.get("acted") if start.resumes else None
+        self._hold(masks)
+        assert self.holder is not None
+        bad = self.holder.violations()
+        if bad:
+            logger.warning(
+                "%s has %s non-zero weights under its masks (%s...): an average of checkpoints "
+                "with different masks, or trained without this plugin; they are set to zero.",
+                start.path, f"{sum(bad.values()):,}", next(iter(bad)),
+            )  # fmt: skip
+            self.holder.zero_weights_()
+        self._settled = not bad and start.resumes
+        logger.info("masks of %s restored: %r", start.path, masks)
+
+    # ---------------------------------------------------------------- while training
+    def catch_up(self, step: int, optimizer: Any) -> None:
+        """Before the first update of this process: prune if the schedule says it is time."""
+        if self.recipe.scheme is not None:
+            timetable = self.recipe.timetable()
+            steps = range(min(step, timetable.last), timetable.start - 1, -1)
+            due = next(filter(timetable.due, steps), None)
+            if due is not None and (self.acted is None or self.acted < due):
+                self._prune(due)
+        self.settle(optimizer)
+
+    def after_update(self, step: int, optimizer: Any) -> None:
+        """Hold the masks after an optimizer step; prune if ``step`` updates are the time to."""
+        scheme = self.recipe.scheme
+        if scheme is not None and self.recipe.timetable().due(step) and step != self.acted:
+            self._prune(step)
+            self.settle(optimizer)
+        elif self.holder is not None:
+            self.holder.zero_weights_()
+            self.holder.zero_masters_(slots_of(optimizer))
+
+    def settle(self, optimizer: Any) -> None:
+        """Zero what the optimizer remembers of pruned weights, once for each change of masks."""
+        if self.holder is not None and not self._settled:
+            slots = slots_of(optimizer)
+            self.holder.zero_masters_(slots)
+            self.holder.zero_moments_(slots, state_of(optimizer))
+        self._settled = True
+
+    def _prune(self, step: int) -> None:
+        sparsity = self.recipe.timetable().sparsity(step)
+        masks = self.holder.masks() if self.holder else None
+        probe = Probe(self.weights, masks, self.recipe.settings["seed"])
+        pruned = Pruner(self.recipe).update(sparsity, probe)
+        # ranks agree by construction, except where their weights differ (bmuf): rank 0 decides
+        agreed = Masks.unpack(from_first_rank(lambda: pruned.masks.pack()), "rank 0")
+        self._set(Pruned(agreed, pruned.extremes, pruned.notes), step)
+        self._report(step, sparsity, agreed)
+
+    def _set(self, pruned: Pruned, step: int | None) -> None:
+        self.extremes = merge_extremes(self.extremes, pruned.extremes)
+        self.notes = pruned.notes
+        self.acted = step
+        self._hold(pruned.masks)
+        assert self.holder is not None
+        self.holder.zero_weights_()
+        self.holder.zero_gradients_()
+        self._settled = False
+
+    def _on_device(self, masks: Masks) -> dict[str, torch.Tensor]:
+        return {name: m.to(self.weights[name].tensor.device) for name, m in masks.items()}
+
+    def _hold(self, masks: Masks) -> None:
+        self.holder = Holder(masks, {name: w.tensor for name, w in self.weights.items()})
+        self.rows = by_class(masks, self.classes, self.extremes)
+
+    @property
+    def classes(self) -> dict[str, str]:
+        """Weight class by weight name."""
+        return {name: w.weight_class for name, w in self.weights.items()}
+
+    # ---------------------------------------------------------------- what is said and saved
+    def _report(self, step: int, target: float, masks: Masks) -> None:
+        sigma = self.notes.get("sigma")
+        logger.info(
+            "pruned at update %d to %.4f (asked %.4f), %s, masks %s\n%s",
+            step, masks.sparsity(), target, self.recipe.signature(), masks.digest()[:12],
+            format_table(self.rows, sigma),
+        )  # fmt: skip
+        if "lambda" in self.notes:
+            logger.info("lambda %.6g: class c loses |w| < lambda * sigma_c", self.notes["lambda"])
+        for row in self.rows:
+            if row.dead:
+                logger.warning("weight class %s has died: all its weights are removed", row.name)
+        for name in masks:
+            if 0 < masks.prunable(name) == masks.removed(name):
+                logger.warning("%s has died: all its weights are removed", name)
+
+    def state(self) -> dict[str, Any] | None:
+        """What goes into the checkpoint; None where there is nothing to say."""
+        if not self.recipe.active:
+            return None
+        model = self.model
+        trained = [] if model is None else [p for p in model.named_parameters() if p[1].requires_grad]
+        return {
+            "format": storage.FORMAT,
+            "version": __version__,
+            "config": self.recipe.settings,
+            "signature": self.recipe.signature(),
+            "command": " ".join(sys.argv),
+            "acted": self.acted,
+            "masks": None if self.holder is None else self.holder.masks().pack(),
+            "classes": self.classes,
+            "extremes": {name: list(pair) for name, pair in self.extremes.items()},
+            "notes": {k: dict(v) if isinstance(v, Mapping) else v for k, v in self.notes.items()},
+            # the optimizer's state is numbered, not named: this is its order
+            "parameters": [[name, p.numel()] for name, p in trained],
+        }

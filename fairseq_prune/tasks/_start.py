@@ -1,0 +1,42 @@
+"""Which checkpoint a training run starts from, by fairseq's own rules.
+
+The trainer saves ``task_state`` but does not hand it back when training resumes, so the task reads
+the file again. The rules are those of fairseq.checkpoint_utils.load_checkpoint.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+DEFAULT = "checkpoint_last.pt"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where training starts.
+
+    Args:
+        path: the checkpoint, or None for a fresh model.
+        resumes: whether the same run goes on (optimizer kept), rather than a new one that starts
+            from trained weights.
+    """
+
+    path: str | None
+    resumes: bool
+
+
+def start_of(checkpoint: Any) -> Start:
+    """The start that fairseq will take, from the ``checkpoint`` group of its configuration."""
+    suffix = getattr(checkpoint, "checkpoint_suffix", None) or ""
+    resumes = not getattr(checkpoint, "reset_optimizer", False)
+    if checkpoint.restore_file != DEFAULT:
+        path = checkpoint.restore_file.replace(".pt", suffix + ".pt")
+        return Start(path if os.path.isfile(path) else None, resumes)
+    last = os.path.join(checkpoint.save_dir, f"checkpoint_last{suffix}.pt")
+    if os.path.isfile(last):
+        return Start(last, resumes)
+    once = getattr(checkpoint, "continue_once", None)
+    if once is not None:
+        return Start(once if os.path.isfile(once) else None, resumes)
+    dense = getattr(checkpoint, "finetune_from_model", None)
+    return Start(dense if dense and os.path.isfile(dense) else None, False)
