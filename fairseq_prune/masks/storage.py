@@ -117,15 +117,32 @@ def masks_of(checkpoint: Mapping[str, Any], origin: str | Path) -> Masks | None:
     state = prune_state(checkpoint)
     if state is None or state.get("masks") is None:
         return None
+    check_format(state, origin)
+    try:
+        return Masks.unpack(state["masks"], str(origin))
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
+
+
+def check_format(state: Mapping[str, Any], origin: str | Path) -> None:
+    """Raise CheckpointError where our entry was written by a version with another format."""
     if state.get("format") != FORMAT:
         raise CheckpointError(
             f"The masks in {origin} have format {state.get('format')!r}; this version of "
             f"fairseq_prune reads format {FORMAT}: install the version that wrote the file."
         )
-    try:
-        return Masks.unpack(state["masks"], str(origin))
-    except ValueError as error:
-        raise CheckpointError(str(error)) from None
+
+
+def given_masks(origin: str, weights: Mapping[str, Tensor]) -> Masks:
+    """The masks of the checkpoint ``origin`` for these weights (--prune-mask-from).
+
+    Raises CheckpointError where it holds none, or those of another model.
+    """
+    masks = masks_of(load(origin), origin)
+    if masks is None:
+        raise CheckpointError(f"--prune-mask-from {origin} holds no masks: it was never pruned.")
+    check_fits(masks, weights, origin)
+    return masks
 
 
 def check_fits(masks: Masks, weights: Mapping[str, Tensor], origin: str | Path) -> None:

@@ -1,21 +1,16 @@
 """The prune flags as fields of a task's configuration, made from the recipe's fields."""
 
 import dataclasses
-from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any, Optional, get_type_hints
 
 from fairseq.dataclass import FairseqDataclass
 from omegaconf import DictConfig
 
+from fairseq_prune.pruning.flags import OVERRIDE, OVERRIDE_HELP, PREFIX, add_arguments
 from fairseq_prune.pruning.recipe import Recipe
 
-PREFIX = "prune_"
-OVERRIDE = PREFIX + "override"
-_OVERRIDE_HELP = (
-    "resume although the checkpoint was pruned with other flags; without --prune-scheme and "
-    "--prune-mask-from: forget its masks and train dense"
-)
+__all__ = ["PREFIX", "add_arguments", "read_options", "with_options", "without_options"]
 
 
 def with_options(base: type[FairseqDataclass]) -> type[FairseqDataclass]:
@@ -25,7 +20,7 @@ def with_options(base: type[FairseqDataclass]) -> type[FairseqDataclass]:
         (PREFIX + f.name, Optional[_kind(f.name)], dataclasses.field(default=None, metadata=_meta(f)))  # noqa: UP045
         for f in dataclasses.fields(Recipe)
     ]
-    override = dataclasses.field(default=False, metadata={"help": _OVERRIDE_HELP})
+    override = dataclasses.field(default=False, metadata={"help": OVERRIDE_HELP})
     fields.append((OVERRIDE, bool, override))
     return dataclasses.make_dataclass(f"Pruned{base.__name__}", fields, bases=(base,))
 
@@ -38,29 +33,6 @@ def _kind(name: str) -> type:
 def _meta(field: "dataclasses.Field[Any]") -> dict[str, str]:
     # without the choices: our own check lists the known values in a sentence
     return {"help": field.metadata["help"]}
-
-
-def add_arguments(parser: ArgumentParser, recipe_only: bool = False) -> None:
-    """Add the prune flags to an argparse parser (the command line, tasks without a dataclass)."""
-    for f in dataclasses.fields(Recipe):
-        kind = _kind(f.name)
-        parser.add_argument(
-            _flag(PREFIX + f.name),
-            type=kind,
-            default=None,
-            metavar=f.metadata.get("metavar") or _metavar(f.name, kind),
-            help=f.metadata["help"].replace("%", "%%"),
-        )
-    if not recipe_only:
-        parser.add_argument(_flag(OVERRIDE), action="store_true", help=_OVERRIDE_HELP)
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _metavar(name: str, kind: type) -> str:
-    return {float: "FRACTION", int: "N"}.get(kind, name.upper())
 
 
 def read_options(config: Any) -> tuple[Recipe, bool]:

@@ -1,20 +1,19 @@
 """One training run's pruning: its recipe, its masks, and when they change."""
 
 import logging
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from fairseq_prune import __version__
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.pruner import Extremes, Pruned, Pruner, find_extremes, merge_extremes
 from fairseq_prune.pruning.recipe import Recipe, differences
+from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.summary import ClassRow, by_class, format_table
 from fairseq_prune.saliency import Probe
 from fairseq_prune.tasks._optimizer import slots_of, state_of
@@ -57,12 +56,8 @@ class Session:
         return of_module(model, settings["classes"], self.recipe.excluded)
 
     def _given_masks(self, weights: Mapping[str, Weight]) -> Masks:
-        origin = str(self.recipe.mask_from)
-        masks = storage.masks_of(storage.load(origin), origin)
-        if masks is None:
-            raise ValueError(f"--prune-mask-from {origin} holds no masks: it was never pruned.")
-        storage.check_fits(masks, {n: w.tensor for n, w in weights.items()}, origin)
-        return masks
+        tensors = {name: w.tensor for name, w in weights.items()}
+        return storage.given_masks(str(self.recipe.mask_from), tensors)
 
     def begin(self, model: nn.Module, start: Start) -> None:
         """Attach to the model that will be trained, and take up the masks it starts with."""
@@ -205,17 +200,12 @@ class Session:
             return None
         model = self.model
         trained = [] if model is None else [p for p in model.named_parameters() if p[1].requires_grad]
-        return {
-            "format": storage.FORMAT,
-            "version": __version__,
-            "config": self.recipe.settings,
-            "signature": self.recipe.signature(),
-            "command": " ".join(sys.argv),
-            "acted": self.acted,
-            "masks": None if self.holder is None else self.holder.masks().pack(),
-            "classes": self.classes,
-            "extremes": {name: list(pair) for name, pair in self.extremes.items()},
-            "notes": {k: dict(v) if isinstance(v, Mapping) else v for k, v in self.notes.items()},
-            # the optimizer's state is numbered, not named: this is its order
-            "parameters": [[name, p.numel()] for name, p in trained],
-        }
+        return Record(
+            recipe=self.recipe,
+            masks=None if self.holder is None else self.holder.masks(),
+            acted=self.acted,
+            classes=self.classes,
+            extremes=self.extremes,
+            notes=self.notes,
+            parameters=[(name, p.numel()) for name, p in trained],
+        ).pack()

@@ -1,0 +1,1 @@
+"""The command ``fairseq-prune``: one file a subcommand, each parses, calls one function, prints."""

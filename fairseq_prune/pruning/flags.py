@@ -1,0 +1,44 @@
+"""The prune flags for argparse, made from the recipe's fields."""
+
+import dataclasses
+from argparse import ArgumentParser, Namespace, _ArgumentGroup
+from typing import get_type_hints
+
+from fairseq_prune.pruning.recipe import Recipe
+
+PREFIX = "prune_"
+OVERRIDE = PREFIX + "override"
+OVERRIDE_HELP = (
+    "resume although the checkpoint was pruned with other flags; without --prune-scheme and "
+    "--prune-mask-from: forget its masks and train dense"
+)
+
+
+def add_arguments(parser: ArgumentParser | _ArgumentGroup, recipe_only: bool = False) -> None:
+    """Add the prune flags to an argparse parser (the command line, tasks without a dataclass)."""
+    types = get_type_hints(Recipe)
+    for f in dataclasses.fields(Recipe):
+        kind = next(t for t in (float, int, str) if t in types[f.name].__args__)
+        parser.add_argument(
+            _flag(PREFIX + f.name),
+            type=kind,
+            default=None,
+            metavar=f.metadata.get("metavar") or _metavar(f.name, kind),
+            help=f.metadata["help"].replace("%", "%%"),
+        )
+    if not recipe_only:
+        parser.add_argument(_flag(OVERRIDE), action="store_true", help=OVERRIDE_HELP)
+
+
+def recipe_of(arguments: Namespace) -> Recipe:
+    """The recipe in parsed arguments, not checked yet."""
+    given = {f.name: getattr(arguments, PREFIX + f.name, None) for f in dataclasses.fields(Recipe)}
+    return Recipe(**given)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _metavar(name: str, kind: type) -> str:
+    return {float: "FRACTION", int: "N"}.get(kind, name.upper())
