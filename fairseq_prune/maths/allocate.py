@@ -59,8 +59,8 @@ def class_distribution(scores: Scores, sparsity: float, classes: Mapping[str, st
 
     See, Luong and Manning 2016, section 3.2. The same as one ranking of the scores over sigma_c,
     the standard deviation of the class's signed values that are alive (n - 1, float64). A class
-    without spread (constant, or fewer than two alive) has no unit of its own: sigma_c is then
-    the root mean square of its values, and 1 where these are all zero.
+    without spread (all values equal, or fewer than two alive) has no unit of its own: sigma_c is
+    then the size of that value, and 1 where it is zero.
 
     Notes: `lambda`, the smallest kept score over sigma_c, and `sigma` by class.
     """

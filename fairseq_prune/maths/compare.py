@@ -89,7 +89,7 @@ def _common(a: MaskMap, b: MaskMap) -> int:
 
 def _check_alike(a: MaskMap, b: MaskMap) -> None:
     if a.keys() != b.keys():
-        odd = sorted(a.keys() ^ b.keys())[0]
+        odd = min(a.keys() ^ b.keys())
         raise ValueError(f"both must mask the same tensors, but only one has {odd!r}.")
     for name in a:
         _check_shapes(name, a[name], b[name])

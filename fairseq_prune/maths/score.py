@@ -42,16 +42,17 @@ class Score:
     def __post_init__(self) -> None:
         if self.values.dtype not in FLOATS:
             raise ValueError(
-                f"a score must be float16, bfloat16, float32 or float64, but is {self.values.dtype}."
+                f"a score must be float16, bfloat16, float32 or float64, not {self.values.dtype}."
             )
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise ValueError(f"`scale` must be a finite number above 0, but is {self.scale!r}.")
-        if self.alive is not None:
-            if self.alive.dtype != torch.bool or self.alive.shape != self.values.shape:
-                raise ValueError(
-                    f"`alive` must be a bool tensor of shape {tuple(self.values.shape)}, "
-                    f"but is {self.alive.dtype} of shape {tuple(self.alive.shape)}."
-                )
+        if self.alive is not None and (
+            self.alive.dtype != torch.bool or self.alive.shape != self.values.shape
+        ):
+            raise ValueError(
+                f"`alive` must be a bool tensor of shape {tuple(self.values.shape)}, "
+                f"but is {self.alive.dtype} of shape {tuple(self.alive.shape)}."
+            )
         if self.fixed is not None:
             start, stop = self.fixed
             if not 0 <= start <= stop <= self.values.numel():

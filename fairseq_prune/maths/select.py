@@ -100,8 +100,10 @@ def keep_largest(score: Score, n: int, near: float | None = None, *, name: str =
     if n < 0:
         raise ValueError(f"`n` must be at least 0, but is {n}.")
     reader = Reader(score, name)
-    mask = np.zeros(score.values.numel(), bool)
-    if n > 0 and (near is None or math.isnan(near) or not _cut_at(reader, n, near, mask)):
+    mask = np.empty(score.values.numel(), bool)
+    if n == 0:
+        mask.fill(False)
+    elif near is None or math.isnan(near) or not _cut_at(reader, n, near, mask):
         cut = find_cut({name: score}, n)
         if cut.total < n:
             where = f" of {name}" if name else ""

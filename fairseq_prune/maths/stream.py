@@ -16,7 +16,7 @@ CHUNK = 1 << 16
 Array = np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Piece:
     """A run of elements of one tensor, as numpy sees them.
 
@@ -55,12 +55,11 @@ class Reader:
         self.name = name
         self._accept_any = accept_any
         self._values = score.values.detach().cpu().reshape(-1)
-        self._alive = (
-            None if score.alive is None else score.alive.detach().cpu().reshape(-1).numpy()
-        )
+        self._alive = None if score.alive is None else _as_array(score.alive)
         size = min(CHUNK, max(1, self._values.numel()))
-        self._native = self._values.dtype == score.domain
-        self._wide = None if self._native else torch.empty(size, dtype=score.domain)
+        native = self._values.dtype == score.domain
+        self._native = self._values.numpy() if native else None
+        self._wide = torch.empty(0 if native else size, dtype=score.domain)
         self._keys = np.empty(size, np.float64 if score.domain == torch.float64 else np.float32)
         self.flags = (np.empty(size, bool), np.empty(size, bool))
 
@@ -76,8 +75,8 @@ class Reader:
         values = self._raw(start, stop)
         alive = None if self._alive is None else self._alive[start:stop]
         # One reduction finds both NaN, which it passes on, and -inf.
-        smallest = values.min()
-        if smallest != smallest and self._forbids_nan(values, alive):
+        smallest = float(values.min())
+        if math.isnan(smallest) and self._forbids_nan(values, alive):
             where = f" of {self.name}" if self.name else ""
             raise ValueError(f"the score{where} holds NaN: rank finite scores only.")
         if not self.score.absolute:
@@ -85,7 +84,7 @@ class Reader:
         keys = np.abs(values, out=self._keys[: stop - start])
         if self._accept_any:
             return Piece(start, keys, alive)
-        if smallest == -math.inf or smallest != smallest:
+        if not smallest > -math.inf:
             keys[values == -math.inf] = -math.inf
         return Piece(start, keys, alive)
 
@@ -95,11 +94,15 @@ class Reader:
         return not self._accept_any and bool(np.isnan(among).any())
 
     def _raw(self, start: int, stop: int) -> Array:
-        if self._wide is None:
-            return self._values[start:stop].numpy()
+        if self._native is not None:
+            return self._native[start:stop]
         wide = self._wide[: stop - start]
         wide.copy_(self._values[start:stop])
         return wide.numpy()
+
+
+def _as_array(tensor: Tensor) -> Array:
+    return tensor.detach().cpu().reshape(-1).numpy()
 
 
 @dataclass
@@ -130,7 +133,7 @@ def scan(reader: Reader, low: float, high: float, room: int) -> Found:
         found.inside += inside
         if inside and found.inside <= room:
             reached ^= passed
-            found.parts.append(piece.keys[reached])
+            found.parts.append(piece.keys.take(np.flatnonzero(reached)))
     if found.inside > room:
         found.parts.clear()
     return found

@@ -16,8 +16,8 @@ from fairseq_prune.maths.radix import radix_cut
 from fairseq_prune.maths.score import Scores
 from fairseq_prune.maths.stream import Array, Found, Reader, sample, scan
 
-SAMPLE = 1 << 18
-_SIGMAS = 6.0
+SAMPLE = 1 << 17
+_SIGMAS = 4.0
 ATTEMPTS = 4
 _SEED = 1606_09274
 
@@ -130,14 +130,14 @@ def _resolve(scores: Scores, found: Mapping[str, Found], need: int) -> Cut:
         for name, part in found.items()
     }
     together = np.concatenate([*keys.values()])
-    if need >= len(together):
+    if need > len(together):
         return _share(-math.inf, found, need)
     together.partition(len(together) - need)
     cut = float(together[len(together) - need])
     counted = {
         name: Found(
-            above=found[name].above + np.count_nonzero(own > cut),
-            inside=np.count_nonzero(own == cut),
+            above=found[name].above + int(np.count_nonzero(own > cut)),
+            inside=int(np.count_nonzero(own == cut)),
         )
         for name, own in keys.items()
     }
