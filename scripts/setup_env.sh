@@ -16,6 +16,7 @@ stamp=$venv/.fairseq_prune_ready    # written last: what is inside is complete
 started=$venv/.fairseq_prune_setup  # there from the first step to the last
 log=$venv.log
 tested="3.11 3.12 3.13 3.10"
+torch_cpu_builds=https://download.pytorch.org/whl/cpu
 
 die() {
     printf 'setup_env: %s\n' "$*" >&2
@@ -136,7 +137,7 @@ install_everything() {
     local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
     # omegaconf 2.0.6, which fairseq needs, has metadata that pip 24.1 and later refuse
     step "pip before 24.1" "${pip[@]}" "pip<24.1"
-    step "torch (the longest step)" "${pip[@]}" -c "$constraints" "torch>=2.6"
+    step "torch (the longest step)" install_torch "$constraints" "${pip[@]}"
     step "fairseq 0.12.2, built by g++" "${pip[@]}" -c "$constraints" torch "fairseq==0.12.2"
     step "fairseq_prune and its tools" "${pip[@]}" -c "$constraints" --use-pep517 \
         -e "${root}[figures,test]"
@@ -144,6 +145,19 @@ install_everything() {
     fingerprint "$python" >"$stamp.tmp"
     mv "$stamp.tmp" "$stamp"
     rm -f "$started"
+}
+
+# install_torch CONSTRAINTS PIP...: without a GPU, the build without CUDA (0.2 GB, not 5) where pip's
+# own sources have it, or PyTorch's list of builds can be reached.
+install_torch() {
+    local constraints=$1 pinned
+    shift
+    pinned=$(grep '^torch==' "$constraints" || true)
+    if [ "$(uname -s)" = Linux ] && [ -n "$pinned" ]; then
+        "$@" "$pinned+cpu" && return
+        "$@" --no-deps --timeout 15 --retries 0 --index-url "$torch_cpu_builds" "$pinned+cpu" && return
+    fi
+    "$@" -c "$constraints" "torch>=2.6"
 }
 
 is_ready() {

@@ -23,7 +23,7 @@ def safe_types() -> list[SafeType]:
     in it where they are installed, fairseq's own classes where fairseq is loaded already.
     """
     plain: list[SafeType] = [argparse.Namespace, collections.defaultdict]
-    plain += [dict, list, tuple, str, int, float, bool]
+    plain += [dict, list, tuple, str, bytes, int, float, bool]
     return plain + _typing_names() + _omegaconf_nodes() + _numpy_values() + _fairseq_classes()
 
 

@@ -21,5 +21,8 @@ class FairseqPruneFinder:
         return hook.find_patched(cls, name, path, target)
 
 
-if os.environ.get("FAIRSEQ_PRUNE_COMPAT") != "0":
+# a virtual environment reads its .pth files twice
+if os.environ.get("FAIRSEQ_PRUNE_COMPAT") != "0" and "FairseqPruneFinder" not in [
+    getattr(finder, "__name__", "") for finder in sys.meta_path
+]:
     sys.meta_path.insert(0, FairseqPruneFinder)

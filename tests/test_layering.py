@@ -1,0 +1,138 @@
+"""The architecture of design.md, read off the imports of every file."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "fairseq_prune"
+COMPAT = "_fairseq_prune_compat"
+
+LAYERS = {
+    "maths": 0,
+    "network": 1,
+    "masks": 1,
+    "saliency": 2,
+    "pruning": 3,
+    "tasks": 4,
+    "criterions": 4,
+    "models": 4,
+    "analysis": 5,
+    "cli": 5,
+}
+# the one neighbour that may be imported: a command prints what an analysis found
+NEIGHBOURS = {"cli": {"analysis"}}
+# the one file outside compat that may import it, and the one module it may have: the allow-list
+# of what a checkpoint may hold exists once
+SAFE_TYPES = ("masks/storage.py", f"{COMPAT}.safe_types")
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+NAMES = [str(path.relative_to(PACKAGE)) for path in SOURCES]
+EVERY_SOURCE = sorted(
+    path for top in ("fairseq_prune", "scripts", "tests") for path in (ROOT / top).rglob("*.py")
+)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yields the modules that a file imports, wherever in the file; ``a.b`` for ``from a import b``
+    where b is a module of ours."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            module = node.module or ""
+            for alias in node.names:
+                is_ours = module.partition(".")[0] in ("fairseq_prune", COMPAT)
+                yield f"{module}.{alias.name}" if is_ours else module
+
+
+def folder(path: Path) -> str:
+    """Returns the package's folder that a file is in, "" for fairseq_prune/__init__.py."""
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_imports_run_one_way(path: Path) -> None:
+    here = folder(path)
+    if here not in LAYERS:
+        return
+    for module in imports(path):
+        parts = module.split(".")
+        if parts[0] != "fairseq_prune" or len(parts) < 2 or parts[1] not in LAYERS:
+            continue
+        allowed = {here, *NEIGHBOURS.get(here, ())}
+        allowed |= {name for name, layer in LAYERS.items() if layer < LAYERS[here]}
+        assert parts[1] in allowed, f"{path} imports {module}"
+
+
+def test_every_folder_has_a_layer() -> None:
+    folders = {folder(path) for path in SOURCES} - {"", "compat"}
+    assert folders <= LAYERS.keys()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_fairseq_is_imported_from_layer_4_up(path: Path) -> None:
+    if LAYERS.get(folder(path), 0) < 4:
+        found = {top(module) for module in imports(path)}
+        assert not found & {"fairseq", "fairseq_cli", "hydra", "omegaconf"}, path
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_figures_are_drawn_in_analysis_only(path: Path) -> None:
+    if folder(path) != "analysis":
+        assert not {top(module) for module in imports(path)} & {"matplotlib", "plotly"}, path
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_compat_stands_alone(path: Path) -> None:
+    found = set(imports(path))
+    if folder(path) == "compat":
+        assert not {name for name in found if top(name) == "fairseq_prune"}, path
+        return
+    assert not {name for name in found if name.startswith("fairseq_prune.compat")}, path
+    ours = {name for name in found if top(name) == COMPAT}
+    file, module = SAFE_TYPES
+    allowed = str(path.relative_to(PACKAGE)) == file
+    assert all(allowed and name.startswith(module) for name in ours), path
+
+
+@pytest.mark.parametrize(
+    "path", EVERY_SOURCE, ids=[str(path.relative_to(ROOT)) for path in EVERY_SOURCE]
+)
+def test_imports_are_absolute_and_files_are_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 300, f"{path} is longer than 300 lines"
+    for node in ast.walk(ast.parse(text)):
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_functions_are_short(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= 40, f"{path}:{node.lineno} {node.name} has {length} lines"
+
+
+def test_importing_layers_0_to_3_does_not_import_fairseq() -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in SOURCES
+        if LAYERS.get(folder(path), 9) < 4
+    ]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        "print(sorted({'fairseq', 'hydra', 'matplotlib'} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stdout + done.stderr
