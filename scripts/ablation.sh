@@ -1,0 +1,203 @@
+#!/usr/bin/env bash
+# Trains, prunes, retrains and evaluates models, as See, Luong & Manning (2016) did.
+#
+#   DATA=BIN REFERENCE=test.en OUT=DIR bash scripts/ablation.sh CONFIG.yaml...
+#
+# For each configuration (its base name is the model's) DIR/MODEL gets
+#   dense/                     trained without pruning
+#   pruned/SCHEME-PERCENT.pt   the dense model pruned, not retrained
+#   retrained/SCHEME-PERCENT/  pruned, then trained further
+#   scratch/SCHEME-PERCENT/    a fresh model trained under the mask of pruned/SCHEME-PERCENT.pt
+#   results.jsonl, hypotheses/ every one of them decoded and scored
+# A step that is finished is skipped, one that was cut goes on; the logs lie beside the models.
+#
+# DATA        folder made by fairseq-preprocess          REFERENCE  raw target text of the test set
+# OUT         where everything goes
+# SCHEMES     pruned without retraining (default: class-blind class-uniform class-distribution
+#             random; random removes weights of all classes at random)
+# PERCENTS    at these percentages removed (default: 40 60 80 90)
+# RETRAIN, RETRAIN_PERCENTS, SCRATCH, SCRATCH_PERCENTS  the same for the models that are retrained
+#             (default: as above) and sparse from the beginning (default: class-blind, as above);
+#             none stands for no model at all
+# JOBS        processes at a time (default: one a core)  BEAM       default 5
+# DEVICE      cpu or gpu (default: gpu if there is one)  SEED       default 1
+# PROGRAMS    folder with fairseq's programs (default: .venv/bin, set up first)
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/jobs.sh
+. "$root/scripts/jobs.sh"
+
+die() {
+  printf 'ablation: %s\n' "$*" >&2
+  exit 2
+}
+
+settings() {
+  : "${DATA:?ablation: DATA names no folder made by fairseq-preprocess}"
+  : "${REFERENCE:?ablation: REFERENCE names no text file with the target side of the test set}"
+  : "${OUT:?ablation: OUT names no folder for the results}"
+  [[ -d $DATA ]] || die "DATA=$DATA is not a folder; give the one that fairseq-preprocess made."
+  [[ -f $REFERENCE ]] || die "REFERENCE=$REFERENCE is not a file; give the raw target text."
+  mkdir -p "$OUT"
+  out=$(cd "$OUT" && pwd) data=$(cd "$DATA" && pwd)
+  reference=$(cd "$(dirname "$REFERENCE")" && pwd)/$(basename "$REFERENCE")
+  schemes=${SCHEMES:-class-blind class-uniform class-distribution random}
+  percents=${PERCENTS:-40 60 80 90}
+  retrain=${RETRAIN:-$schemes} retrain_percents=${RETRAIN_PERCENTS:-$percents}
+  scratch=${SCRATCH:-class-blind} scratch_percents=${SCRATCH_PERCENTS:-$percents}
+  local word
+  for word in $percents $retrain_percents $scratch_percents; do
+    [[ $word =~ ^[1-9][0-9]?$ ]] || die "$word is no percentage from 1 to 99."
+  done
+  device=() jobs=${JOBS:-$(nproc)}
+  case ${DEVICE:-$(nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)} in
+    gpu) ;;
+    cpu) device=(--cpu) ;;
+    *) die "DEVICE=$DEVICE is neither cpu nor gpu." ;;
+  esac
+}
+
+# One flag or value a line from the named sections of a configuration.
+flags_of() {
+  awk -v wanted=" ${*:2} " '
+    { sub(/(^|[ \t])#.*/, ""); sub(/[ \t]+$/, "") }
+    /^[^ \t].*:$/ { section = substr($0, 1, length($0) - 1) }
+    /^[ \t]/ && index(wanted, " " section " ") {
+      key = $1; sub(/:$/, "", key)
+      value = $0; sub(/^[ \t]*[^ \t]+[ \t]*/, "", value)
+      print "--" key
+      if (value != "true") print value
+    }' "$1"
+}
+
+in_words() { # LIST SCHEME: whether the list has it
+  [[ " $1 " == *" $2 "* ]]
+}
+
+prune_flags() { # SCHEME PERCENT
+  local scheme=$1 saliency=magnitude
+  if [[ $scheme == random ]]; then scheme=class-blind saliency=random; fi
+  printf '%s\n' --prune-scheme "$scheme" --prune-saliency "$saliency" \
+    --prune-sparsity "$(printf '0.%02d' "$2")"
+}
+
+# A command as its stamp records it: without where things lie on this machine.
+portable() {
+  local text="$*"
+  text=${text//"$out"/OUT}
+  text=${text//"$data"/DATA}
+  printf '%s\n' "${text//"$root"/ROOT}"
+}
+
+# train_job NAME SECTION NEEDS INPUT FLAGS...: a run of fairseq-train into OUT/NAME, done when its
+# stamp is there; INPUT is the file that it starts from, or empty.
+train_job() {
+  local name=$1 section=$2 needs=$3 input=$4 folder=$out/$1 flags work text
+  mapfile -t flags < <(flags_of "$config" model "$section")
+  work=$(flags_of "$config" "$section" | awk '/^--max-epoch$/ { getline; print 100 * $1 }')
+  [[ $work ]] || die "$config has no max-epoch in its section $section."
+  local command=(fairseq-train "$data" --task translation "${flags[@]}" --seed "${SEED:-1}"
+    --no-progress-bar --no-epoch-checkpoints --save-dir "$folder" "${device[@]}" "${@:5}")
+  text=$(portable "${command[@]}")
+  if [[ -f $folder/done ]]; then
+    if [[ $(cat "$folder/done") != "$text" || ($input && $input -nt $folder/done) ]]; then
+      die "$folder was made with other flags or from another model; remove it or choose another OUT."
+    fi
+    job_done "$name" "$work"
+  else
+    # shellcheck disable=SC2016 # the inner shell expands it
+    job "$name" "$work" "$needs" "$folder/train.log" bash -c \
+      '"${@:3}" && printf "%s\n" "$1" >"$2.tmp" && mv "$2.tmp" "$2"' \
+      train "$text" "$folder/done" "${command[@]}"
+  fi
+}
+
+apply_job() { # MODEL SCHEME PERCENT
+  local name=$1/pruned/$2-$3 dense=$out/$1/dense/checkpoint_best.pt flags
+  mapfile -t flags < <(prune_flags "$2" "$3")
+  if [[ -f $out/$name.pt && $out/$name.pt -nt $dense ]]; then
+    job_done "$name" 5
+  else
+    job "$name" 5 "$1/dense" "$out/$name.log" fairseq-prune apply "$dense" \
+      --output "$out/$name.pt" --force "${flags[@]}"
+  fi
+}
+
+evaluate_job() { # MODEL STAGE CHECKPOINTS... (paths below OUT/MODEL, with the job's name before :)
+  local model=$1 stage=$2 needs="" files=() entry
+  for entry in "${@:3}"; do
+    needs+=" ?$model/${entry%%:*}"
+    files+=("$out/$model/${entry#*:}")
+  done
+  ((${#files[@]})) || return 0
+  # what a failed run did not leave cannot be scored
+  # shellcheck disable=SC2016 # the inner shell expands it
+  job "$model/evaluate-$stage" $((20 * ${#files[@]})) "$needs" "$out/$model/evaluate-$stage.log" \
+    bash -c 'n=$1; shift; files=()
+      for file in "${@:1:n}"; do if [[ -f $file ]]; then files+=("$file"); fi; done
+      exec fairseq-prune evaluate "${files[@]}" "${@:n+1}"' evaluate "${#files[@]}" "${files[@]}" \
+    --data "$data" --gen-subset test --beam "${BEAM:-5}" --lenpen 1 --remove-bpe sentencepiece \
+    --reference "$reference" --tag "model=$model" --tag "stage=$stage" \
+    --output "$out/$model/results.jsonl" "${device[@]}"
+}
+
+plan_model() {
+  local model dense scheme percent flags point pruned=() retrained=() from_scratch=()
+  model=$(basename "$config" .yaml)
+  dense=$out/$model/dense/checkpoint_best.pt
+  train_job "$model/dense" dense "" ""
+  for percent in $percents; do
+    for scheme in $schemes; do
+      apply_job "$model" "$scheme" "$percent"
+      pruned+=("pruned/$scheme-$percent:pruned/$scheme-$percent.pt")
+    done
+  done
+  evaluate_job "$model" dense "dense:dense/checkpoint_best.pt"
+  for percent in $retrain_percents; do
+    for scheme in $retrain; do
+      [[ $scheme != none ]] || continue
+      point=retrained/$scheme-$percent
+      mapfile -t flags < <(prune_flags "$scheme" "$percent")
+      train_job "$model/$point" retrain "$model/dense" "$dense" --user-dir "$root/fairseq_prune" \
+        "${flags[@]}" --finetune-from-model "$dense"
+      retrained+=("$point:$point/checkpoint_best.pt")
+    done
+  done
+  evaluate_job "$model" pruned "${pruned[@]}"
+  for percent in $scratch_percents; do
+    for scheme in $scratch; do
+      [[ $scheme != none ]] || continue
+      point=$scheme-$percent
+      if ! in_words "$schemes" "$scheme" || ! in_words "$percents" "$percent"; then
+        apply_job "$model" "$scheme" "$percent"
+      fi
+      train_job "$model/scratch/$point" dense "$model/pruned/$point" "$dense" \
+        --user-dir "$root/fairseq_prune" --prune-mask-from "$out/$model/pruned/$point.pt"
+      from_scratch+=("scratch/$point:scratch/$point/checkpoint_best.pt")
+    done
+  done
+  evaluate_job "$model" retrained "${retrained[@]}"
+  evaluate_job "$model" scratch "${from_scratch[@]}"
+}
+
+main() {
+  (($#)) || die "name at least one configuration, for example configs/train/multi30k/lstm.yaml."
+  local config
+  for config in "$@"; do [[ -f $config ]] || die "$config is not a file."; done
+  settings
+  if [[ ! ${PROGRAMS:-} ]]; then bash "$root/scripts/setup_env.sh"; fi
+  PATH=${PROGRAMS:-${VENV:-$root/.venv}/bin}:$PATH
+  export PATH OMP_NUM_THREADS=1
+  if command -v flock >/dev/null; then
+    exec 9>"$out/.lock" # held by the jobs too: a run that was killed may have left some behind
+    flock -n 9 || die "another run is at work in $out; wait for it, or choose another OUT."
+  fi
+  for config in "$@"; do plan_model; done
+  local code=0
+  run_jobs "$jobs" || code=1
+  for config in "$@"; do printf 'results: %s\n' "$out/$(basename "$config" .yaml)/results.jsonl"; done
+  return $code
+}
+
+main "$@"
