@@ -54,6 +54,7 @@ class Reader:
         self.score = score
         self.name = name
         self._accept_any = accept_any
+        self._absolute = score.absolute
         self._values = score.values.detach().cpu().reshape(-1)
         self._alive = None if score.alive is None else _as_array(score.alive)
         size = min(CHUNK, max(1, self._values.numel()))
@@ -74,24 +75,19 @@ class Reader:
     def _piece(self, start: int, stop: int) -> Piece:
         values = self._raw(start, stop)
         alive = None if self._alive is None else self._alive[start:stop]
-        # One reduction finds both NaN, which it passes on, and -inf.
-        smallest = float(values.min())
-        if math.isnan(smallest) and self._forbids_nan(values, alive):
-            where = f" of {self.name}" if self.name else ""
-            raise ValueError(f"the score{where} holds NaN: rank finite scores only.")
-        if not self.score.absolute:
-            return Piece(start, values, alive)
-        keys = np.abs(values, out=self._keys[: stop - start])
-        if self._accept_any:
-            return Piece(start, keys, alive)
-        if not smallest > -math.inf:
-            keys[values == -math.inf] = -math.inf
+        keys = np.abs(values, out=self._keys[: stop - start]) if self._absolute else values
+        # The maximum passes NaN on: one reduction finds that and |-inf|.
+        if not self._accept_any and not np.maximum.reduce(keys) < math.inf:
+            self._refuse_nan(values if alive is None else values[alive])
+            if self._absolute:
+                keys[values == -math.inf] = -math.inf
         return Piece(start, keys, alive)
 
-    def _forbids_nan(self, values: Array, alive: Array | None) -> bool:
-        # What is gone may hold anything.
-        among = values if alive is None else values[alive]
-        return not self._accept_any and bool(np.isnan(among).any())
+    def _refuse_nan(self, among: Array) -> None:
+        # Only what is alive is asked: what is gone may hold anything.
+        if np.isnan(among).any():
+            where = f" of {self.name}" if self.name else ""
+            raise ValueError(f"the score{where} holds NaN: it cannot be ranked.")
 
     def _raw(self, start: int, stop: int) -> Array:
         if self._native is not None:
@@ -125,15 +121,16 @@ def scan(reader: Reader, low: float, high: float, room: int) -> Found:
     found = Found()
     for piece in reader.pieces():
         size = len(piece.keys)
-        reached = piece.at_least(first, reader.flags[0][:size])
-        passed = piece.at_least(beyond, reader.flags[1][:size])
-        above = int(np.count_nonzero(passed))
-        inside = int(np.count_nonzero(reached)) - above
-        found.above += above
-        found.inside += inside
-        if inside and found.inside <= room:
-            reached ^= passed
-            found.parts.append(piece.keys.take(np.flatnonzero(reached)))
+        inside = piece.at_least(first, reader.flags[0][:size])
+        above = piece.at_least(beyond, reader.flags[1][:size])
+        found.above += int(np.count_nonzero(above))
+        inside ^= above
+        if found.inside > room:
+            found.inside += int(np.count_nonzero(inside))
+            continue
+        (places,) = inside.nonzero()
+        found.inside += len(places)
+        found.parts.append(piece.keys.take(places))
     if found.inside > room:
         found.parts.clear()
     return found
