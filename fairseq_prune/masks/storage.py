@@ -10,9 +10,9 @@ import os
 import pickle
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from _fairseq_prune_compat.safe_types import safe_types
@@ -69,8 +69,29 @@ def _unpickling_sentence(path: Path, message: str) -> str:
     return f"{path} is not a checkpoint, or it is damaged."
 
 
-def save(checkpoint: Mapping[str, Any], path: str | Path) -> None:
+class _Counted:
+    """A file that tells how many bytes it is given."""
+
+    def __init__(self, file: BinaryIO, written: Callable[[int], None]) -> None:
+        self._file, self._written = file, written
+
+    def write(self, data: bytes) -> int:
+        self._written(len(data))
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def save(
+    checkpoint: Mapping[str, Any],
+    path: str | Path,
+    written: Callable[[int], None] | None = None,
+) -> None:
     """Write a checkpoint to a temporary file beside ``path`` and rename it into place.
+
+    Args:
+        written: called with the size of each piece, for a progress bar.
 
     Raises CheckpointError, with nothing left behind, where the disk is full or not writable.
     """
@@ -80,7 +101,8 @@ def save(checkpoint: Mapping[str, Any], path: str | Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         with os.fdopen(handle, "wb") as file:
-            torch.save(dict(checkpoint), file)
+            target_file: Any = file if written is None else _Counted(file, written)
+            torch.save(dict(checkpoint), target_file)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())

@@ -24,7 +24,8 @@ class Pruned:
     Args:
         masks: what is kept now.
         extremes: by weight, the largest magnitude removed and the smallest kept.
-        notes: what the scheme found on the way (lambda and sigma of class-distribution).
+        notes: what the scheme found on the way (lambda and sigma of class-distribution), and
+            what was removed ``before``, by class, where anything was.
     """
 
     masks: Masks
@@ -53,7 +54,17 @@ class Pruner:
         }
         fixed = {name: w.fixed for name, w in probe.weights.items() if w.fixed}
         masks = Masks(kept, fixed)
-        return Pruned(masks, find_extremes(probe.weights, masks), budgets.notes)
+        notes = {**budgets.notes, **_before(probe.masks, classes)}
+        return Pruned(masks, find_extremes(probe.weights, masks), notes)
+
+
+def _before(masks: Masks | None, classes: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """By class, what was removed already: there, more than the sparsity asks for may be gone."""
+    counts: dict[str, int] = {}
+    for name in masks or ():
+        assert masks is not None
+        counts[classes[name]] = counts.get(classes[name], 0) + masks.removed(name)
+    return {"before": counts} if any(counts.values()) else {}
 
 
 def find_extremes(weights: Weights, masks: Mapping[str, Tensor]) -> Extremes:

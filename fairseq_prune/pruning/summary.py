@@ -92,5 +92,12 @@ def format_table(rows: Sequence[ClassRow], sigma: Mapping[str, float] | None = N
     )
 
 
+def find_dead(rows: Sequence[ClassRow], masks: Masks) -> list[str]:
+    """A sentence for each weight class, and each tensor, of which nothing is left."""
+    classes = [f"weight class {row.name}" for row in rows if row.dead]
+    tensors = [name for name in masks if 0 < masks.prunable(name) == masks.removed(name)]
+    return [f"{what} has died: all its weights are removed" for what in (*classes, *tensors)]
+
+
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"

@@ -14,7 +14,7 @@ from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.pruner import Extremes, Pruned, Pruner, find_extremes, merge_extremes
 from fairseq_prune.pruning.recipe import Recipe, differences
 from fairseq_prune.pruning.record import Record
-from fairseq_prune.pruning.summary import ClassRow, by_class, format_table
+from fairseq_prune.pruning.summary import ClassRow, by_class, find_dead, format_table
 from fairseq_prune.saliency import Probe
 from fairseq_prune.tasks._optimizer import slots_of, state_of
 from fairseq_prune.tasks._ranks import from_first_rank
@@ -187,12 +187,8 @@ class Session:
         )  # fmt: skip
         if "lambda" in self.notes:
             logger.info("lambda %.6g: class c loses |w| < lambda * sigma_c", self.notes["lambda"])
-        for row in self.rows:
-            if row.dead:
-                logger.warning("weight class %s has died: all its weights are removed", row.name)
-        for name in masks:
-            if 0 < masks.prunable(name) == masks.removed(name):
-                logger.warning("%s has died: all its weights are removed", name)
+        for sentence in find_dead(self.rows, masks):
+            logger.warning(sentence)
 
     def state(self) -> dict[str, Any] | None:
         """What goes into the checkpoint; None where there is nothing to say."""

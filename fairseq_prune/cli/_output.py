@@ -1,0 +1,89 @@
+"""What the subcommands share: checks on the file to be written, progress, and printing."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from fairseq_prune.masks import storage
+
+_SLOW = 1.5  # seconds after which a progress bar is worth its line
+
+
+def check_output(path: str, force: bool) -> None:
+    """Raise ValueError where ``path`` cannot or must not be written."""
+    target = Path(path)
+    if target.is_dir():
+        raise ValueError(f"--output {path} is a folder; give the name of a file in it.")
+    if target.exists() and not force:
+        raise ValueError(f"--output {path} exists; give --force to replace it.")
+    folder = target.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ValueError(f"--output {path} cannot be written: {folder} is no writable folder.")
+
+
+def size_of(path: str) -> str:
+    """The size of a file, to be read."""
+    size = os.path.getsize(path)
+    for unit, power in (("GB", 3), ("MB", 2), ("kB", 1)):
+        if size >= 1000**power:
+            return f"{size / 1000**power:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def print_json(value: Any) -> None:
+    """Print one line of JSON."""
+    print(json.dumps(value, allow_nan=False))
+
+
+def warn(sentence: str) -> None:
+    """Print a warning on stderr."""
+    print(f"fairseq-prune: warning: {sentence}", file=sys.stderr)
+
+
+class Progress:
+    """A bar on stderr, for work that takes long and has somebody to watch it.
+
+    Use as a context manager; each phase is a share of the whole.
+    """
+
+    def __init__(self) -> None:
+        self._bar = tqdm(
+            total=1.0,
+            delay=_SLOW,
+            disable=not sys.stderr.isatty(),
+            leave=False,
+            file=sys.stderr,
+            bar_format="{desc:20} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
+        )
+
+    def phase(self, label: str, share: float, total: int) -> Callable[[int], None]:
+        """What is to be called with each amount of ``total`` that is done."""
+        self._bar.set_description_str(label)
+        return lambda done: self._advance(share * done / max(total, 1))
+
+    def _advance(self, by: float) -> None:
+        self._bar.update(min(by, 1.0 - self._bar.n))
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+
+def write(content: dict[str, Any], path: str, progress: Progress, share: float, about: int) -> None:
+    """Write a checkpoint of ``about`` so many bytes to ``path``, in one step."""
+    storage.save(content, path, progress.phase("writing", share, about))

@@ -1,0 +1,87 @@
+"""``fairseq-prune apply``: prune a trained checkpoint, without training."""
+
+import os
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from fairseq_prune.cli import _output
+from fairseq_prune.pruning.apply import Applied, apply_recipe, check_recipe
+from fairseq_prune.pruning.flags import add_arguments, recipe_of
+from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.summary import find_dead, format_table
+from fairseq_prune.pruning.view import view
+
+HELP = "prune a trained checkpoint, without training"
+DESCRIPTION = """
+Prunes a trained fairseq checkpoint at once, exactly as training would before its first update
+with the same flags. The pruned weights become zeros in the model and in its average (EMA); the
+masks go into the file, so that training with --user-dir fairseq_prune goes on from there and
+holds them. Everything else stays as it is, except the optimizer's state, which is left out: a
+pruned model starts a new optimisation. Masks that the checkpoint has already are kept; they only
+shrink. Plain fairseq opens the result without this package.
+"""
+EXAMPLES = """
+examples:
+  fairseq-prune apply dense.pt --prune-scheme class-blind --dry-run
+      shows what 80% would remove, by weight class, and writes nothing
+  fairseq-prune apply dense.pt --output pruned.pt --prune-scheme class-distribution \\
+      --prune-sparsity 0.6
+  fairseq-prune apply dense.pt --output pruned.pt --prune-scheme class-uniform \\
+      --prune-exclude source-embedding,target-embedding
+  fairseq-prune apply other_seed.pt --output ticket.pt --prune-mask-from pruned.pt
+"""
+
+
+def add(parser: ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="the checkpoint to prune")
+    parser.add_argument("--output", metavar="OUT", help="where to write the pruned checkpoint")
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be removed, write nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON, no table")
+    add_arguments(parser.add_argument_group("how to prune"), recipe_only=True)
+
+
+def run(arguments: Namespace) -> int:
+    """Prune and write; returns the exit code."""
+    recipe = check_recipe(recipe_of(arguments))
+    output = None if arguments.dry_run else arguments.output
+    if output is None and not arguments.dry_run:
+        raise ValueError("apply needs --output OUT for the pruned checkpoint, or --dry-run.")
+    if output is not None:
+        _output.check_output(output, arguments.force)
+    with _output.Progress() as progress:
+        done = progress.phase("reading", 0.4, 1)
+        source = open_checkpoint(arguments.checkpoint, recipe.settings["classes"], recipe.excluded)
+        applied = apply_recipe(source, recipe)
+        done(1)
+        if output is not None:
+            tick = progress.phase("zeroing", 0.3, sum(t.numel() for t in source.tensors.values()))
+            about = os.path.getsize(arguments.checkpoint)
+            _output.write(applied.content(tick), output, progress, 0.3, about)
+    _report(applied, source, arguments, output)
+    return 0
+
+
+def _report(applied: Applied, source: Opened, arguments: Namespace, output: str | None) -> None:
+    shown = view(source, applied.record, fresh=True)
+    for sentence in find_dead(shown.rows, applied.masks):
+        _output.warn(sentence)
+    if arguments.json:
+        size = None if output is None else os.path.getsize(output)
+        _output.print_json({**shown.as_dict(), "output": output, "bytes": size})
+        return
+    notes = applied.record.notes
+    print(format_table(shown.rows, notes.get("sigma")))
+    if "lambda" in notes:
+        print(f"lambda {notes['lambda']:.6g}: class c loses |w| < lambda * sigma_c")
+    print(f"{applied.record.recipe.signature()}, masks {applied.masks.digest()[:12]}")
+    before = f"{source.path}, {_output.size_of(source.path)}"
+    if output is not None:
+        print(f"{output}: {_output.size_of(output)}, pruned from {before}")
+        return
+    exists = arguments.output and Path(arguments.output).exists() and not arguments.force
+    more = f" ({arguments.output} exists: writing it needs --force)" if exists else ""
+    print(f"dry run of {before}: nothing was written{more}")

@@ -1,0 +1,67 @@
+"""``fairseq-prune inspect``: what is pruned in a checkpoint."""
+
+from argparse import ArgumentParser, Namespace
+
+from fairseq_prune.cli import _output
+from fairseq_prune.pruning.opened import open_checkpoint
+from fairseq_prune.pruning.summary import format_table
+from fairseq_prune.pruning.view import View, view, zeros_by_class
+
+HELP = "show what is pruned in a checkpoint, by weight class"
+DESCRIPTION = """
+Prints the weight classes of a checkpoint with their weights, how many are removed and kept, the
+largest magnitude removed and the smallest kept; then the masks' digest, the recipe, and the
+command and version that made the file. A checkpoint that is not pruned is shown with its classes
+too.
+"""
+EXAMPLES = """
+examples:
+  fairseq-prune inspect checkpoint_best.pt
+  fairseq-prune inspect dense.pt --prune-classes component
+  fairseq-prune inspect pruned.pt --json | python -m json.tool
+"""
+
+
+def add(parser: ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="the checkpoint to look at")
+    parser.add_argument(
+        "--prune-classes",
+        metavar="CLASSES",
+        help="weight classes to group by, as for apply (default: those the file was pruned with)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON, no table")
+
+
+def run(arguments: Namespace) -> int:
+    """Look and print; returns the exit code."""
+    opened = open_checkpoint(arguments.checkpoint, arguments.prune_classes)
+    shown = view(opened, opened.record)
+    zeros = {} if shown.pruned else zeros_by_class(opened.weights)
+    if arguments.json:
+        _output.print_json({"checkpoint": opened.path, **shown.as_dict(), "zeros": zeros})
+        return 0
+    print(format_table(shown.rows))
+    for line in _lines(shown, zeros):
+        print(line)
+    print(f"{opened.path}: {_output.size_of(opened.path)}")
+    return 0
+
+
+def _lines(shown: View, zeros: dict[str, int]) -> list[str]:
+    lines = []
+    if shown.uncovered:
+        lines.append(f"without masks: {', '.join(shown.uncovered)}")
+    if shown.record is None:
+        lines.append("not pruned: the file holds no masks")
+    elif not shown.pruned:
+        lines.append("not pruned yet: the schedule has not begun")
+    if zeros:
+        counts = ", ".join(f"{count:,} in {label}" for label, count in zeros.items())
+        lines.append(f"weights that are exactly zero without a mask: {counts}")
+    if shown.pruned:
+        lines.append(f"digest  {shown.masks.digest()}")
+    if shown.record is not None:
+        lines.append(f"recipe  {shown.record.recipe.signature()}")
+        lines.append(f"made by {shown.record.command} (fairseq_prune {shown.record.version})")
+    return lines

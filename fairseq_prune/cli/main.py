@@ -1,0 +1,75 @@
+"""The command line ``fairseq-prune``: runs a subcommand, and says in a sentence what failed."""
+
+import os
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from fairseq_prune import __version__
+from fairseq_prune.cli import apply, average, flags, inspect, verify
+
+COMMANDS: dict[str, Any] = {
+    "apply": apply,
+    "average": average,
+    "flags": flags,
+    "inspect": inspect,
+    "verify": verify,
+}
+DESCRIPTION = "Prunes fairseq models, and shows, checks and averages pruned ones."
+FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+
+
+class _Parser(ArgumentParser):
+    """An argument parser that fails with one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"fairseq-prune: {message}; see {self.prog} --help.\n")
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of the whole command line."""
+    parser = _Parser(
+        prog="fairseq-prune",
+        description=DESCRIPTION,
+        epilog=f"fairseq-prune COMMAND --help says more on each.\n\n{flags.flags_text()}",
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"fairseq_prune {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, module in COMMANDS.items():
+        sub = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.DESCRIPTION.strip(),
+            epilog=module.EXAMPLES.strip(),
+            formatter_class=RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add(sub)
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        arguments = build_parser().parse_args(argv)
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except ValueError as error:
+        print(f"fairseq-prune: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("fairseq-prune: interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # the reader has gone; Python would complain again when it closes stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Pruning a trained checkpoint as it lies, without training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fairseq_prune.masks.state import Masks
+from fairseq_prune.masks.storage import PRUNE_KEY, given_masks
+from fairseq_prune.maths.select import round_count
+from fairseq_prune.pruning.opened import Opened
+from fairseq_prune.pruning.pruner import Extremes, Pruner, find_extremes, merge_extremes
+from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.zeros import Tick, with_zeros
+from fairseq_prune.saliency import Probe
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a recipe does to a checkpoint; nothing is written yet."""
+
+    source: Opened
+    record: Record
+
+    @property
+    def masks(self) -> Masks:
+        """What is kept."""
+        assert self.record.masks is not None
+        return self.record.masks
+
+    def content(self, tick: Tick) -> dict[str, Any]:
+        """The pruned checkpoint: zeros written, masks stored, everything else as it was."""
+        result = with_zeros(self.source.content, self.source.weights, self.masks, tick)
+        task_state = dict(result.get("task_state") or {})
+        result["task_state"] = {**task_state, PRUNE_KEY: self.record.pack()}
+        return result
+
+
+def check_recipe(recipe: Recipe) -> Recipe:
+    """The recipe, checked; raises ValueError where it cannot be applied without training."""
+    recipe.check()
+    if not recipe.active:
+        raise ValueError(
+            "Nothing says how to prune: give --prune-scheme, or --prune-mask-from FILE for the "
+            "masks of another checkpoint."
+        )
+    timed = [n for n in ("start", "end", "every") if getattr(recipe, n) is not None]
+    if recipe.schedule not in (None, "one-shot") or timed:
+        flag = f"--prune-{timed[0]}" if timed else f"--prune-schedule {recipe.schedule}"
+        raise ValueError(
+            f"{flag} needs training, and apply does none: give it to fairseq-train --user-dir "
+            "fairseq_prune, or leave it out to prune at once."
+        )
+    return recipe
+
+
+def apply_recipe(source: Opened, recipe: Recipe) -> Applied:
+    """The checkpoint pruned as training would prune it at its first step, with the same flags.
+
+    Masks that it carries already are kept, and only shrink.
+
+    Args:
+        source: opened with the recipe's classes and exclusions.
+        recipe: from :func:`check_recipe`.
+
+    Raises ValueError where the masks in play do not fit the model, the flags or each other.
+    """
+    masks = source.masks
+    _check_excluded(source)
+    extremes: Extremes = dict(source.record.extremes) if source.record else {}
+    if recipe.mask_from:
+        given = given_masks(recipe.mask_from, source.tensors)
+        masks = given if masks is None else _both(masks, given)
+        extremes = merge_extremes(extremes, find_extremes(source.weights, masks))
+    notes: Mapping[str, Any] = {}
+    if recipe.scheme is not None:
+        _check_shrinks(source, masks, recipe.settings["sparsity"])
+        probe = Probe(source.weights, masks, recipe.settings["seed"])
+        pruned = Pruner(recipe).update(recipe.settings["sparsity"], probe)
+        masks, notes = pruned.masks, pruned.notes
+        extremes = merge_extremes(extremes, pruned.extremes)
+    acted = None if recipe.scheme is None else recipe.settings["start"]
+    record = Record(
+        recipe=recipe,
+        masks=masks,
+        acted=acted,
+        classes=source.classes,
+        extremes=extremes,
+        notes=notes,
+    )
+    return Applied(source, record)
+
+
+def _check_excluded(source: Opened) -> None:
+    for name in source.masks or {}:
+        if name not in source.weights:
+            raise ValueError(
+                f"--prune-exclude leaves out {name}, of which {source.path} has masks already; "
+                "masks only shrink: exclude what was excluded before."
+            )
+
+
+def _check_shrinks(source: Opened, masks: Masks | None, sparsity: float) -> None:
+    if masks is None:
+        return
+    total = sum(w.prunable for w in source.weights.values())
+    gone = sum(map(masks.removed, masks))
+    if gone > round_count(sparsity, total):
+        raise ValueError(
+            f"--prune-sparsity {sparsity} is below the {gone / total:.4f} that {source.path} and "
+            "its masks have removed already, and masks only shrink: ask for more."
+        )
+
+
+def _both(one: Masks, other: Masks) -> Masks:
+    """What both keep."""
+    kept = {**one, **other}
+    for name in set(one) & set(other):
+        kept[name] = one[name] & other[name]
+    return Masks(kept, {**one.fixed, **other.fixed})

@@ -1,0 +1,209 @@
+"""Whether a checkpoint keeps what its masks promise."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairseq_prune.masks import storage
+from fairseq_prune.masks.state import Masks
+from fairseq_prune.masks.storage import FORMAT, CheckpointError
+from fairseq_prune.maths.select import round_count
+from fairseq_prune.pruning.moments import moments_of
+from fairseq_prune.pruning.opened import Opened, model_states, open_checkpoint
+from fairseq_prune.pruning.record import Record
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A tensor in which pruned weights are not zero: where, how many, and the first of them."""
+
+    place: str
+    name: str
+    index: tuple[int, ...]
+    value: float
+    count: int
+
+    def __str__(self) -> str:
+        more = f" ({self.count:,} such values in this tensor)" if self.count > 1 else ""
+        return f"{self.place}: {self.name}{list(self.index)} is {self.value:g}, but pruned{more}"
+
+
+@dataclass
+class Audit:
+    """What was looked at in one checkpoint, and what was found.
+
+    Args:
+        checked: the places looked at.
+        violations: pruned weights that are not zero.
+        problems: what else is wrong, a sentence each.
+        notes: what is worth knowing, a sentence each.
+    """
+
+    path: str
+    removed: int = 0
+    prunable: int = 0
+    digest: str | None = None
+    checked: list[str] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.violations and not self.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        """The audit for JSON."""
+        return {**asdict(self), "ok": self.ok}
+
+
+def audit(path: str, masks_from: str | None = None) -> Audit:
+    """What is wrong with the checkpoint at ``path``, if anything.
+
+    Args:
+        masks_from: look for another checkpoint's masks rather than the file's own.
+
+    Raises ValueError where the file cannot be used or has no masks to look at.
+    """
+    found = Audit(path)
+    damaged = None if masks_from else _damage(path)
+    if damaged:
+        found.problems.append(damaged)
+        return found
+    opened = open_checkpoint(path)
+    record = opened.record
+    if masks_from:
+        masks: Masks | None = storage.given_masks(masks_from, opened.tensors)
+    else:
+        masks = opened.masks
+    if record is None and masks is None:
+        raise CheckpointError(
+            f"{path} holds no masks: it was never pruned, or was trained further without "
+            "--user-dir fairseq_prune, which drops them; compare it with --masks-from PRUNED."
+        )
+    if masks is None:
+        found.notes.append("nothing is pruned yet: the schedule has not begun")
+        return found
+    found.removed = sum(map(masks.removed, masks))
+    found.prunable = sum(map(masks.prunable, masks))
+    found.digest = masks.digest()
+    _look_at_weights(found, opened, masks)
+    if record is not None:
+        _look_at_moments(found, opened, masks, record)
+        if not masks_from:
+            _look_at_count(found, masks, record)
+    return found
+
+
+def _damage(path: str) -> str | None:
+    """The sentence that says what is wrong with the masks in the file, or None."""
+    content = storage.load(path)
+    stored = storage.prune_state(content)
+    if stored is None or stored.get("format") != FORMAT:
+        return None
+    try:
+        storage.masks_of(content, path)
+    except CheckpointError as error:
+        return str(error)
+    return None
+
+
+def _look_at_weights(found: Audit, opened: Opened, masks: Masks) -> None:
+    aliases = {name: _every_name(name, opened, masks) for name in masks}
+    for place, state in model_states(opened.content).items():
+        found.checked.append(place)
+        for name, mask in masks.items():
+            seen: set[int] = set()
+            for alias in aliases[name]:
+                value = state.get(alias)
+                if isinstance(value, Tensor) and value.data_ptr() not in seen:
+                    seen.add(value.data_ptr())
+                    _look_at(found, place, alias, value, mask)
+    loose = [n for n in opened.weights if not any(n in every for every in aliases.values())]
+    if loose and not (opened.record and opened.record.recipe.exclude):
+        found.notes.append(f"without masks: {', '.join(loose)} (frozen in training, or excluded)")
+
+
+def _every_name(name: str, opened: Opened, masks: Masks) -> tuple[str, ...]:
+    """All names of a masked weight, those included whose tie was broken by values grown back.
+
+    A tensor of the same shape that equals the weight wherever the mask keeps it is its copy.
+    """
+    weight = opened.weights.get(name)
+    if weight is None:
+        return (name,)
+    copies = list(weight.aliases)
+    mask, kept = masks[name], weight.tensor[masks[name]]
+    for other in opened.weights.values():
+        alike = other.tensor.shape == mask.shape and other.tensor.dtype == weight.tensor.dtype
+        if other.name not in masks and alike and kept.numel():
+            if torch.equal(other.tensor[mask], kept):
+                copies += other.aliases
+    return tuple(dict.fromkeys(copies))
+
+
+def _look_at(found: Audit, place: str, name: str, value: Tensor, mask: Tensor) -> None:
+    if value.shape != mask.shape:
+        found.problems.append(
+            f"{place}: {name} is {tuple(value.shape)} and its mask {tuple(mask.shape)}"
+        )
+        return
+    alive = (value != 0).logical_and_(~mask)
+    count = int(torch.count_nonzero(alive))
+    if count:
+        flat = int(alive.reshape(-1).to(torch.uint8).argmax())
+        index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), value.shape))
+        found.violations.append(Violation(place, name, index, float(value[index]), count))
+
+
+def _look_at_moments(found: Audit, opened: Opened, masks: Masks, record: Record) -> None:
+    state = opened.content.get("last_optimizer_state")
+    if not isinstance(state, Mapping):
+        return
+    moments = moments_of(state, record.parameters, {n: tuple(m.shape) for n, m in masks.items()})
+    if moments is None:
+        found.notes.append("the optimizer's state is laid out in an unknown way: not checked")
+        return
+    found.checked.append("optimizer")
+    for key, name, value in moments:
+        _look_at(found, f"optimizer {key}", name, value, masks[name])
+
+
+def _look_at_count(found: Audit, masks: Masks, record: Record) -> None:
+    recipe = record.recipe
+    if recipe.scheme is None:
+        found.notes.append("the masks were given, so that no count was asked for")
+        return
+    if record.acted is None:
+        found.notes.append("the masks are those that training started with: it has not pruned yet")
+        return
+    timetable = recipe.timetable()
+    sparsity = timetable.sparsity(record.acted)
+    if record.acted < timetable.last:
+        found.notes.append(
+            f"at update {record.acted} of {timetable.last} the schedule asks for {sparsity:.4f}"
+        )
+    for label, prunable, removed, before in _groups(masks, record):
+        expected = max(round_count(sparsity, prunable), before)
+        if removed != expected:
+            found.problems.append(
+                f"{removed:,} of {prunable:,} weights are removed{label}, but sparsity "
+                f"{sparsity:g} is {expected:,}"
+            )
+
+
+def _groups(masks: Masks, record: Record) -> Iterator[tuple[str, int, int, int]]:
+    """What a scheme counts exactly: everything together, or (class-uniform) each class."""
+    before = dict(record.notes.get("before", {}))
+    if record.recipe.scheme != "class-uniform":
+        removed = sum(map(masks.removed, masks))
+        yield "", sum(map(masks.prunable, masks)), removed, sum(before.values())
+        return
+    for label in dict.fromkeys(record.classes[name] for name in masks):
+        members = [name for name in masks if record.classes[name] == label]
+        counts = sum(map(masks.prunable, members)), sum(map(masks.removed, members))
+        yield f" in {label}", *counts, before.get(label, 0)

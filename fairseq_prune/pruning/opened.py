@@ -1,0 +1,89 @@
+"""A checkpoint opened to be pruned or looked at: its weights, their classes and its masks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairseq_prune.masks import storage
+from fairseq_prune.masks.state import Masks
+from fairseq_prune.network.ties import retie
+from fairseq_prune.network.weights import Weight, of_state_dict
+from fairseq_prune.pruning.record import Record, read_record
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a checkpoint file holds. Its tensors are mapped from the file, not read.
+
+    Args:
+        path: the file, as messages name it.
+        content: all of it, as loaded.
+        weights: its prunable weights, tied tensors found again.
+        record: what it says of its pruning, or None.
+    """
+
+    path: str
+    content: Mapping[str, Any]
+    weights: Mapping[str, Weight]
+    record: Record | None
+
+    @property
+    def masks(self) -> Masks | None:
+        """The masks it carries, or None."""
+        return None if self.record is None else self.record.masks
+
+    @property
+    def classes(self) -> dict[str, str]:
+        """Weight class by weight name."""
+        return {name: w.weight_class for name, w in self.weights.items()}
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights themselves by name."""
+        return {name: w.tensor for name, w in self.weights.items()}
+
+    def dense_masks(self) -> Masks:
+        """Masks that keep every weight."""
+        fixed = {name: w.fixed for name, w in self.weights.items() if w.fixed}
+        ones = {n: torch.ones(t.shape, dtype=torch.bool) for n, t in self.tensors.items()}
+        return Masks(ones, fixed)
+
+
+def open_checkpoint(path: str, classes: str | None = None, exclude: Sequence[str] = ()) -> Opened:
+    """The checkpoint at ``path``.
+
+    Args:
+        classes: granularity or rule file; None for the classes that the checkpoint was pruned
+            with, and the paper's where it was not.
+        exclude: see :func:`fairseq_prune.network.weights.find`.
+
+    Raises ValueError where the file cannot be used, or its masks are not for its own model.
+    """
+    content = storage.load(path)
+    state = {str(n): v for n, v in content["model"].items() if isinstance(v, Tensor)}
+    record = read_record(content, path)
+    if record is not None and record.masks is not None:
+        storage.check_fits(record.masks, state, path)
+    weights = of_state_dict(retie(state), classes or "paper", exclude)
+    if classes is None and record is not None:
+        recorded = record.classes
+        weights = {
+            name: replace(w, weight_class=recorded.get(name, w.weight_class))
+            for name, w in weights.items()
+        }
+    return Opened(path, content, weights, record)
+
+
+def model_states(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The model's tensors wherever a checkpoint keeps them: the model itself and its averages."""
+    extra = content.get("extra_state")
+    extra = extra if isinstance(extra, Mapping) else {}
+    places = {
+        "model": content.get("model"),
+        "EMA": extra.get("ema"),
+        "EMA (fp32)": extra.get("ema_fp32_params"),
+    }
+    return {place: state for place, state in places.items() if isinstance(state, Mapping)}
