@@ -50,7 +50,7 @@ settings() {
   for word in $percents $retrain_percents $scratch_percents; do
     [[ $word =~ ^[1-9][0-9]?$ ]] || die "$word is no percentage from 1 to 99."
   done
-  device=() jobs=${JOBS:-$(nproc)}
+  device=() jobs=${JOBS:-$(env -u OMP_NUM_THREADS nproc)}
   case ${DEVICE:-$(nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)} in
     gpu) ;;
     cpu) device=(--cpu) ;;
