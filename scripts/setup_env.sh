@@ -12,11 +12,17 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${VENV:-$root/.venv}
+case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
 stamp=$venv/.fairseq_prune_ready    # written last: what is inside is complete
 started=$venv/.fairseq_prune_setup  # there from the first step to the last
 log=$venv.log
 tested="3.11 3.12 3.13 3.10"
 torch_cpu_builds=https://download.pytorch.org/whl/cpu
+
+running=
+trap 'if [ -n "$running" ]; then kill -- "-$running" 2>/dev/null || true; fi' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 die() {
     printf 'setup_env: %s\n' "$*" >&2
@@ -82,8 +88,11 @@ step() {
     shift
     printf 'setup_env: %s\n' "$label"
     printf '\n== %s\n' "$*" >>"$log"
+    set -m # a process group of its own, so that an interrupted set-up leaves no pip behind
     "$@" >>"$log" 2>&1 &
     pid=$!
+    set +m
+    running=$pid
     while kill -0 "$pid" 2>/dev/null; do
         sleep 0.2
         if ((SECONDS - begin >= next)); then
@@ -91,6 +100,7 @@ step() {
             next=$((next + 20))
         fi
     done
+    running=
     if ! wait "$pid"; then
         tail -n 25 "$log" >&2
         die "this step failed: $label (the whole log: $log)."
@@ -173,7 +183,10 @@ main() {
         # two scripts may begin at once: the second waits, then finds everything done
         if command -v flock >/dev/null; then
             exec 9>"$venv.lock"
-            flock 9
+            flock --nonblock 9 || {
+                printf 'setup_env: another set-up of %s is running, waiting for it\n' "$venv"
+                flock 9
+            }
         fi
         is_ready "$python" || install_everything "$python"
     fi
