@@ -58,7 +58,7 @@ _job_progress() {
   case $text in
     "end of"*) done=$((10#$2 * 100)) ;;
     epoch*) done=$(((10#$2 - 1) * 100 + 100 * $3 / $4)) ;;
-    checkpoint*) done=$((job_work[$1] * (10#$2 - 1) / $3)) ;;
+    checkpoint*) done=$((job_work[$1] * 10#$2 / $3)) ;;
   esac
   echo $((done > job_work[$1] ? job_work[$1] : done))
 }

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from fairseq_prune import __version__
-from fairseq_prune.cli import apply, average, flags, inspect, verify
+from fairseq_prune.cli import apply, average, evaluate, flags, inspect, verify
 
 COMMANDS: dict[str, Any] = {
     "apply": apply,
     "average": average,
+    "evaluate": evaluate,
     "flags": flags,
     "inspect": inspect,
     "verify": verify,
 }
-DESCRIPTION = "Prunes fairseq models, and shows, checks and averages pruned ones."
+DESCRIPTION = "Prunes fairseq models; shows, checks, averages, decodes and scores pruned ones."
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 

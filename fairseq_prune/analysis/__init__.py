@@ -1,0 +1,1 @@
+"""What pruned models are worth: decoding, scores, tables, figures and pages."""

@@ -1,0 +1,118 @@
+"""Decoding and scoring checkpoints, one row of results each; what is known is not done again."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairseq_prune import __version__
+from fairseq_prune.analysis import results
+from fairseq_prune.analysis.provenance import provenance
+from fairseq_prune.analysis.results import Row
+from fairseq_prune.analysis.scores import perplexity, read_lines, score
+from fairseq_prune.analysis.settings import Settings, file_digest
+from fairseq_prune.masks.storage import CheckpointError
+from fairseq_prune.pruning.record import this_command
+
+if TYPE_CHECKING:
+    from fairseq_prune.analysis.decode import Decoder
+
+
+def evaluate(
+    checkpoints: Sequence[str],
+    settings: Settings,
+    tags: Mapping[str, str] | None = None,
+    output: str | None = None,
+) -> Iterator[tuple[Row, bool]]:
+    """Yields each checkpoint's row, in order, and whether it was known before.
+
+    Args:
+        checkpoints: files of fairseq.
+        settings: what to decode, and how.
+        tags: what else the rows shall say, e.g. ``stage``; part of a measurement's identity.
+        output: results file to append to and to look in; translations go to the folder
+            ``hypotheses`` beside it.
+
+    Raises ValueError before any decoding where a file is missing or the settings cannot work.
+    """
+    settings.check()
+    for path in checkpoints:
+        if not Path(path).is_file():
+            raise CheckpointError(f"{path} is not a file; give the path of a fairseq checkpoint.")
+    known = {results.identity(row): row for row in results.read(output)} if output else {}
+    digest = settings.data_digest()
+    decoder = _Lazy(settings)
+    for path in checkpoints:
+        row: Row = {
+            "checkpoint": path,
+            "sha256": file_digest(path),
+            "data_digest": digest,
+            "settings": settings.deciding(),
+            "tags": dict(tags or {}),
+        }
+        found = known.get(results.identity(row))
+        if found is not None:
+            yield found, True
+            continue
+        row.update(provenance(path))
+        row.update(_measure(decoder(), path, output))
+        row.update(command=this_command(), version=__version__)
+        if output:
+            results.append(output, row)
+        yield row, False
+
+
+class _Lazy:
+    """The decoder, made when it is first needed: fairseq takes seconds to start."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._make: Callable[[], Any] = lambda: _decoder(settings)
+        self._made: Any = None
+
+    def __call__(self) -> "Decoder":
+        self._made = self._made or self._make()
+        made: Decoder = self._made
+        return made
+
+
+def _decoder(settings: Settings) -> "Decoder":
+    from fairseq_prune.analysis.decode import Decoder
+
+    return Decoder(settings)
+
+
+def _measure(decoder: "Decoder", path: str, output: str | None) -> Row:
+    settings = decoder.settings
+    begin = time.perf_counter()
+    decoder.open(path)
+    row: Row = {}
+    for subset in filter(None, (settings.valid_subset, settings.gen_subset)):
+        nll = decoder.nll(subset)
+        row[f"{subset}_nll"] = nll if math.isfinite(nll) else None
+        row[f"{subset}_ppl"] = perplexity(nll)
+    translations = decoder.translate(settings.gen_subset)
+    references = translations.targets
+    if settings.reference is not None:
+        references = read_lines(Path(settings.reference))
+    scores = score(translations.hypotheses, references)
+    row.update(asdict(scores), sentences=len(references))
+    row["seconds"] = round(time.perf_counter() - begin, 2)
+    if output:
+        row["hypotheses"] = _write_hypotheses(path, output, translations.hypotheses)
+    return row
+
+
+def _write_hypotheses(checkpoint: str, output: str, lines: Sequence[str]) -> str:
+    base = Path(output).absolute().parent
+    path = Path(checkpoint).absolute()
+    inside = path.is_relative_to(base)
+    parts = path.relative_to(base).parts if inside else (path.parent.name, path.name)
+    target = base / "hypotheses" / ("-".join(parts).removesuffix(".pt") + ".txt")
+    target.parent.mkdir(exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    os.replace(temporary, target)
+    return str(target.relative_to(base))

@@ -1,0 +1,64 @@
+"""Results on disk: one line of JSON a checkpoint, appended as soon as it is known."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+# two rows that agree in these are the same measurement
+IDENTITY = ("sha256", "data_digest", "settings", "tags")
+
+
+def identity(row: Mapping[str, Any]) -> str:
+    """What was measured, as a string to compare by."""
+    return json.dumps([row.get(name) for name in IDENTITY], sort_keys=True)
+
+
+def read(path: str | Path) -> list[Row]:
+    """The rows of a results file, the last of each measurement; none where there is no file.
+
+    A last line that was cut off while it was written is left out.
+    Raises ValueError where the file is something else.
+    """
+    rows: dict[str, Row] = {}
+    for row in _lines(Path(path)):
+        rows[identity(row)] = row
+    return list(rows.values())
+
+
+def _lines(path: Path) -> Iterator[Row]:
+    if not path.exists():
+        return
+    # only a line feed ends a line: sentences may hold other separators
+    lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            if number == len(lines):
+                return
+            row = None
+        if not isinstance(row, dict) or "bleu" not in row:
+            raise ValueError(f"{path} is no results file: line {number} is no row of results.")
+        yield row
+
+
+def append(path: str | Path, row: Row) -> None:
+    """Add a row in one write, so that two processes may share the file."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n"
+    handle = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        size = os.fstat(handle).st_size
+        # a line that was cut off by a crash must not swallow this one
+        if size and os.pread(handle, 1, size - 1) != b"\n":
+            line = "\n" + line
+        os.write(handle, line.encode("utf-8"))
+    finally:
+        os.close(handle)

@@ -1,0 +1,62 @@
+"""Scores of translations, each with what is needed to read it: signature, lengths."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sacrebleu.metrics import BLEU, CHRF
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Corpus scores of one system.
+
+    BLEU alone misleads for collapsed models, whose output may be short or endless: the brevity
+    penalty and the length ratio stand beside it.
+
+    Args:
+        bleu, chrf: in [0, 100].
+        brevity_penalty: BLEU's, in [0, 1].
+        length_ratio: words of the system by words of the reference.
+        bleu_signature, chrf_signature: sacreBLEU's account of how they were made.
+    """
+
+    bleu: float
+    chrf: float
+    brevity_penalty: float
+    length_ratio: float
+    bleu_signature: str
+    chrf_signature: str
+
+
+def score(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
+    """The scores of detokenized ``hypotheses`` against one reference each.
+
+    Raises ValueError where their numbers differ.
+    """
+    if len(hypotheses) != len(references):
+        raise ValueError(
+            f"There are {len(hypotheses)} translations but {len(references)} references; "
+            "give the reference of the same sentences."
+        )
+    bleu, chrf = BLEU(), CHRF()
+    result = bleu.corpus_score(hypotheses, [references])
+    return Scores(
+        bleu=result.score,
+        chrf=chrf.corpus_score(hypotheses, [references]).score,
+        brevity_penalty=result.bp,
+        length_ratio=result.sys_len / max(1, result.ref_len),
+        bleu_signature=str(bleu.get_signature()),
+        chrf_signature=str(chrf.get_signature()),
+    )
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file; only a line feed ends one, as for every tool of translation."""
+    return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+
+
+def perplexity(nll: float) -> float | None:
+    """2 ** ``nll`` (bits a token), or None where it is beyond what JSON can hold."""
+    return 2.0**nll if math.isfinite(nll) and nll < 1000 else None

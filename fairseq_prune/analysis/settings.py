@@ -1,0 +1,106 @@
+"""How checkpoints are evaluated: settings that decide the numbers, and a digest of the data."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What to decode, and how.
+
+    Args:
+        data: folder made by fairseq-preprocess.
+        gen_subset, valid_subset: the split to translate; the split for the perplexity that
+            training looks at, or None.
+        beam, lenpen: of the beam search.
+        max_tokens, batch_size: of a batch; fairseq-generate's default where both are None.
+        remove_bpe: how subwords are joined, as for fairseq-generate.
+        source_lang, target_lang: found from the files' names where None.
+        reference: raw target text, or None to score against the data set's own.
+        user_dir: a plugin that the checkpoints need.
+        cpu: leave a GPU alone.
+    """
+
+    data: str
+    gen_subset: str = "test"
+    valid_subset: str | None = "valid"
+    beam: int = 5
+    lenpen: float = 1.0
+    max_tokens: int | None = None
+    batch_size: int | None = None
+    remove_bpe: str | None = None
+    source_lang: str | None = None
+    target_lang: str | None = None
+    reference: str | None = None
+    user_dir: str | None = None
+    cpu: bool = False
+
+    def check(self) -> "Settings":
+        """The settings themselves; raises ValueError, one sentence, where they cannot work."""
+        folder = Path(self.data)
+        if not list(folder.glob("dict.*.txt")):
+            raise ValueError(
+                f"--data {self.data} holds no dict.*.txt; give the folder that fairseq-preprocess "
+                "made."
+            )
+        for subset in filter(None, (self.gen_subset, self.valid_subset)):
+            if not list(folder.glob(f"{subset}.*")):
+                raise ValueError(
+                    f"--data {self.data} has no subset {subset!r}; it has "
+                    f"{' and '.join(sorted({p.name.split('.')[0] for p in folder.glob('*.idx')}))}."
+                )
+        if self.reference is not None and not Path(self.reference).is_file():
+            raise ValueError(
+                f"--reference {self.reference} is not a file; give the raw target text of the "
+                f"{self.gen_subset} set."
+            )
+        if self.beam < 1:
+            raise ValueError(f"--beam {self.beam} must be 1 or more.")
+        return self
+
+    def fairseq_flags(self) -> list[str]:
+        """The command line of the ``fairseq-generate`` that does the same."""
+        flags = [self.data, "--path", "-", "--gen-subset", self.gen_subset]
+        flags += ["--beam", str(self.beam), "--lenpen", str(self.lenpen)]
+        optional = {
+            "--max-tokens": self.max_tokens,
+            "--batch-size": self.batch_size,
+            "--remove-bpe": self.remove_bpe,
+            "--source-lang": self.source_lang,
+            "--target-lang": self.target_lang,
+            "--user-dir": self.user_dir,
+        }
+        for flag, value in optional.items():
+            if value is not None:
+                flags += [flag, str(value)]
+        return flags + (["--cpu"] if self.cpu else [])
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides the numbers, wherever the files lie."""
+        places = ("data", "reference", "user_dir", "cpu")
+        values = {name: value for name, value in asdict(self).items() if name not in places}
+        return {**values, "has_reference": self.reference is not None}
+
+    def data_digest(self) -> str:
+        """A digest of dictionaries, the evaluated subsets and the reference."""
+        folder = Path(self.data)
+        files = sorted(folder.glob("dict.*.txt"))
+        for subset in filter(None, (self.gen_subset, self.valid_subset)):
+            files += sorted(folder.glob(f"{subset}.*"))
+        if self.reference is not None:
+            files.append(Path(self.reference))
+        digest = hashlib.sha256()
+        for path in files:
+            digest.update(file_digest(path).encode())
+        return digest.hexdigest()[:16]
+
+
+def file_digest(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,106 @@
+"""``fairseq-prune evaluate``: decode and score checkpoints, many in one process."""
+
+import logging
+from argparse import ArgumentParser, Namespace
+from dataclasses import fields
+
+from fairseq_prune.cli import _output
+
+HELP = "decode and score checkpoints, many in one process"
+DESCRIPTION = """
+Translates a test set with each checkpoint, by fairseq's own generator: the translations are those
+of fairseq-generate with the same flags. Gives sacreBLEU and chrF with their signatures, the
+brevity penalty, the length ratio, and perplexities (2 to the bits a token, as fairseq logs them).
+
+With --output, each checkpoint becomes one line of JSON as soon as it is done, the translations are
+kept beside the file, and a checkpoint that is in it already is not decoded again.
+"""
+EXAMPLES = """
+examples:
+  fairseq-prune evaluate dense.pt pruned.pt --data data-bin --remove-bpe sentencepiece
+  fairseq-prune evaluate runs/*/checkpoint_best.pt --data data-bin --gen-subset test --beam 5 \\
+      --remove-bpe sentencepiece --reference test.en --output results.jsonl
+"""
+
+
+def add(parser: ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    parser.add_argument("checkpoints", metavar="CHECKPOINT", nargs="+", help="checkpoints to score")
+    parser.add_argument("--data", required=True, metavar="BIN", help="made by fairseq-preprocess")
+    parser.add_argument("--gen-subset", default="test", help="subset to translate (default test)")
+    parser.add_argument(
+        "--valid-subset",
+        default="valid",
+        help="another subset to give the perplexity of (default valid; '' for none)",
+    )
+    parser.add_argument("--beam", type=int, default=5, help="beam size (default 5)")
+    parser.add_argument("--lenpen", type=float, default=1.0, help="length penalty (default 1)")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="tokens a batch")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="sentences a batch")
+    parser.add_argument(
+        "--remove-bpe",
+        nargs="?",
+        const="@@ ",
+        metavar="KIND",
+        help="join subwords before scoring, as for fairseq-generate, e.g. sentencepiece",
+    )
+    parser.add_argument(
+        "--reference",
+        metavar="FILE",
+        help="raw target text to score against (default: the subset's own target, subwords joined)",
+    )
+    parser.add_argument("-s", "--source-lang", help="source language")
+    parser.add_argument("-t", "--target-lang", help="target language")
+    parser.add_argument("--user-dir", help="a fairseq plugin that the checkpoints need")
+    parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+    parser.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="say this too in each line of results, e.g. stage=retrained; may be repeated",
+    )
+    parser.add_argument("--output", metavar="FILE", help="results file to append to")
+    parser.add_argument("--json", action="store_true", help="print the lines of results, no table")
+
+
+def run(arguments: Namespace) -> int:
+    """Evaluate and print; returns the exit code."""
+    from fairseq_prune.analysis.evaluate import evaluate
+    from fairseq_prune.analysis.settings import Settings
+
+    # fairseq would log to stdout, between the results
+    logging.basicConfig(level=logging.WARNING)
+    given = {f.name: getattr(arguments, f.name) for f in fields(Settings)}
+    given["valid_subset"] = given["valid_subset"] or None
+    settings = Settings(**given)
+    count = len(arguments.checkpoints)
+    rows = evaluate(arguments.checkpoints, settings, _tags(arguments.tag), arguments.output)
+    for number, (row, known) in enumerate(rows, 1):
+        if arguments.json:
+            _output.print_json(row)
+            continue
+        ppl = row[f"{settings.gen_subset}_ppl"]
+        print(
+            f"checkpoint {number} of {count}: {row['checkpoint']}: "
+            f"BLEU {row['bleu']:.2f}  chrF {row['chrf']:.2f}  "
+            f"ppl {'-' if ppl is None else format(ppl, '.2f')}  "
+            f"BP {row['brevity_penalty']:.3f}  ratio {row['length_ratio']:.3f}  "
+            f"sparsity {row['sparsity']:.4f}{' (known)' if known else ''}",
+            flush=True,
+        )
+    if not arguments.json:
+        print(f"sacreBLEU {row['bleu_signature']}")
+        if arguments.output:
+            print(f"results: {arguments.output}")
+    return 0
+
+
+def _tags(given: list[str]) -> dict[str, str]:
+    tags = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise ValueError(f"--tag {text} must be NAME=VALUE, for example stage=retrained.")
+        tags[name] = value
+    return tags
