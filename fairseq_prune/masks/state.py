@@ -38,6 +38,8 @@ class Masks(Mapping[str, Tensor]):
         self, masks: Mapping[str, Tensor], fixed: Mapping[str, tuple[int, int]] | None = None
     ) -> None:
         self._masks = MappingProxyType(dict(masks))
+        self._removed: dict[str, int] = {}  # counted once, as the masks never change
+        self._digest = ""
         self.fixed: Mapping[str, tuple[int, int]] = MappingProxyType(
             {name: (int(a), int(b)) for name, (a, b) in (fixed or {}).items()}
         )
@@ -71,8 +73,10 @@ class Masks(Mapping[str, Tensor]):
 
     def removed(self, name: str) -> int:
         """How many weights of this tensor are pruned."""
-        mask = self._masks[name]
-        return mask.numel() - int(torch.count_nonzero(mask))
+        if name not in self._removed:
+            mask = self._masks[name]
+            self._removed[name] = mask.numel() - int(torch.count_nonzero(mask))
+        return self._removed[name]
 
     def sparsity(self) -> float:
         """The fraction of all prunable weights that is removed."""
@@ -80,17 +84,18 @@ class Masks(Mapping[str, Tensor]):
         return sum(map(self.removed, self)) / total if total else 0.0
 
     def digest(self) -> str:
-        """SHA-256 over names, shapes, fixed ranges and bits; the order of names does not matter."""
-        return _digest({name: (pack_bits(m), tuple(m.shape)) for name, m in self.items()}, self.fixed)
+        """SHA-256 over names, shapes, fixed ranges and bits; names may come in any order."""
+        return self._digest or str(self.pack()["digest"])
 
     def pack(self) -> dict[str, Any]:
         """Plain tensors, strings and numbers, one bit a weight, to go into a checkpoint."""
         bits = {name: (pack_bits(m), tuple(m.shape)) for name, m in self.items()}
+        self._digest = self._digest or _digest(bits, self.fixed)
         return {
             "bits": {name: packed for name, (packed, _) in bits.items()},
             "shapes": {name: list(shape) for name, (_, shape) in bits.items()},
             "fixed": {name: list(ab) for name, ab in self.fixed.items()},
-            "digest": _digest(bits, self.fixed),
+            "digest": self._digest,
         }
 
     @classmethod

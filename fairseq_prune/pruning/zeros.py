@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.weights import SHADOW, Weight
 
 Tick = Callable[[int], None]
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _EMA = ("ema", "ema_fp32_params")
 
 
@@ -40,7 +42,7 @@ def with_zeros(
                 states.append(result["extra_state"][key])
     made: dict[Any, Tensor] = {}
     for name, weight in weights.items():
-        mask = masks.get(name)
+        mask = masks[name] if name in masks and masks.removed(name) else None
         for state in states:
             _replace(state, weight.aliases, mask, made)
         tick(weight.tensor.numel())
@@ -69,9 +71,13 @@ def _replace(
 
 
 def _masked(tensor: Tensor, mask: Tensor) -> Tensor:
-    if bool(mask.all()):
-        return tensor
-    return torch.where(mask, tensor, tensor.new_zeros(()))
+    # The bits of a float times 0 are those of +0.0, whatever it was; NaN included. And this is
+    # almost twice as fast as torch.where.
+    bits = _BITS[tensor.element_size()]
+    result = torch.empty(tensor.shape, dtype=tensor.dtype)
+    old, new = tensor.contiguous().view(bits).numpy(), result.view(bits).numpy()
+    np.multiply(old, mask.numpy(), out=new)
+    return result
 
 
 def _tidy(state: dict[str, Any], made: dict[Any, Tensor]) -> None:
