@@ -21,6 +21,8 @@
 #             none stands for no model at all
 # JOBS        processes at a time (default: one a core)  BEAM       default 5
 # DEVICE      cpu or gpu (default: gpu if there is one)  SEED       default 1
+# MAX_LEN     longest translation: A * source + B tokens (default: "1.2 10"; models that collapsed
+#             would else ramble on for 200)
 # PROGRAMS    folder with fairseq's programs (default: .venv/bin, set up first)
 set -euo pipefail
 
@@ -50,6 +52,8 @@ settings() {
   for word in $percents $retrain_percents $scratch_percents; do
     [[ $word =~ ^[1-9][0-9]?$ ]] || die "$word is no percentage from 1 to 99."
   done
+  max_len=${MAX_LEN:-1.2 10}
+  [[ $max_len =~ ^[0-9.]+\ [0-9]+$ ]] || die "MAX_LEN=$max_len must be two numbers, as in \"1.2 10\"."
   device=() jobs=${JOBS:-$(env -u OMP_NUM_THREADS nproc)}
   case ${DEVICE:-$(nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)} in
     gpu) ;;
@@ -137,7 +141,8 @@ evaluate_job() { # MODEL STAGE CHECKPOINTS... (paths below OUT/MODEL, with the j
     bash -c 'n=$1; shift; files=()
       for file in "${@:1:n}"; do if [[ -f $file ]]; then files+=("$file"); fi; done
       exec fairseq-prune evaluate "${files[@]}" "${@:n+1}"' evaluate "${#files[@]}" "${files[@]}" \
-    --data "$data" --gen-subset test --beam "${BEAM:-5}" --lenpen 1 --remove-bpe sentencepiece \
+    --data "$data" --gen-subset test --beam "${BEAM:-5}" --lenpen 1 \
+    --max-len-a "${max_len% *}" --max-len-b "${max_len#* }" --remove-bpe sentencepiece \
     --reference "$reference" --tag "model=$model" --tag "stage=$stage" \
     --output "$out/$model/results.jsonl" "${device[@]}"
 }

@@ -15,6 +15,7 @@ class Settings:
         gen_subset, valid_subset: the split to translate; the split for the perplexity that
             training looks at, or None.
         beam, lenpen: of the beam search.
+        max_len_a, max_len_b: a translation has at most a * (source length) + b tokens.
         max_tokens, batch_size: of a batch; fairseq-generate's default where both are None.
         remove_bpe: how subwords are joined, as for fairseq-generate.
         source_lang, target_lang: found from the files' names where None.
@@ -28,6 +29,8 @@ class Settings:
     valid_subset: str | None = "valid"
     beam: int = 5
     lenpen: float = 1.0
+    max_len_a: float = 0.0
+    max_len_b: int = 200
     max_tokens: int | None = None
     batch_size: int | None = None
     remove_bpe: str | None = None
@@ -64,6 +67,7 @@ class Settings:
         """The command line of the ``fairseq-generate`` that does the same."""
         flags = [self.data, "--path", "-", "--gen-subset", self.gen_subset]
         flags += ["--beam", str(self.beam), "--lenpen", str(self.lenpen)]
+        flags += ["--max-len-a", str(self.max_len_a), "--max-len-b", str(self.max_len_b)]
         optional = {
             "--max-tokens": self.max_tokens,
             "--batch-size": self.batch_size,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from fairseq_prune import __version__
-from fairseq_prune.cli import apply, average, evaluate, flags, inspect, verify
+from fairseq_prune.cli import apply, average, evaluate, flags, inspect, report, verify
 
 COMMANDS: dict[str, Any] = {
     "apply": apply,
@@ -15,6 +15,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": evaluate,
     "flags": flags,
     "inspect": inspect,
+    "report": report,
     "verify": verify,
 }
 DESCRIPTION = "Prunes fairseq models; shows, checks, averages, decodes and scores pruned ones."

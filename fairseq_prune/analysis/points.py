@@ -1,0 +1,122 @@
+"""Points of a study: one number for each model, stage, scheme and sparsity, from results rows."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairseq_prune.analysis import results
+
+# how a model came to be, in the order in which tables and figures show it
+STAGES = {
+    "dense": "dense",
+    "pruned": "pruned",
+    "retrained": "pruned + retrained",
+    "scratch": "sparse from the beginning",
+}
+SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "random")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluated checkpoint.
+
+    Args:
+        model: its name.
+        stage: a key of STAGES.
+        scheme: who pays how much; "random" for random saliency, None for a dense model.
+        removed: percent of the prunable weights removed.
+        row: all that results say of it.
+    """
+
+    model: str
+    stage: str
+    scheme: str | None
+    removed: float
+    row: Mapping[str, Any]
+
+    @property
+    def bleu(self) -> float:
+        """Corpus BLEU in [0, 100]."""
+        return float(self.row["bleu"])
+
+    @property
+    def key(self) -> tuple[str, str, str | None, float]:
+        """What tells one point of a study from another."""
+        return self.model, self.stage, self.scheme, self.removed
+
+
+def find_results(places: Sequence[str]) -> list[Path]:
+    """The results files among ``places``: files as given, ``results.jsonl`` below folders.
+
+    Raises ValueError for a place that is neither, or holds none.
+    """
+    found: list[Path] = []
+    for place in map(Path, places):
+        files = sorted(place.rglob("results.jsonl")) if place.is_dir() else [place]
+        if not files or not all(path.is_file() for path in files):
+            raise ValueError(
+                f"{place} holds no results.jsonl; give the --output of fairseq-prune evaluate."
+            )
+        found += files
+    return found
+
+
+def read_points(files: Iterable[Path]) -> list[Point]:
+    """The points in results files, sorted; of two at the same place the later line counts."""
+    points: dict[tuple[str, str, str | None, float], Point] = {}
+    for path in files:
+        for row in results.read(path):
+            point = _point(row, path)
+            points[point.key] = point
+    return sorted(points.values(), key=_order)
+
+
+def _point(row: Mapping[str, Any], path: Path) -> Point:
+    tags = row.get("tags") or {}
+    model = tags.get("model") or path.absolute().parent.name
+    if not row.get("recipe"):
+        return Point(model, "dense", None, 0.0, row)
+    stage = tags.get("stage", "pruned")
+    if stage not in STAGES:
+        raise ValueError(f"{path} has the stage {stage!r}; it must be {' or '.join(STAGES)}.")
+    scheme = "random" if row.get("saliency") == "random" else row.get("scheme")
+    target = row.get("target")
+    removed = 100 * float(row["sparsity"] if target is None else target)
+    return Point(model, stage, scheme or "masks of another file", round(removed, 4), row)
+
+
+def _order(point: Point) -> tuple[str, int, int, str, float]:
+    scheme = point.scheme or ""
+    rank = SCHEMES.index(scheme) if scheme in SCHEMES else len(SCHEMES)
+    return point.model, list(STAGES).index(point.stage), rank, scheme, point.removed
+
+
+def models_of(points: Iterable[Point]) -> list[str]:
+    """The models' names, in order, each once."""
+    return list(dict.fromkeys(point.model for point in points))
+
+
+def schemes_of(points: Iterable[Point]) -> list[str]:
+    """The schemes' names, in order, each once."""
+    return list(dict.fromkeys(point.scheme for point in points if point.scheme))
+
+
+def select(
+    points: Iterable[Point], model: str, stage: str, scheme: str | None = None
+) -> list[Point]:
+    """The points of a model at a stage, of one scheme or of all, by what is removed."""
+    chosen = [p for p in points if p.model == model and p.stage == stage]
+    chosen = [p for p in chosen if scheme is None or p.scheme == scheme]
+    return sorted(chosen, key=lambda p: p.removed)
+
+
+def dense_of(points: Iterable[Point], model: str) -> Point | None:
+    """The dense model's point, or None."""
+    return next(iter(select(points, model, "dense")), None)
+
+
+def file_name(text: str) -> str:
+    """``text`` as it may be part of a file's name."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-") or "model"
