@@ -51,7 +51,8 @@ def class_uniform(scores: Scores, sparsity: float, classes: Mapping[str, str]) -
     kept = {name: n for part in parts.values() for name, n in part.items()}
     near = {name: value for part in parts.values() for name, value in part.near.items()}
     thresholds = {label: part.notes["threshold"] for label, part in parts.items()}
-    return Budgets({name: kept[name] for name in scores}, near, {"thresholds": thresholds})
+    masks = {name: mask for part in parts.values() for name, mask in part.masks.items()}
+    return Budgets({name: kept[name] for name in scores}, near, {"thresholds": thresholds}, masks)
 
 
 def class_distribution(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
@@ -73,7 +74,8 @@ def class_distribution(scores: Scores, sparsity: float, classes: Mapping[str, st
         for name in part
     }
     found = count_kept({name: scaled[name] for name in scores}, keep, cap=True)
-    return Budgets(found, found.near, {"lambda": found.notes["threshold"], "sigma": sigma})
+    notes = {"lambda": found.notes["threshold"], "sigma": sigma}
+    return Budgets(found, found.near, notes, found.masks)
 
 
 def erk(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:

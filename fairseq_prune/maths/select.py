@@ -13,7 +13,7 @@ from fairseq_prune.maths.score import Score, Scores, first_at
 from fairseq_prune.maths.stream import Reader
 from fairseq_prune.maths.threshold import find_cut
 
-__all__ = ["Budgets", "Score", "Scores", "count_kept", "keep_largest", "round_count"]
+__all__ = ["Budgets", "Score", "Scores", "count_kept", "keep_largest", "make_masks", "round_count"]
 
 
 class Budgets(Mapping[str, int]):
@@ -23,6 +23,8 @@ class Budgets(Mapping[str, int]):
         near: raw cut-off (in units of values or |values|) by tensor, where one is known. It makes
             `keep_largest` faster and cannot change what it returns.
         notes: what the allocation found on the way, such as lambda and the sigmas.
+        masks: the masks themselves, of those tensors where they came out on the way.
+            `make_masks` hands them out.
     """
 
     def __init__(
@@ -30,10 +32,12 @@ class Budgets(Mapping[str, int]):
         kept: Mapping[str, int],
         near: Mapping[str, float] | None = None,
         notes: Mapping[str, Any] | None = None,
+        masks: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._kept = MappingProxyType(dict(kept))
         self.near: Mapping[str, float] = MappingProxyType(dict(near or {}))
         self.notes: Mapping[str, Any] = MappingProxyType(dict(notes or {}))
+        self.masks: Mapping[str, Tensor] = MappingProxyType(dict(masks or {}))
 
     def __getitem__(self, name: str) -> int:
         return self._kept[name]
@@ -61,8 +65,8 @@ def round_count(fraction: float, total: int) -> int:
 def count_kept(scores: Scores, keep: int, *, cap: bool = False) -> Budgets:
     """How many of each tensor are among the `keep` largest keys over all tensors.
 
-    Ties go to the earlier tensor, then to the lower flat index. `keep_largest` with these
-    budgets gives the global mask, bit for bit.
+    Ties go to the earlier tensor, then to the lower flat index. The masks of `make_masks`, or of
+    `keep_largest` with these budgets, are the mask of that ranking, bit for bit.
 
     Args:
         keep: how many weights survive over all tensors.
@@ -81,7 +85,25 @@ def count_kept(scores: Scores, keep: int, *, cap: bool = False) -> Budgets:
         cut.kept,
         {name: value for name, value in near.items() if not math.isnan(value)},
         {"threshold": cut.key},
+        {name: _shaped(mask, scores[name]) for name, mask in cut.masks.items()},
     )
+
+
+def make_masks(scores: Scores, budgets: Budgets) -> dict[str, Tensor]:
+    """The mask of each tensor: bool, of the shape and device of its values.
+
+    Those that `budgets` brings along are handed out as they are; the others are made by
+    `keep_largest`.
+
+    Args:
+        scores: those from which `budgets` was made, with the same values (the scale may differ).
+    """
+    return {
+        name: budgets.masks[name].to(score.values.device)
+        if name in budgets.masks
+        else keep_largest(score, budgets[name], budgets.near.get(name), name=name)
+        for name, score in scores.items()
+    }
 
 
 def keep_largest(score: Score, n: int, near: float | None = None, *, name: str = "") -> Tensor:
@@ -91,7 +113,7 @@ def keep_largest(score: Score, n: int, near: float | None = None, *, name: str =
 
     Args:
         n: how many weights survive.
-        near: raw cut-off to try first, as in `Budgets.near`; it saves a pass when it is right.
+        near: raw cut-off to try first, as in `Budgets.near`; it saves time when it is right.
         name: names the tensor in errors.
 
     Raises:
@@ -99,19 +121,28 @@ def keep_largest(score: Score, n: int, near: float | None = None, *, name: str =
     """
     if n < 0:
         raise ValueError(f"`n` must be at least 0, but is {n}.")
-    reader = Reader(score, name)
-    mask = np.empty(score.values.numel(), bool)
     if n == 0:
-        mask.fill(False)
-    elif near is None or math.isnan(near) or not _cut_at(reader, n, near, mask):
-        cut = find_cut({name: score}, n)
-        if cut.total < n:
-            where = f" of {name}" if name else ""
-            raise ValueError(
-                f"`n` must be at most the {cut.total} alive weights{where}, but is {n}."
-            )
-        fits = _cut_at(reader, n, first_at(score, cut.key), mask)
-        assert fits
+        return _shaped(np.zeros(score.values.numel(), bool), score)
+    reader = Reader(score, name)
+    if near is not None and not math.isnan(near):
+        mask = np.empty(score.values.numel(), bool)
+        if _cut_at(reader, n, near, mask):
+            return _shaped(mask, score)
+        del mask
+    cut = find_cut({name: score}, n)
+    if cut.total < n:
+        where = f" of {name}" if name else ""
+        raise ValueError(f"`n` must be at most the {cut.total} alive weights{where}, but is {n}.")
+    if name in cut.masks:
+        return _shaped(cut.masks[name], score)
+    mask = np.empty(score.values.numel(), bool)
+    fits = _cut_at(reader, n, first_at(score, cut.key), mask)
+    assert fits
+    return _shaped(mask, score)
+
+
+def _shaped(mask: np.ndarray, score: Score) -> Tensor:
+    """A flat mask as the tensor that goes with a score; its fixed range becomes True."""
     if score.fixed is not None:
         mask[slice(*score.fixed)] = True
     return torch.from_numpy(mask).reshape(score.values.shape).to(score.values.device)

@@ -103,15 +103,30 @@ def _as_array(tensor: Tensor) -> Array:
 
 @dataclass
 class Found:
-    """What a scan saw of one tensor: how many lie above the bracket and in it, and those in it."""
+    """What a scan saw of one tensor.
+
+    Attributes:
+        above, inside: how many are above the bracket and in it.
+        keys, places: parts of the values (before the scale) in the bracket and their flat
+            indices, in order; empty where they were only counted.
+        mask: flat; True above the bracket. None where they were only counted.
+    """
 
     above: int = 0
     inside: int = 0
-    parts: list[Array] = field(default_factory=list)
+    keys: list[Array] = field(default_factory=list)
+    places: list[Array] = field(default_factory=list)
+    mask: Array | None = None
+
+    def forget(self) -> None:
+        """Drops all but the counts."""
+        self.keys.clear()
+        self.places.clear()
+        self.mask = None
 
 
 def scan(reader: Reader, low: float, high: float, room: int) -> Found:
-    """Counts of the elements with a key above `high` and in [low, high], and the latter's keys.
+    """Counts of the elements with a key above `high` and in [low, high]; the latter, collected.
 
     Args:
         low, high: bracket in units of the ranking key; both ends belong to it.
@@ -119,20 +134,25 @@ def scan(reader: Reader, low: float, high: float, room: int) -> Found:
     """
     first, beyond = first_at(reader.score, low), first_at(reader.score, high, above=True)
     found = Found()
+    mask = np.empty(reader.score.values.numel() if room > 0 else 0, bool)
     for piece in reader.pieces():
         size = len(piece.keys)
         inside = piece.at_least(first, reader.flags[0][:size])
-        above = piece.at_least(beyond, reader.flags[1][:size])
+        out = mask[piece.start : piece.stop] if room > 0 else reader.flags[1][:size]
+        above = piece.at_least(beyond, out)
         found.above += int(np.count_nonzero(above))
         inside ^= above
-        if found.inside > room:
+        if found.inside > room or room <= 0:
             found.inside += int(np.count_nonzero(inside))
             continue
         (places,) = inside.nonzero()
         found.inside += len(places)
-        found.parts.append(piece.keys.take(places))
-    if found.inside > room:
-        found.parts.clear()
+        found.keys.append(piece.keys.take(places))
+        places += piece.start
+        found.places.append(places)
+    found.mask = mask
+    if found.inside > room or room <= 0:
+        found.forget()
     return found
 
 

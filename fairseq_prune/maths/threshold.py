@@ -24,10 +24,18 @@ _SEED = 1606_09274
 
 @dataclass(frozen=True)
 class Cut:
-    """Where a ranking is cut: the smallest kept key, and how many each tensor keeps."""
+    """Where a ranking is cut.
+
+    Attributes:
+        key: the smallest kept key; -inf where nothing is left out but what is gone.
+        kept: how many each tensor keeps.
+        masks: flat, what each tensor keeps, where that came out on the way. Nothing is said of
+            a score's fixed range.
+    """
 
     key: float
     kept: Mapping[str, int]
+    masks: Mapping[str, Array]
 
     @property
     def total(self) -> int:
@@ -45,7 +53,7 @@ def find_cut(scores: Scores, keep: int, attempts: int = ATTEMPTS) -> Cut:
         attempts: how many brackets are tried before the radix count.
     """
     if keep == 0:
-        return Cut(math.inf, dict.fromkeys(scores, 0))
+        return Cut(math.inf, dict.fromkeys(scores, 0), {})
     total = sum(score.numel_prunable for score in scores.values())
     room = max(total // 32, SAMPLE)
     drawn = _draw(scores, total) if total > room else np.empty(0)
@@ -56,8 +64,10 @@ def find_cut(scores: Scores, keep: int, attempts: int = ATTEMPTS) -> Cut:
         above = sum(part.above for part in found.values())
         inside = sum(part.inside for part in found.values())
         if above >= keep:
+            found.clear()
             known = (math.nextafter(high, math.inf), known[1])
         elif above + inside < keep and low > -math.inf:
+            found.clear()
             known = (known[0], math.nextafter(low, -math.inf))
         elif inside <= room and low < high:
             return _resolve(scores, found, keep - above)
@@ -119,14 +129,14 @@ def _scan_all(scores: Scores, low: float, high: float, room: int) -> dict[str, F
         room -= found[name].inside
         if room < 0:
             for part in found.values():
-                part.parts.clear()
+                part.forget()
     return found
 
 
 def _resolve(scores: Scores, found: Mapping[str, Found], need: int) -> Cut:
     """The cut that keeps `need` of the elements collected, and all above them."""
     keys = {
-        name: np.concatenate([np.empty(0), *part.parts]) / scores[name].scale
+        name: np.concatenate([np.empty(0), *part.keys]) / scores[name].scale
         for name, part in found.items()
     }
     together = np.concatenate([*keys.values()])
@@ -134,14 +144,19 @@ def _resolve(scores: Scores, found: Mapping[str, Found], need: int) -> Cut:
         return _share(-math.inf, found, need)
     together.partition(len(together) - need)
     cut = float(together[len(together) - need])
-    counted = {
-        name: Found(
-            above=found[name].above + int(np.count_nonzero(own > cut)),
-            inside=int(np.count_nonzero(own == cut)),
-        )
-        for name, own in keys.items()
-    }
-    return _share(cut, counted, need - int(np.count_nonzero(together > cut)))
+    ties = need - int(np.count_nonzero(together > cut))
+    kept, masks = {}, {}
+    for name, part in found.items():
+        places = np.concatenate([np.empty(0, np.int64), *part.places])
+        over = places[keys[name] > cut]
+        level = places[keys[name] == cut][:ties]
+        ties -= len(level)
+        kept[name] = part.above + len(over) + len(level)
+        if part.mask is not None:
+            part.mask[over] = True
+            part.mask[level] = True
+            masks[name] = part.mask
+    return Cut(cut, kept, masks)
 
 
 def _share(key: float, found: Mapping[str, Found], need: int) -> Cut:
@@ -150,5 +165,5 @@ def _share(key: float, found: Mapping[str, Found], need: int) -> Cut:
     for name, part in found.items():
         taken = min(need, part.inside)
         need -= taken
-        kept[name] = int(part.above + taken)
-    return Cut(key, kept)
+        kept[name] = part.above + taken
+    return Cut(key, kept, {})
