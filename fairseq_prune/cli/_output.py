@@ -66,7 +66,7 @@ class Progress:
 
     def phase(self, label: str, share: float, total: int) -> Callable[[int], None]:
         """What is to be called with each amount of ``total`` that is done."""
-        self._bar.set_description_str(label)
+        self._bar.set_description_str(label, refresh=False)  # not before the delay
         return lambda done: self._advance(share * done / max(total, 1))
 
     def _advance(self, by: float) -> None:

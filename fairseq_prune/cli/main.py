@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -56,6 +57,8 @@ def build_parser() -> ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    # torch warns of details of files that are refused anyway
+    warnings.filterwarnings("ignore", module="torch")
     try:
         arguments = build_parser().parse_args(argv)
         code: int = arguments.run(arguments)
