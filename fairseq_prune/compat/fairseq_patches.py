@@ -1,4 +1,4 @@
-"""What fairseq 0.12.2 does not know about today's installers."""
+"""fairseq 0.12.2 with today's installers, and with checkpoints of strangers."""
 
 import argparse
 import functools
@@ -6,6 +6,33 @@ import importlib
 import importlib.util
 import os
 from typing import Any
+
+from _fairseq_prune_compat.plain_values import plain_value
+
+# the modules that call eval() on strings which a checkpoint's config holds
+_EVALUATORS = (
+    "fairseq.utils",
+    "fairseq.models.fconv",
+    "fairseq.models.fconv_lm",
+    "fairseq.models.fconv_self_att",
+    "fairseq.models.hubert.hubert",
+    "fairseq.models.lightconv_lm",
+    "fairseq.models.speech_to_text.s2t_wav_transformer",
+    "fairseq.models.transformer_lm",
+    "fairseq.models.wav2vec.wav2vec",
+    "fairseq.models.wav2vec.wav2vec2",
+)
+
+
+def config_strings() -> None:
+    """Reads strings of a model's config as values, where fairseq runs them as code.
+
+    A convolutional model has ``--encoder-layers "[(512, 3)] * 20"``, saved in its checkpoint and
+    given to ``eval`` when the model is built again: a checkpoint could run anything by it.
+    """
+    for name in _EVALUATORS:
+        module: Any = importlib.import_module(name)
+        module.eval = plain_value
 
 
 def user_dir_by_name() -> None:

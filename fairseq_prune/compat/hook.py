@@ -27,6 +27,7 @@ AFTER_FAIRSEQ: tuple[Patch, ...] = (
     torch_patches.encoder_fastpath,
     numpy_patches.numpy_names,
     numpy_patches.bitarray_rindex,
+    fairseq_patches.config_strings,
     fairseq_patches.user_dir_by_name,
 )
 AFTER = {"hydra": AFTER_HYDRA, "fairseq": AFTER_FAIRSEQ}

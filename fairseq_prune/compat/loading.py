@@ -58,6 +58,8 @@ def safe_load(file: Any, *args: Any, **options: Any) -> Any:
             f"if you trust whoever made the file, set {TRUST}=1."
         ) from None
     except _DAMAGED as error:
+        if "Attempting to deserialize object on" in str(error):  # a sound file, another device
+            raise
         raise _unreadable(name, error) from error
 
 

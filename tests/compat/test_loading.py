@@ -129,6 +129,18 @@ def test_a_missing_file_stays_a_missing_file(file: Path) -> None:
         safe_load(file)
 
 
+def test_a_sound_file_for_another_device_is_not_called_damaged(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*args: Any, **options: Any) -> None:
+        raise RuntimeError("Attempting to deserialize object on a CUDA device but there is none.")
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(RuntimeError, match="CUDA") as caught:
+        safe_load(file)
+    assert not isinstance(caught.value, CheckpointUnreadable)
+
+
 def test_the_allow_list_of_the_program_is_left_as_found(file: Path) -> None:
     torch.save({"args": argparse.Namespace()}, file)
     with torch.serialization.safe_globals([argparse.Namespace, defaultdict]):

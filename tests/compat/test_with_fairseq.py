@@ -76,6 +76,21 @@ def test_generate_refuses_it_and_ends_with_the_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "it_ran").exists()
 
 
+def test_a_config_string_is_not_run_as_code(tmp_path: Path) -> None:
+    from fairseq.models.fconv import FConvModel, fconv_iwslt_de_en
+
+    attack = f"__import__('os').mkdir({str(tmp_path / 'it_ran')!r})"
+    config = argparse.Namespace(encoder_layers=attack, max_source_positions=8)
+    fconv_iwslt_de_en(config)
+    vocabulary = fairseq.data.Dictionary()
+    task = argparse.Namespace(source_dictionary=vocabulary, target_dictionary=vocabulary)
+    with pytest.raises(ValueError, match="is not a plain value"):
+        FConvModel.build_model(config, task)
+    with pytest.raises(ValueError, match="is not a plain value"):
+        utils.eval_str_dict(attack)
+    assert not (tmp_path / "it_ran").exists()
+
+
 def test_a_config_goes_from_rank_to_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What rank 0 sends is caught on the way and read as rank 1 would read it."""
     sent: list[torch.Tensor] = []
