@@ -9,7 +9,8 @@
 #   retrained/SCHEME-PERCENT/  pruned, then trained further
 #   scratch/SCHEME-PERCENT/    a fresh model trained under the mask of pruned/SCHEME-PERCENT.pt
 #   results.jsonl, hypotheses/ every one of them decoded and scored
-# A step that is finished is skipped, one that was cut goes on; the logs lie beside the models.
+# and DIR/report tables, figures and a page of all models in DIR. A step that is finished
+# is skipped, one that was cut goes on; the logs lie beside the models.
 #
 # DATA        folder made by fairseq-preprocess          REFERENCE  raw target text of the test set
 # OUT         where everything goes
@@ -23,6 +24,7 @@
 # DEVICE      cpu or gpu (default: gpu if there is one)  SEED       default 1
 # MAX_LEN     longest translation: A * source + B tokens (default: "1.2 10"; models that collapsed
 #             would else ramble on for 200)
+# TITLE, MADE_BY  of the report: its heading, and the command that it shows beside the figures
 # PROGRAMS    folder with fairseq's programs (default: .venv/bin, set up first)
 set -euo pipefail
 
@@ -94,6 +96,13 @@ portable() {
   printf '%s\n' "${text//"$root"/ROOT}"
 }
 
+# is_stamped STAMP TEXT FILES...: whether the stamp says TEXT and is no older than the files.
+is_stamped() {
+  local file
+  [[ -f $1 && $(cat "$1") == "$2" ]] || return 1
+  for file in "${@:3}"; do [[ -f $file && ! $file -nt $1 ]] || return 1; done
+}
+
 # train_job NAME SECTION NEEDS INPUT FLAGS...: a run of fairseq-train into OUT/NAME, done when its
 # stamp is there; INPUT is the file that it starts from, or empty.
 train_job() {
@@ -105,9 +114,8 @@ train_job() {
     --no-progress-bar --no-epoch-checkpoints --save-dir "$folder" "${device[@]}" "${@:5}")
   text=$(portable "${command[@]}")
   if [[ -f $folder/done ]]; then
-    if [[ $(cat "$folder/done") != "$text" || ($input && $input -nt $folder/done) ]]; then
+    is_stamped "$folder/done" "$text" ${input:+"$input"} ||
       die "$folder was made with other flags or from another model; remove it or choose another OUT."
-    fi
     job_done "$name" "$work"
   else
     # shellcheck disable=SC2016 # the inner shell expands it
@@ -128,23 +136,34 @@ apply_job() { # MODEL SCHEME PERCENT
   fi
 }
 
-evaluate_job() { # MODEL STAGE CHECKPOINTS... (paths below OUT/MODEL, with the job's name before :)
-  local model=$1 stage=$2 needs="" files=() entry
+# evaluate_job MODEL STAGE CHECKPOINTS...: paths below OUT/MODEL, each with its job's name before a
+# colon. Done when its stamp is there and younger than the checkpoints.
+evaluate_job() {
+  local model=$1 stage=$2 name=$1/evaluate-$2 folder=$out/$1 needs="" files=() entry text work
   for entry in "${@:3}"; do
     needs+=" ?$model/${entry%%:*}"
-    files+=("$out/$model/${entry#*:}")
+    files+=("$folder/${entry#*:}")
   done
   ((${#files[@]})) || return 0
+  local flags=(--data "$data" --gen-subset test --beam "${BEAM:-5}" --lenpen 1
+    --max-len-a "${max_len% *}" --max-len-b "${max_len#* }" --remove-bpe sentencepiece
+    --reference "$reference" --tag "model=$model" --tag "stage=$stage"
+    --output "$folder/results.jsonl" "${device[@]}")
+  text=$(portable fairseq-prune evaluate "${files[@]}" "${flags[@]}")
+  work=$((20 * ${#files[@]}))
+  if is_stamped "$folder/evaluate-$stage.done" "$text" "${files[@]}" "$reference"; then
+    job_done "$name" "$work"
+    return
+  fi
   # what a failed run did not leave cannot be scored
   # shellcheck disable=SC2016 # the inner shell expands it
-  job "$model/evaluate-$stage" $((20 * ${#files[@]})) "$needs" "$out/$model/evaluate-$stage.log" \
-    bash -c 'n=$1; shift; files=()
+  job "$name" "$work" "$needs" "$folder/evaluate-$stage.log" \
+    bash -c 'text=$1 stamp=$2 n=$3; shift 3; files=()
       for file in "${@:1:n}"; do if [[ -f $file ]]; then files+=("$file"); fi; done
-      exec fairseq-prune evaluate "${files[@]}" "${@:n+1}"' evaluate "${#files[@]}" "${files[@]}" \
-    --data "$data" --gen-subset test --beam "${BEAM:-5}" --lenpen 1 \
-    --max-len-a "${max_len% *}" --max-len-b "${max_len#* }" --remove-bpe sentencepiece \
-    --reference "$reference" --tag "model=$model" --tag "stage=$stage" \
-    --output "$out/$model/results.jsonl" "${device[@]}"
+      ((${#files[@]})) || exit 0
+      fairseq-prune evaluate "${files[@]}" "${@:n+1}" || exit
+      if ((${#files[@]} == n)); then printf "%s\n" "$text" >"$stamp"; fi' \
+    evaluate "$text" "$folder/evaluate-$stage.done" "${#files[@]}" "${files[@]}" "${flags[@]}"
 }
 
 plan_model() {
@@ -199,9 +218,10 @@ main() {
     flock -n 9 || die "another run is at work in $out; wait for it, or choose another OUT."
   fi
   for config in "$@"; do plan_model; done
-  local code=0
+  local code=0 # a failed run does not keep the others from being reported
   run_jobs "$jobs" || code=1
-  for config in "$@"; do printf 'results: %s\n' "$out/$(basename "$config" .yaml)/results.jsonl"; done
+  fairseq-prune report "$out" --output "$out/report" --title "${TITLE:-Pruning}" \
+    ${MADE_BY:+--made-by "$MADE_BY"} || code=1
   return $code
 }
 

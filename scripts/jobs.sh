@@ -66,6 +66,8 @@ _job_progress() {
 _job_start() {
   local name=$1
   mkdir -p "$(dirname "${job_log[$name]}")"
+  # only fairseq-train goes on where it was cut, and so does its log
+  [[ ${job_log[$name]} == */train.log ]] || : >"${job_log[$name]}"
   job_before[$name]=$(_job_progress "$name")
   printf '\n$ %s\n' "${job_command[$name]}" >>"${job_log[$name]}"
   set -m # a process group of its own, so that its children can be stopped with it

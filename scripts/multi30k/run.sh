@@ -20,9 +20,6 @@ if [[ ! ${PROGRAMS:-} ]]; then bash "$root/scripts/setup_env.sh"; fi
 export PROGRAMS=${PROGRAMS:-${VENV:-$root/.venv}/bin}
 PATH=$PROGRAMS:$PATH bash "$root/scripts/multi30k/prepare.sh" "$OUT/data"
 export OUT DATA=$OUT/data/data-bin REFERENCE=$OUT/data/raw/test.en
-code=0
-bash "$root/scripts/ablation.sh" "$config" || code=$?
-((code <= 1)) || exit "$code"
-PATH=$PROGRAMS:$PATH fairseq-prune report "$OUT/$model" --output "$OUT/$model/report" \
-  --title "Multi30k German-English, $model"
-exit "$code"
+export TITLE=${TITLE:-Multi30k German-English}
+export MADE_BY=${MADE_BY:-MODEL=$model bash scripts/multi30k/run.sh}
+exec bash "$root/scripts/ablation.sh" "$config"
