@@ -1,6 +1,7 @@
 """What the subcommands share: checks on the file to be written, progress, and printing."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -39,8 +40,16 @@ def size_of(path: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print one line of JSON."""
-    print(json.dumps(value, allow_nan=False))
+    """Print one line of JSON; NaN and infinity, which JSON has not, become null."""
+    print(json.dumps(_finite(value), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def warn(sentence: str) -> None:

@@ -1,7 +1,5 @@
 """What a checkpoint's pruning looks like: by class, by weight, and for programs."""
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +34,11 @@ class View:
         return self.record is not None and self.record.masks is not None
 
     def as_dict(self) -> dict[str, Any]:
-        """The view for JSON: plain values, no number that is not finite."""
+        """The view for JSON."""
         record = self.record
         return {
             "weights": [self._weight(weight) for weight in self.weights.values()],
-            "classes": [_finite(row.as_dict()) for row in self.rows],
+            "classes": [row.as_dict() for row in self.rows],
             "sparsity": self.masks.sparsity(),
             "digest": self.masks.digest() if self.pruned else None,
             "recipe": None if record is None else record.recipe.settings,
@@ -94,8 +92,3 @@ def zeros_by_class(weights: Weights) -> dict[str, int]:
         if zeros:
             counts[weight.weight_class] = counts.get(weight.weight_class, 0) + zeros
     return counts
-
-
-def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    unfit = {k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)}
-    return {key: None if key in unfit else value for key, value in values.items()}

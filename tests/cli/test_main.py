@@ -1,0 +1,89 @@
+"""The command line itself: help, version, interruption, start-up."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from fairseq_prune import __version__
+from fairseq_prune.cli import apply
+from fairseq_prune.cli.main import COMMANDS
+from fairseq_prune.pruning.recipe import Recipe
+
+FLAGS = ["--prune-" + f.name.replace("_", "-") for f in dataclasses.fields(Recipe)]
+
+
+def test_help_lists_every_command_and_every_prune_flag(call):
+    code, out, _ = call("--help")
+    assert code == 0
+    for word in (*COMMANDS, *FLAGS, "--prune-override"):
+        assert f"  {word} " in out
+
+
+def test_flags_lists_every_prune_flag(call):
+    code, out, _ = call("flags")
+    assert code == 0
+    for flag in (*FLAGS, "--prune-override"):
+        assert f"  {flag} " in out
+
+
+def test_help_of_apply_has_the_flags_that_it_takes(call):
+    _, out, _ = call("apply", "--help")
+    assert all(f"  {flag} " in out for flag in FLAGS)
+    assert "--prune-override" not in out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help_with_examples(name, call):
+    code, out, _ = call(name, "--help")
+    assert code == 0
+    assert "examples:" in out and COMMANDS[name].HELP
+
+
+def test_version(call):
+    assert call("--version")[:2] == (0, f"fairseq_prune {__version__}\n")
+
+
+def test_no_command_is_refused(call):
+    code, out, err = call()
+    assert (code, out) == (2, "")
+    sentence = "the following arguments are required: COMMAND; see fairseq-prune --help."
+    assert err == f"fairseq-prune: {sentence}\n"
+
+
+def test_ctrl_c_is_no_traceback_and_leaves_nothing(dense, tmp_path, call, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("torch.save", interrupt)
+    output = tmp_path / "out.pt"
+    code, out, err = call("apply", dense, "--output", output, "--prune-scheme", "erk")
+    assert (code, out, err) == (130, "", "fairseq-prune: interrupted.\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["dense.pt"]
+
+
+def test_an_error_that_is_not_the_users_is_not_hidden(dense, call, monkeypatch):
+    def broken(*_):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(apply, "apply_recipe", broken)
+    with pytest.raises(TypeError, match="a bug"):
+        call("apply", dense, "--dry-run", "--prune-scheme", "erk")
+
+
+def test_a_reader_that_goes_away_is_fine(dense):
+    inspect = f"{sys.executable} -m fairseq_prune.cli.main inspect {dense}"
+    command = f"{inspect} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("141\n", "")
+
+
+def test_fairseq_is_not_imported(dense):
+    code = (
+        "import sys; from fairseq_prune.cli.main import main; "
+        f"main(['inspect', {dense!r}]); main(['verify', {dense!r}]); "
+        "print(sorted(m for m in sys.modules if m.split('.')[0] in ('fairseq', 'hydra')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"
