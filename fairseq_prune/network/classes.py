@@ -97,9 +97,7 @@ def read_rules(path: str | Path) -> list[tuple[str, re.Pattern[str]]]:
     return rules
 
 
-def classify(
-    names: Mapping[str, Iterable[str]], granularity: str = "paper"
-) -> dict[str, str]:
+def classify(names: Mapping[str, Iterable[str]], granularity: str = "paper") -> dict[str, str]:
     """Weight class of each name.
 
     Args:

@@ -145,7 +145,9 @@ def find(
     found = {name: replace(w, weight_class=labels[name]) for name, w in found.items()}
     found = _exclude(found, exclude)
     if not found:
-        raise ValueError("No prunable weight is left: the model has no matrix outside the excluded.")
+        raise ValueError(
+            "No prunable weight is left: the model has no matrix outside the excluded."
+        )
     return found
 
 

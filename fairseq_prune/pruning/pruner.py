@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
+from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.compare import extremes
 from fairseq_prune.maths.select import keep_largest
-from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import SALIENCIES, Probe

@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from fairseq_prune.maths.allocate import ALLOCATIONS
-from fairseq_prune.maths.schedule import Gradual, OneShot
+from fairseq_prune.maths.schedule import SCHEDULES, Gradual, OneShot
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.saliency import SALIENCIES
 
-SCHEDULES = ("gradual", "one-shot")
 DEFAULT_SPARSITY = 0.8  # the headline of See et al. (2016): 80% with no loss after retraining
 DEFAULT_EVERY = 100
 
@@ -43,8 +42,10 @@ class Recipe:
     )
     schedule: str | None = _flag(
         None,
-        "when: one-shot (all at --prune-start, the default) or gradual (cubic, Zhu & Gupta 2017)",
-        choices=SCHEDULES,
+        "when: "
+        + ", ".join(f"{n} ({e.summary})" for n, e in SCHEDULES.items())
+        + "; default one-shot",
+        choices=tuple(SCHEDULES),
     )
     start: int | None = _flag(
         None, "first update at which to prune (default 0: before the first update)"
@@ -85,15 +86,17 @@ class Recipe:
         for name, known in (
             ("scheme", tuple(ALLOCATIONS)),
             ("saliency", tuple(SALIENCIES)),
-            ("schedule", SCHEDULES),
+            ("schedule", tuple(SCHEDULES)),
         ):
             value = getattr(self, name)
             if value is not None and value not in known:
-                raise ValueError(f"--prune-{name} {value!r} is unknown; choose {' or '.join(known)}.")
+                raise ValueError(
+                    f"--prune-{name} {value!r} is unknown; choose {' or '.join(known)}."
+                )
         if self.sparsity is not None and not 0.0 <= self.sparsity < 1.0:
             raise ValueError(
-                f"--prune-sparsity {self.sparsity} is outside [0, 1): it is the fraction of weights "
-                "to remove, e.g. 0.8 for 80%."
+                f"--prune-sparsity {self.sparsity} is outside [0, 1): it is the fraction of "
+                "weights to remove, e.g. 0.8 for 80%."
             )
         if self.scheme is None:
             useless = given & {"sparsity", "saliency", "schedule", "start", "end", "every"}

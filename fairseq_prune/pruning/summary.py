@@ -87,7 +87,10 @@ def format_table(rows: Sequence[ClassRow], sigma: Mapping[str, float] | None = N
         lines.append(cells + ([_number(sigma.get(row.name))] if sigma else []))
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join(
-        "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:]))])
+        "  ".join(
+            c.rjust(w) if i else c.ljust(w)
+            for i, (c, w) in enumerate(zip(line, widths, strict=True))
+        )
         for line in lines
     )
 

@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fairseq_prune.maths.select import Score, Scores
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.maths.select import Score, Scores
 from fairseq_prune.network.weights import Weight, Weights
 
 

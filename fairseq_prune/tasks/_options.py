@@ -16,8 +16,7 @@ __all__ = ["PREFIX", "add_arguments", "read_options", "with_options", "without_o
 def with_options(base: type[FairseqDataclass]) -> type[FairseqDataclass]:
     """``base`` with one field ``prune_*`` for each field of a recipe."""
     fields: list[tuple[str, Any, Any]] = [
-        # omegaconf 2.0 knows Optional[float] but not the newer `float | None`
-        (PREFIX + f.name, Optional[_kind(f.name)], dataclasses.field(default=None, metadata=_meta(f)))  # noqa: UP045
+        (PREFIX + f.name, _optional(f.name), dataclasses.field(default=None, metadata=_meta(f)))
         for f in dataclasses.fields(Recipe)
     ]
     override = dataclasses.field(default=False, metadata={"help": OVERRIDE_HELP})
@@ -25,9 +24,10 @@ def with_options(base: type[FairseqDataclass]) -> type[FairseqDataclass]:
     return dataclasses.make_dataclass(f"Pruned{base.__name__}", fields, bases=(base,))
 
 
-def _kind(name: str) -> type:
+def _optional(name: str) -> Any:
     hints = get_type_hints(Recipe)[name].__args__
-    return next(kind for kind in (float, int, str) if kind in hints)
+    # omegaconf 2.0 knows Optional[float] but not the newer `float | None`
+    return Optional[next(kind for kind in (float, int, str) if kind in hints)]  # noqa: UP045
 
 
 def _meta(field: "dataclasses.Field[Any]") -> dict[str, str]:

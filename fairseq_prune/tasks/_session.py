@@ -13,7 +13,7 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.pruner import Extremes, Pruned, Pruner, find_extremes, merge_extremes
 from fairseq_prune.pruning.recipe import Recipe, differences
-from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.record import Record, read_record
 from fairseq_prune.pruning.summary import ClassRow, by_class, find_dead, format_table
 from fairseq_prune.saliency import Probe
 from fairseq_prune.tasks._optimizer import slots_of, state_of
@@ -64,7 +64,7 @@ class Session:
         self.model = model
         stored = from_first_rank(lambda: self._stored(start))
         if stored is not None:
-            self._take_up(stored, start)
+            self._take_up(stored, model, start)
         if not self.recipe.active and self.holder is None:
             return
         self.weights = self.weights or self._find(model)
@@ -80,10 +80,10 @@ class Session:
         if start.path is None:
             return None
         checkpoint = storage.load(start.path)
-        storage.masks_of(checkpoint, start.path)  # checks format and digest
+        read_record(checkpoint, start.path)  # refuses what is damaged, or of a later format
         return storage.prune_state(checkpoint)
 
-    def _take_up(self, stored: dict[str, Any], start: Start) -> None:
+    def _take_up(self, stored: dict[str, Any], model: nn.Module, start: Start) -> None:
         if self.override and not self.recipe.active:
             logger.warning("%s was pruned; --prune-override: training dense.", start.path)
             return
@@ -96,7 +96,7 @@ class Session:
         if not self.recipe.active:  # retraining a pruned model: hold what the file says
             kept = {k: stored["config"].get(k) for k in ("classes", "exclude")}
             self.recipe = Recipe(mask_from=start.path, **kept)
-        self.weights = self._find(self.model)
+        self.weights = self._find(model)
         if stored.get("masks") is None:
             return
         masks = Masks.unpack(stored["masks"], str(start.path))
@@ -195,7 +195,9 @@ class Session:
         if not self.recipe.active:
             return None
         model = self.model
-        trained = [] if model is None else [p for p in model.named_parameters() if p[1].requires_grad]
+        trained = (
+            [] if model is None else [p for p in model.named_parameters() if p[1].requires_grad]
+        )
         return Record(
             recipe=self.recipe,
             masks=None if self.holder is None else self.holder.masks(),

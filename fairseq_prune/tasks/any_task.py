@@ -1,5 +1,6 @@
 """Every task of fairseq, pruned."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY, register_task
@@ -20,7 +21,7 @@ def make_pruned(name: str) -> type:
     base, dataclass = TASK_REGISTRY[name], TASK_DATACLASS_REGISTRY.get(name)
     members: dict[str, Any] = {"stock_name": name, "__module__": __name__, "__doc__": base.__doc__}
     if dataclass is None:
-        members["add_args"] = classmethod(_add_args)
+        members["add_args"] = staticmethod(_with_arguments(base))
     cls = type(f"Pruned{base.__name__}_{name}", (PruningHooks, base), members)
     options = None if dataclass is None else with_options(dataclass)
     register_task(pruned_name, dataclass=options)(cls)
@@ -33,9 +34,12 @@ def make_pruned(name: str) -> type:
     return cls
 
 
-def _add_args(cls: type, parser: Any) -> None:
-    super(cls, cls).add_args(parser)  # type: ignore[misc]
-    add_arguments(parser)
+def _with_arguments(base: Any) -> Callable[[Any], None]:
+    def add_args(parser: Any) -> None:
+        base.add_args(parser)
+        add_arguments(parser)
+
+    return add_args
 
 
 def register_all() -> None:

@@ -1,0 +1,149 @@
+"""Fixtures that several rooms share: a tiny corpus, tiny models, and fairseq runs."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+
+LSTM = (
+    "--arch lstm --encoder-embed-dim 16 --encoder-hidden-size 16 --encoder-layers 2 "
+    "--encoder-bidirectional --decoder-embed-dim 16 --decoder-hidden-size 16 --decoder-layers 2 "
+    "--decoder-out-embed-dim 16 --dropout 0.1"
+).split()
+TRANSFORMER = (
+    "--arch transformer --encoder-embed-dim 16 --encoder-ffn-embed-dim 32 --encoder-layers 2 "
+    "--encoder-attention-heads 2 --decoder-embed-dim 16 --decoder-ffn-embed-dim 32 "
+    "--decoder-layers 2 --decoder-attention-heads 2 --share-decoder-input-output-embed "
+    "--dropout 0.1 --ddp-backend legacy_ddp"
+).split()
+ARCHES = {"lstm": LSTM, "transformer": TRANSFORMER}
+TRAINING = (
+    "--optimizer adam --lr 0.01 --clip-norm 1 --weight-decay 0.1 --max-tokens 200 --cpu --seed 1 "
+    "--criterion label_smoothed_cross_entropy --label-smoothing 0.1 --no-progress-bar "
+    "--log-interval 1 --no-epoch-checkpoints --num-workers 0"
+).split()
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A binarised corpus (de -> en) whose target is its source reversed, in capitals."""
+    folder = tmp_path_factory.mktemp("corpus")
+    draw = random.Random(1)
+    words = "ab ba ca da ea fa ga ha ia ja ka la".split()
+    for split, size in (("train", 120), ("valid", 20), ("test", 20)):
+        lines = [[draw.choice(words) for _ in range(draw.randint(2, 8))] for _ in range(size)]
+        source = "".join(" ".join(line) + "\n" for line in lines)
+        target = "".join(" ".join(line[::-1]).upper() + "\n" for line in lines)
+        (folder / f"{split}.de").write_text(source)
+        (folder / f"{split}.en").write_text(target)
+    run(
+        "fairseq-preprocess", "-s", "de", "-t", "en", "--joined-dictionary",
+        *(f"--{split}pref={folder / split}" for split in ("train", "valid", "test")),
+        f"--destdir={folder / 'bin'}",
+    )  # fmt: skip
+    return folder / "bin"
+
+
+def run(*command: Any, fails: bool = False, **environment: str) -> str:
+    """The output of a command in a process of its own; it has to succeed, unless ``fails``."""
+    name, *rest = map(str, command)
+    done = subprocess.run(
+        [str(BIN / name), *rest],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode != 0) == fails, done.stdout[-4000:]
+    return done.stdout
+
+
+Train = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def train(corpus: Path) -> Train:
+    """Trains with fairseq's own main in this process; gives the last checkpoint.
+
+    Called as ``train(folder, "--max-update", 4, arch="lstm", data=corpus)``.
+    """
+
+    def call(folder: Path, *flags: Any, arch: str = "lstm") -> dict[str, Any]:
+        train_here([corpus, *ARCHES[arch], *TRAINING, "--save-dir", folder, *flags])
+        return read(folder / "checkpoint_last.pt")
+
+    return call
+
+
+def train_here(flags: list[Any]) -> None:
+    """fairseq-train in this process, with our user dir; what fairseq keeps globally is reset."""
+    from fairseq import checkpoint_utils, options
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+    from fairseq.logging import metrics
+    from fairseq_cli.train import main
+
+    from fairseq_prune.tasks import register
+
+    register()
+    metrics.reset()
+    if hasattr(checkpoint_utils.save_checkpoint, "best"):
+        del checkpoint_utils.save_checkpoint.best
+    parser = options.get_training_parser()
+    arguments = options.parse_args_and_arch(parser, input_args=[str(flag) for flag in flags])
+    main(convert_namespace_to_omegaconf(arguments))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint, all of it in memory."""
+    from fairseq_prune.masks import storage
+
+    loaded = storage.load(path)
+    loaded["model"] = {name: value.clone() for name, value in loaded["model"].items()}
+    return loaded
+
+
+def differences(a: Any, b: Any, path: str = "") -> list[str]:
+    """The paths at which two nested structures of tensors and values differ, bit for bit."""
+    if isinstance(a, torch.Tensor):
+        same = isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
+        return [] if same else [path]
+    if isinstance(a, dict):
+        if not isinstance(b, dict) or set(a) != set(b):
+            return [f"{path}: keys"]
+        return [d for key in a for d in differences(a[key], b[key], f"{path}/{key}")]
+    if isinstance(a, list | tuple):
+        if len(a) != len(b):
+            return [f"{path}: length"]
+        return [d for i, x in enumerate(a) for d in differences(x, b[i], f"{path}/{i}")]
+    return [] if a == b else [f"{path}: {a!r} against {b!r}"]
+
+
+def trained(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What training has to reproduce: weights, optimizer, masks; not fairseq's shadow copies."""
+    from fairseq_prune.masks.storage import prune_state
+    from fairseq_prune.network.weights import SHADOW
+
+    ours = prune_state(checkpoint) or {}
+    return {
+        "model": {
+            name: value
+            for name, value in checkpoint["model"].items()
+            # fairseq refills the copies at load, and this buffer is never written
+            if not SHADOW.search(name) and not name.endswith("_float_tensor")
+        },
+        "optimizer": checkpoint.get("last_optimizer_state"),
+        "ema": checkpoint["extra_state"].get("ema_fp32_params"),
+        "prune": {key: value for key, value in ours.items() if key != "command"},
+    }

@@ -1,0 +1,78 @@
+"""Every task of fairseq has the prune flags, under its own name and as pruned_NAME."""
+
+from pathlib import Path
+
+import yaml
+
+from tests.conftest import ROOT, TRAINING, Train, read, run, train_here
+
+
+def test_every_task_is_registered_twice_and_registering_again_changes_nothing() -> None:
+    from fairseq.tasks import TASK_REGISTRY
+
+    from fairseq_prune.tasks import register
+
+    register()
+    before = dict(TASK_REGISTRY)
+    stock = [name for name in before if not name.startswith("pruned_")]
+    assert len(stock) > 25
+    assert all(before[name] is before[f"pruned_{name}"] for name in stock)
+    register()
+    assert dict(TASK_REGISTRY) == before
+
+
+def test_the_task_can_be_named(train: Train, tmp_path: Path) -> None:
+    done = train(
+        tmp_path, "--max-update", 1, "--task", "pruned_translation", "--prune-scheme", "erk"
+    )
+    assert done["cfg"]["task"]["_name"] == "translation"
+    assert done["task_state"]["prune"]["config"]["sparsity"] == 0.8
+
+
+def test_a_language_model_is_pruned_too(tmp_path: Path) -> None:
+    for split in ("train", "valid", "test"):
+        (tmp_path / split).write_text("a b c d e f g\nb c d\n" * 20)
+    prefs = [f"--{split}pref={tmp_path / split}" for split in ("train", "valid", "test")]
+    run("fairseq-preprocess", "--only-source", *prefs, f"--destdir={tmp_path / 'bin'}")
+    train_here(
+        [tmp_path / "bin", "--task", "language_modeling", "--arch", "transformer_lm",
+         "--decoder-embed-dim", 8, "--decoder-ffn-embed-dim", 16, "--decoder-layers", 1,
+         "--decoder-attention-heads", 1, "--tokens-per-sample", 16, "--max-update", 2,
+         *TRAINING, "--save-dir", tmp_path / "run", "--prune-scheme", "class-uniform",
+         "--prune-sparsity", 0.5, "--ddp-backend", "legacy_ddp"]
+    )  # fmt: skip
+    done = read(tmp_path / "run" / "checkpoint_last.pt")
+    assert done["cfg"]["task"]["_name"] == "language_modeling"
+    classes = set(done["task_state"]["prune"]["classes"].values())
+    assert {"target-embedding", "target-layer-1.ffn", "target-layer-1.self-attention"} <= classes
+
+
+def test_hydra_takes_the_same_settings(corpus: Path, tmp_path: Path) -> None:
+    config = {
+        "common": {"user_dir": str(ROOT / "fairseq_prune"), "cpu": True, "seed": 1},
+        "task": {
+            "_name": "pruned_translation", "data": str(corpus), "source_lang": "de", "target_lang": "en",
+            "prune_scheme": "class-distribution", "prune_sparsity": 0.5,
+        },
+        "model": {
+            "_name": "transformer", "base_layers": 0,
+            "encoder": {"embed_dim": 8, "ffn_embed_dim": 8, "layers": 1, "attention_heads": 1},
+            "decoder": {"embed_dim": 8, "ffn_embed_dim": 8, "layers": 1, "attention_heads": 1},
+        },
+        "criterion": {"_name": "cross_entropy"},
+        "optimizer": {"_name": "adam"},
+        "lr_scheduler": {"_name": "fixed"},
+        "dataset": {"max_tokens": 200, "num_workers": 0},
+        "optimization": {"max_update": 2, "lr": [0.01]},
+        "distributed_training": {"ddp_backend": "legacy_ddp"},
+        "checkpoint": {"save_dir": str(tmp_path / "run"), "no_epoch_checkpoints": True},
+    }  # fmt: skip
+    text = "# @package _group_\n\n" + yaml.safe_dump(config)
+    (tmp_path / "prune.yaml").write_text(text)
+    out = run(
+        "fairseq-hydra-train", "--config-dir", tmp_path, "--config-name", "prune",
+        f"hydra.run.dir={tmp_path / 'hydra'}",
+    )  # fmt: skip
+    done = read(tmp_path / "run" / "checkpoint_last.pt")
+    assert done["cfg"]["task"]["_name"] == "translation", out[-2000:]
+    assert done["task_state"]["prune"]["config"]["scheme"] == "class-distribution"
