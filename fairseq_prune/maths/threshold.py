@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairseq_prune.maths.radix import radix_cut
-from fairseq_prune.maths.score import Scores
-from fairseq_prune.maths.stream import Array, Found, Reader, sample, scan
+from fairseq_prune.maths.score import Score, Scores
+from fairseq_prune.maths.stream import RUN, Array, Found, Reader, sample, scan
 
 SAMPLE = 1 << 17
 _SIGMAS = 4.0
@@ -56,7 +56,7 @@ def find_cut(scores: Scores, keep: int, attempts: int = ATTEMPTS) -> Cut:
         return Cut(math.inf, dict.fromkeys(scores, 0), {})
     total = sum(score.numel_prunable for score in scores.values())
     room = max(total // 32, SAMPLE)
-    drawn = _draw(scores, total) if total > room else np.empty(0)
+    drawn = _draw(scores, total) if total > room else np.empty((0, RUN))
     known = (-math.inf, math.inf)
     for attempt in range(attempts):
         low, high = _bracket(drawn, known, keep / max(total, 1), attempt, room / max(total, 1))
@@ -79,14 +79,12 @@ def find_cut(scores: Scores, keep: int, attempts: int = ATTEMPTS) -> Cut:
 
 
 def _draw(scores: Scores, total: int) -> Array:
-    """A sorted random sample of the keys of all tensors: (SAMPLE,)."""
+    """A random sample of the keys of all tensors, in runs: (SAMPLE / RUN, RUN)."""
     random = np.random.default_rng(_SEED)
     sizes = [score.numel_prunable for score in scores.values()]
-    counts = random.multinomial(SAMPLE, np.array(sizes) / total)
+    counts = random.multinomial(SAMPLE // RUN, np.array(sizes) / total)
     drawn = [sample(s, int(n), random) for s, n in zip(scores.values(), counts, strict=True) if n]
-    keys = np.concatenate(drawn)
-    keys.sort()
-    return keys
+    return np.concatenate(drawn)
 
 
 def _bracket(
@@ -95,31 +93,44 @@ def _bracket(
     """The keys, both included, between which the cut is expected; inside of what is known.
 
     Args:
-        drawn: sorted sample of keys, or empty: then all that is known is the bracket.
+        drawn: sample of keys (count, RUN), or empty: then all that is known is the bracket.
         known: the cut is certainly between these.
         share: fraction of the elements that is kept.
         attempt: how many brackets have failed; each makes the next one twice as wide.
         room: fraction of the elements that may be collected. Where more are expected, a value
             that many share must be to blame, and the bracket is that value alone.
     """
-    size = len(drawn)
+    size = drawn.size
     if size == 0:
         return known
+    margin = _SIGMAS * (1.0 + _deviation(drawn, share)) * 2.0**attempt
     place = size * (1.0 - share)
-    margin = _SIGMAS * (1.0 + math.sqrt(size * share * (1.0 - share))) * 2.0**attempt
     left, right = math.floor(place - margin), math.ceil(place + margin)
-    low = max(known[0], drawn[left] if left >= 0 else -math.inf)
-    high = min(known[1], drawn[right] if right < size else math.inf)
+    ends = np.partition(drawn, [max(left, 0), min(right, size - 1)], axis=None)
+    low = max(known[0], ends[left] if left >= 0 else -math.inf)
+    high = min(known[1], ends[right] if right < size else math.inf)
     if low > high:
         return known
-    among = drawn[np.searchsorted(drawn, low) : np.searchsorted(drawn, high, side="right")]
-    among = among[among > -math.inf]
+    among = drawn[(drawn >= low) & (drawn <= high) & (drawn > -math.inf)]
     if len(among) > room * size:
         values, counts = np.unique(among, return_counts=True)
         most = int(counts.argmax())
         if counts[most] > 1:
             low = high = values[most]
     return float(low), float(high)
+
+
+def _deviation(drawn: Array, share: float) -> float:
+    """Standard deviation of how many drawn keys lie above the cut.
+
+    That of independent draws, unless neighbours are alike (a row of large weights): then a run
+    says little more than one key, as the spread of the counts of the runs shows.
+    """
+    runs, length = drawn.shape
+    place = min(int(drawn.size * (1.0 - share)), drawn.size - 1)
+    cut = np.partition(drawn, place, axis=None)[place]
+    alone = length * share * (1.0 - share)
+    return math.sqrt(runs * max(alone, float(np.var((drawn >= cut).sum(axis=1)))))
 
 
 def _scan_all(scores: Scores, low: float, high: float, room: int) -> dict[str, Found]:
@@ -135,28 +146,33 @@ def _scan_all(scores: Scores, low: float, high: float, room: int) -> dict[str, F
 
 def _resolve(scores: Scores, found: Mapping[str, Found], need: int) -> Cut:
     """The cut that keeps `need` of the elements collected, and all above them."""
-    keys = {
-        name: np.concatenate([np.empty(0), *part.keys]) / scores[name].scale
-        for name, part in found.items()
-    }
-    together = np.concatenate([*keys.values()])
-    if need > len(together):
+    together = np.concatenate([_keys_of(found[name], scores[name]) for name in found])
+    rank = len(together) - need
+    if rank < 0:
         return _share(-math.inf, found, need)
-    together.partition(len(together) - need)
-    cut = float(together[len(together) - need])
+    cut = float(np.partition(together, rank)[rank])
     ties = need - int(np.count_nonzero(together > cut))
-    kept, masks = {}, {}
+    kept, masks, start = {}, {}, 0
     for name, part in found.items():
+        keys = together[start : start + part.inside]
+        start += part.inside
         places = np.concatenate([np.empty(0, np.int64), *part.places])
-        over = places[keys[name] > cut]
-        level = places[keys[name] == cut][:ties]
+        over = keys > cut
+        level = places[np.flatnonzero(keys == cut)[:ties]]
         ties -= len(level)
-        kept[name] = part.above + len(over) + len(level)
-        if part.mask is not None:
-            part.mask[over] = True
-            part.mask[level] = True
-            masks[name] = part.mask
+        kept[name] = part.above + int(np.count_nonzero(over)) + len(level)
+        assert part.mask is not None
+        part.mask[places] = over
+        part.mask[level] = True
+        masks[name] = part.mask
     return Cut(cut, kept, masks)
+
+
+def _keys_of(found: Found, score: Score) -> Array:
+    keys: Array = np.concatenate([np.empty(0), *found.keys])
+    if score.scale != 1.0:
+        keys /= score.scale
+    return keys
 
 
 def _share(key: float, found: Mapping[str, Found], need: int) -> Cut:
