@@ -41,7 +41,15 @@ def test_every_command_of_fairseq_works(smoke: tuple[Path, str]) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ["fairseq-train", "data", "--arch", "lstm", "--max-tokens", "500", "--restore-file"],
+        [
+            "fairseq-train",
+            "data",
+            "--arch",
+            "lstm",
+            "--optimizer=nag",
+            "--max-tokens=500",
+            "--restore-file",
+        ],
         ["fairseq-validate", "data", "--task", "translation", "--max-tokens", "500", "--path"],
         ["fairseq-interactive", "data", "--source-lang", "de", "--target-lang", "en", "--path"],
     ],
