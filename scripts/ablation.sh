@@ -225,4 +225,4 @@ main() {
   return $code
 }
 
-main "$@"
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; fi

@@ -20,7 +20,7 @@ def identity(row: Mapping[str, Any]) -> str:
 def read(path: str | Path) -> list[Row]:
     """The rows of a results file, the last of each measurement; none where there is no file.
 
-    A last line that was cut off while it was written is left out.
+    A line that was cut off while it was written is left out.
     Raises ValueError where the file is something else.
     """
     rows: dict[str, Row] = {}
@@ -40,8 +40,8 @@ def _lines(path: Path) -> Iterator[Row]:
         try:
             row = json.loads(line)
         except ValueError:
-            if number == len(lines):
-                return
+            if line.startswith("{"):
+                continue
             row = None
         if not isinstance(row, dict) or "bleu" not in row:
             raise ValueError(f"{path} is no results file: line {number} is no row of results.")

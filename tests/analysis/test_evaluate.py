@@ -1,0 +1,156 @@
+"""Evaluation against stock fairseq-generate and fairseq-validate, and what it skips."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairseq_prune.analysis.evaluate import evaluate
+from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.cli.main import main
+from tests.conftest import ARCHES, TRAINING, run, train_here
+
+EPOCHS = ("--max-epoch", 30, "--lr", 0.03, "--weight-decay", 0, "--dropout", 0)
+
+
+@pytest.fixture(scope="module", params=sorted(ARCHES))
+def checkpoint(
+    request: pytest.FixtureRequest, corpus: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A small model that has learnt enough not to say the same for every sentence."""
+    folder = tmp_path_factory.mktemp(request.param)
+    train_here([corpus, *ARCHES[request.param], *TRAINING, "--save-dir", folder, *EPOCHS])
+    return folder / "checkpoint_last.pt"
+
+
+@pytest.fixture(scope="module")
+def rows(
+    checkpoint: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    output = tmp_path_factory.mktemp("results") / "results.jsonl"
+    ((row, _),) = evaluate([str(checkpoint)], Settings(data=str(corpus), cpu=True),
+                           {"stage": "dense"}, str(output))  # fmt: skip
+    yield output, row
+
+
+def test_hypotheses_and_bleu_are_those_of_fairseq_generate(
+    rows: tuple[Path, dict[str, Any]], checkpoint: Path, corpus: Path
+) -> None:
+    output, row = rows
+    stock = run(
+        "fairseq-generate", corpus, "--path", checkpoint, "--beam", 5, "--lenpen", 1,
+        "--cpu", "--scoring", "sacrebleu",
+    )  # fmt: skip
+    found = sorted(
+        re.findall(r"^D-(\d+)\t\S+\t(.*)$", stock, re.MULTILINE), key=lambda p: int(p[0])
+    )
+    hypotheses = [text for _, text in found]
+    assert (output.parent / row["hypotheses"]).read_text() == "".join(h + "\n" for h in hypotheses)
+    assert len(set(hypotheses)) > 1
+    bleu = re.search(r"BLEU = ([\d.]+) .*BP = ([\d.]+) ratio = ([\d.]+)", stock)
+    assert bleu is not None
+    assert [float(part) for part in bleu.groups()] == pytest.approx(
+        [row["bleu"], row["brevity_penalty"], row["length_ratio"]], abs=0.006
+    )
+
+
+def test_perplexity_is_what_fairseq_validate_logs(
+    rows: tuple[Path, dict[str, Any]], checkpoint: Path, corpus: Path
+) -> None:
+    stock = run(
+        "fairseq-validate", corpus, "--task", "translation", "--path", checkpoint, "--cpu",
+        "--max-tokens", 200, "--valid-subset", "valid", "--no-progress-bar",
+    )  # fmt: skip
+    logged = re.search(r"\| nll_loss ([\d.]+) \| ppl ([\d.]+)", stock)
+    assert logged is not None
+    assert rows[1]["valid_nll"] == pytest.approx(float(logged[1]), abs=0.0006)
+    assert rows[1]["valid_ppl"] == pytest.approx(float(logged[2]), rel=0.002, abs=0.006)
+
+
+def test_what_is_known_is_not_decoded_again(
+    rows: tuple[Path, dict[str, Any]], checkpoint: Path, corpus: Path
+) -> None:
+    output, row = rows
+    before = output.read_bytes()
+    again = evaluate([str(checkpoint)], Settings(data=str(corpus)), {"stage": "dense"}, str(output))
+    assert list(again) == [(row, True)]
+    assert output.read_bytes() == before
+
+
+@pytest.fixture
+def fake(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint that no model reads: measuring it gives 7 BLEU."""
+    import torch
+
+    path = tmp_path / "fake.pt"
+    torch.save({"model": {}}, path)
+    answer = {"bleu": 7.0, "test_ppl": 2.0, "chrf": 1.0, "brevity_penalty": 1.0,
+              "length_ratio": 1.0, "bleu_signature": "s"}  # fmt: skip
+    monkeypatch.setattr("fairseq_prune.analysis.evaluate._measure", lambda *_: answer)
+    monkeypatch.setattr("fairseq_prune.analysis.evaluate._decoder", lambda _: "decoder")
+    return path
+
+
+def test_another_beam_file_reference_or_tag_is_another_measurement(
+    fake: Path, corpus: Path, tmp_path: Path
+) -> None:
+    output, reference = str(tmp_path / "results.jsonl"), tmp_path / "reference"
+    reference.write_text("a\n")
+
+    def known(tags: dict[str, str] | None = None, **settings: Any) -> bool:
+        chosen = Settings(data=str(corpus), **settings)
+        return next(evaluate([str(fake)], chosen, tags, output))[1]
+
+    assert [known(), known()] == [False, True]
+    assert [known(beam=4), known(beam=4)] == [False, True]
+    assert [known({"a": "b"}), known({"a": "b"})] == [False, True]
+    assert [known(reference=str(reference)), known(reference=str(reference))] == [False, True]
+    reference.write_text("b\n")
+    assert not known(reference=str(reference))
+    with fake.open("ab") as file:
+        file.write(b" ")
+    assert not known()
+
+
+def test_json_gives_a_line_for_each_checkpoint(
+    fake: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(fake), str(fake), "--data", str(corpus), "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["bleu"] for line in lines] == [7.0, 7.0]
+
+
+REFUSED = [
+    (["--beam", "0"], "--beam 0 must be 1 or more."),
+    (["--tag", "x"], "--tag x must be NAME=VALUE, for example stage=retrained."),
+    (
+        ["--gen-subset", "tset"],
+        "--data {bin} has no subset 'tset'; it has test and train and valid.",
+    ),
+    (
+        ["--reference", "nowhere"],
+        "--reference nowhere is not a file; give the raw target text of the test set.",
+    ),
+    (
+        ["--data", "nowhere"],
+        "--data nowhere holds no dict.*.txt; give the folder that fairseq-preprocess made.",
+    ),
+    (["missing.pt"], "missing.pt is not a file; give the path of a fairseq checkpoint."),
+]
+
+
+@pytest.mark.parametrize("flags, sentence", REFUSED, ids=[f[0] for f, _ in REFUSED])
+def test_bad_input_is_refused_in_a_sentence_before_any_work(
+    flags: list[str], sentence: str, fake: Path, corpus: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    output = tmp_path / "out.jsonl"
+    first = flags if flags[0].startswith("--") else []
+    extra = [] if first else flags
+    command = ["evaluate", str(fake), *extra, "--data", str(corpus), *first]
+    assert main([*command, "--output", str(output)]) == 2
+    assert capsys.readouterr().err == f"fairseq-prune: {sentence.format(bin=corpus)}\n"
+    assert not output.exists()
