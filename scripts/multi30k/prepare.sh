@@ -6,6 +6,7 @@
 # Leaves DIR/raw (text), DIR/spm.model, DIR/spm (pieces) and DIR/data-bin; a second run does nothing.
 # MULTI30K_DIR  folder with {train,val,test_2016_flickr}.{de,en}, plain or as .gz or .xz;
 #               without it they are fetched from MULTI30K_URL, the data set's own repository.
+# PIECES        size of the vocabulary (default 4000)
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -74,7 +75,8 @@ fetch() {
 
 fetch
 if ! [[ -f $folder/spm/done ]]; then
-  python "$root/scripts/multi30k/subwords.py" --raw "$folder/raw" --output "$folder"
+  python "$root/scripts/multi30k/subwords.py" --raw "$folder/raw" --output "$folder" \
+    --pieces "${PIECES:-4000}"
   : >"$folder/spm/done"
 fi
 if ! [[ -d $folder/data-bin ]]; then

@@ -42,6 +42,18 @@ def encode(source: Path, target: Path, processor: sentencepiece.SentencePiecePro
     os.replace(temporary, target)
 
 
+def make(raw: Path, output: Path, pieces: int) -> None:
+    """Write output/spm.model and output/spm/SPLIT.LANGUAGE."""
+    model = output / "spm.model"
+    train(raw, model, pieces)
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    (output / "spm").mkdir(parents=True, exist_ok=True)
+    for split in ("train", "valid", "test"):
+        for language in LANGUAGES:
+            name = f"{split}.{language}"
+            encode(raw / name, output / "spm" / name, processor)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code, after training and encoding."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -49,14 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True, help="gets spm.model and spm/")
     parser.add_argument("--pieces", type=int, default=4000, help="size of the vocabulary (4000)")
     options = parser.parse_args(arguments)
-    model = options.output / "spm.model"
-    train(options.raw, model, options.pieces)
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
-    (options.output / "spm").mkdir(parents=True, exist_ok=True)
-    for split in ("train", "valid", "test"):
-        for language in LANGUAGES:
-            name = f"{split}.{language}"
-            encode(options.raw / name, options.output / "spm" / name, processor)
+    try:
+        make(options.raw, options.output, options.pieces)
+    except (OSError, RuntimeError) as error:
+        print(f"subwords: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     return 0
 
 
