@@ -111,8 +111,11 @@ class Recipe:
     def _check_schedule(self) -> None:
         for name in ("start", "end", "every"):
             value = getattr(self, name)
-            if value is not None and value < (1 if name == "every" else 0):
-                raise ValueError(f"--prune-{name} {value} must be a number of updates, 0 or more.")
+            least = 1 if name == "every" else 0
+            if value is not None and value < least:
+                raise ValueError(
+                    f"--prune-{name} {value} must be a number of updates, {least} or more."
+                )
         if self.schedule != "gradual":
             useless = [n for n in ("end", "every") if getattr(self, n) is not None]
             if useless:

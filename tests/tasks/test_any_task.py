@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import yaml
-
 from tests.conftest import ROOT, TRAINING, Train, read, run, train_here
 
 
@@ -48,31 +46,15 @@ def test_a_language_model_is_pruned_too(tmp_path: Path) -> None:
 
 
 def test_hydra_takes_the_same_settings(corpus: Path, tmp_path: Path) -> None:
-    config = {
-        "common": {"user_dir": str(ROOT / "fairseq_prune"), "cpu": True, "seed": 1},
-        "task": {
-            "_name": "pruned_translation", "data": str(corpus), "source_lang": "de", "target_lang": "en",
-            "prune_scheme": "class-distribution", "prune_sparsity": 0.5,
-        },
-        "model": {
-            "_name": "transformer", "base_layers": 0,
-            "encoder": {"embed_dim": 8, "ffn_embed_dim": 8, "layers": 1, "attention_heads": 1},
-            "decoder": {"embed_dim": 8, "ffn_embed_dim": 8, "layers": 1, "attention_heads": 1},
-        },
-        "criterion": {"_name": "cross_entropy"},
-        "optimizer": {"_name": "adam"},
-        "lr_scheduler": {"_name": "fixed"},
-        "dataset": {"max_tokens": 200, "num_workers": 0},
-        "optimization": {"max_update": 2, "lr": [0.01]},
-        "distributed_training": {"ddp_backend": "legacy_ddp"},
-        "checkpoint": {"save_dir": str(tmp_path / "run"), "no_epoch_checkpoints": True},
-    }  # fmt: skip
-    text = "# @package _group_\n\n" + yaml.safe_dump(config)
-    (tmp_path / "prune.yaml").write_text(text)
+    side = ("embed_dim=8", "ffn_embed_dim=8", "layers=1", "attention_heads=1")
     out = run(
-        "fairseq-hydra-train", "--config-dir", tmp_path, "--config-name", "prune",
-        f"hydra.run.dir={tmp_path / 'hydra'}",
+        "fairseq-hydra-train", "--config-dir", ROOT / "configs" / "prune",
+        "--config-name", "transformer_hydra", f"task.data={corpus}", "common.cpu=true",
+        f"checkpoint.save_dir={tmp_path / 'run'}", f"hydra.run.dir={tmp_path / 'hydra'}",
+        "dataset.max_tokens=200", "dataset.num_workers=0", "optimization.max_update=2",
+        *(f"model.{end}.{size}" for end in ("encoder", "decoder") for size in side),
     )  # fmt: skip
     done = read(tmp_path / "run" / "checkpoint_last.pt")
     assert done["cfg"]["task"]["_name"] == "translation", out[-2000:]
     assert done["task_state"]["prune"]["config"]["scheme"] == "class-distribution"
+    assert done["task_state"]["prune"]["config"]["sparsity"] == 0.8

@@ -1,0 +1,120 @@
+"""The pruner against the schemes written out on plain arrays."""
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_prune.masks.state import Masks
+from fairseq_prune.network.weights import find
+from fairseq_prune.pruning.pruner import Pruner, merge_extremes
+from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.saliency import Probe
+
+SHAPES = {
+    "encoder.embed_tokens.weight": (11, 4),
+    "encoder.lstm.weight_ih_l0": (16, 4),
+    "encoder.lstm.weight_hh_l0": (16, 4),
+    "decoder.fc_out.weight": (11, 4),
+}
+
+
+def network(seed: int) -> dict[str, torch.Tensor]:
+    """Weights with many equal magnitudes, of a different spread in each tensor."""
+    draw = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.round(torch.randn(shape, generator=draw) * 4) / 8 * (i + 1)
+        for i, (name, shape) in enumerate(SHAPES.items())
+    }
+
+
+def probe(tensors: dict[str, torch.Tensor], masks: Masks | None = None) -> Probe:
+    weights = find(tensors.items(), {"encoder.embed_tokens.weight": 1})
+    return Probe(weights, masks)
+
+
+def expected(
+    tensors: dict[str, torch.Tensor], scheme: str, sparsity: float
+) -> dict[str, np.ndarray]:
+    """Which weights a scheme keeps, by one stable sort over all that compete."""
+    weights = probe(tensors).weights
+    groups: dict[str, list[str]] = {}
+    for name, w in weights.items():
+        groups.setdefault(w.weight_class if scheme == "class-uniform" else "all", []).append(name)
+    alive = {n: np.ones(t.numel(), bool) for n, t in tensors.items()}
+    alive["encoder.embed_tokens.weight"][4:8] = False
+    values = {n: t.double().numpy().reshape(-1) for n, t in tensors.items()}
+    if scheme == "class-distribution":
+        for label in {w.weight_class for w in weights.values()}:
+            members = [n for n, w in weights.items() if w.weight_class == label]
+            sigma = np.std(np.concatenate([values[n][alive[n]] for n in members]), ddof=1)
+            for n in members:
+                values[n] = values[n] / sigma
+    kept = {n: np.ones(t.numel(), bool) for n, t in tensors.items()}
+    for members in groups.values():
+        where = [(n, i) for n in members for i in np.flatnonzero(alive[n])]
+        keys = np.array([abs(values[n][i]) for n, i in where])
+        keep = len(where) - round(sparsity * len(where))
+        order = np.argsort(-keys, kind="stable")
+        for j in order[keep:]:
+            kept[where[j][0]][where[j][1]] = False
+    return {n: k.reshape(SHAPES[n]) for n, k in kept.items()}
+
+
+@pytest.mark.parametrize("scheme", ["class-blind", "class-uniform", "class-distribution"])
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.5, 0.8, 0.97])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_each_scheme_keeps_what_a_plain_sort_keeps(scheme: str, sparsity: float, seed: int) -> None:
+    tensors = network(seed)
+    pruned = Pruner(Recipe(scheme=scheme)).update(sparsity, probe(tensors))
+    reference = expected(tensors, scheme, sparsity)
+    for name in tensors:
+        assert np.array_equal(pruned.masks[name].numpy(), reference[name]), name
+
+
+@pytest.mark.parametrize("scheme", ["class-blind", "class-uniform", "class-distribution", "erk"])
+@pytest.mark.parametrize("saliency", ["magnitude", "random"])
+def test_masks_only_shrink(scheme: str, saliency: str) -> None:
+    tensors = network(3)
+    pruner = Pruner(Recipe(scheme=scheme, saliency=saliency))
+    before = pruner.update(0.4, probe(tensors)).masks
+    after = pruner.update(0.7, probe(tensors, before)).masks
+    again = pruner.update(0.2, probe(tensors, after)).masks
+    assert all(not bool((after[n] & ~before[n]).any()) for n in tensors)
+    assert again.digest() == after.digest()
+
+
+@pytest.mark.parametrize("scheme", ["class-blind", "class-distribution", "erk"])
+def test_the_count_is_exact(scheme: str) -> None:
+    tensors = network(4)
+    masks = Pruner(Recipe(scheme=scheme)).update(0.8, probe(tensors)).masks
+    total = sum(map(masks.prunable, masks))
+    assert total == sum(t.numel() for t in tensors.values()) - 4
+    assert sum(map(masks.removed, masks)) == round(0.8 * total)
+
+
+def test_random_depends_on_its_seed_alone() -> None:
+    recipe = Recipe(scheme="class-blind", saliency="random")
+    tensors = network(5)
+    weights = probe(tensors).weights
+    digests = {
+        seed: Pruner(recipe).update(0.5, Probe(weights, None, seed)).masks.digest()
+        for seed in (1, 2)
+    }
+    other = probe(network(6)).weights
+    assert digests[1] != digests[2]
+    assert Pruner(recipe).update(0.5, Probe(other, None, 1)).masks.digest() == digests[1]
+
+
+def test_lambda_is_where_each_class_is_cut() -> None:
+    tensors = network(7)
+    pruned = Pruner(Recipe(scheme="class-distribution")).update(0.6, probe(tensors))
+    for name, w in probe(tensors).weights.items():
+        cut = pruned.notes["lambda"] * pruned.notes["sigma"][w.weight_class]
+        removed, kept = pruned.extremes[name]
+        assert removed is None or removed <= cut * (1 + 1e-12)
+        assert kept is None or kept >= cut * (1 - 1e-12)
+
+
+def test_extremes_remember_the_largest_that_ever_went() -> None:
+    merged = merge_extremes({"a": (0.5, 0.6)}, {"a": (0.2, 0.7), "b": (None, 0.1)})
+    assert merged == {"a": (0.5, 0.7), "b": (None, 0.1)}

@@ -1,0 +1,101 @@
+"""Recipes: what goes together, what is refused, and in which words."""
+
+from typing import Any
+
+import pytest
+
+from fairseq_prune.pruning.recipe import Recipe, differences
+
+SCHEMES = "class-blind or class-distribution or class-uniform or erk"
+REFUSALS: list[tuple[dict[str, Any], str]] = [
+    (
+        {"scheme": "class-blnd"},
+        f"--prune-scheme 'class-blnd' is unknown; choose {SCHEMES}.",
+    ),
+    (
+        {"scheme": "erk", "saliency": "size"},
+        "--prune-saliency 'size' is unknown; choose magnitude or random.",
+    ),
+    (
+        {"scheme": "erk", "schedule": "cubic"},
+        "--prune-schedule 'cubic' is unknown; choose gradual or one-shot.",
+    ),
+    (
+        {"scheme": "erk", "sparsity": 1.0},
+        "--prune-sparsity 1.0 is outside [0, 1): it is the fraction of weights to remove, e.g. 0.8 "
+        "for 80%.",
+    ),
+    (
+        {"scheme": "erk", "sparsity": float("nan")},
+        "--prune-sparsity nan is outside [0, 1): it is the fraction of weights to remove, e.g. 0.8 "
+        "for 80%.",
+    ),
+    (
+        {"sparsity": 0.5},
+        "--prune-sparsity has no effect without --prune-scheme (class-blind, class-distribution, "
+        "class-uniform, erk) or --prune-mask-from FILE.",
+    ),
+    (
+        {"mask_from": "a.pt", "sparsity": 0.5},
+        "--prune-sparsity has no effect with --prune-mask-from alone; add --prune-scheme to prune "
+        "further than the file's masks.",
+    ),
+    (
+        {"scheme": "erk", "end": 5},
+        "--prune-end has no effect with the one-shot schedule; add --prune-schedule gradual.",
+    ),
+    (
+        {"scheme": "erk", "schedule": "gradual"},
+        "--prune-schedule gradual needs --prune-end, the update at which the sparsity is reached "
+        "(while the learning rate is still high).",
+    ),
+    (
+        {"scheme": "erk", "schedule": "gradual", "start": 5, "end": 5},
+        "--prune-end 5 must come after --prune-start 5.",
+    ),
+    (
+        {"scheme": "erk", "start": -1},
+        "--prune-start -1 must be a number of updates, 0 or more.",
+    ),
+    (
+        {"scheme": "erk", "schedule": "gradual", "end": 5, "every": 0},
+        "--prune-every 0 must be a number of updates, 1 or more.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("flags", "sentence"), REFUSALS, ids=[s[:40] for _, s in REFUSALS])
+def test_it_is_refused_in_one_sentence(flags: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError) as refusal:
+        Recipe(**flags).check()
+    assert str(refusal.value) == sentence
+
+
+def test_no_flags_is_no_pruning() -> None:
+    assert not Recipe().check().active
+
+
+def test_the_scheme_alone_removes_eighty_per_cent_at_once_by_magnitude() -> None:
+    recipe = Recipe(scheme="class-distribution").check()
+    assert recipe.settings["sparsity"] == 0.8
+    assert recipe.settings["saliency"] == "magnitude"
+    assert recipe.timetable().due(0)
+    assert recipe.signature() == "class-distribution|sparsity:0.8|saliency:magnitude"
+
+
+def test_settings_give_the_recipe_back() -> None:
+    recipe = Recipe(scheme="erk", schedule="gradual", end=9, exclude="softmax, attention").check()
+    again = Recipe.from_settings(recipe.settings).check()
+    assert again.settings == recipe.settings
+    assert differences(again.settings, recipe.settings) == []
+    assert again.excluded == ("softmax", "attention")
+
+
+def test_differences_name_the_flag_and_both_values() -> None:
+    here, there = Recipe(scheme="erk", sparsity=0.5), Recipe(scheme="erk", sparsity=0.6)
+    assert differences(here.settings, there.settings) == ["--prune-sparsity 0.5 (in the file: 0.6)"]
+
+
+def test_where_masks_came_from_is_no_difference() -> None:
+    assert differences(Recipe(mask_from="a").settings, Recipe(mask_from="b").settings) == []
+    assert differences(Recipe(mask_from="a").settings, Recipe(scheme="erk").settings) != []
