@@ -3,12 +3,14 @@
 import json
 import math
 import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from fairseq_prune.masks import storage
@@ -23,16 +25,36 @@ def check_output(path: str, force: bool) -> None:
         raise ValueError(f"--output {path} is a folder; give the name of a file in it.")
     if target.exists() and not force:
         raise ValueError(f"--output {path} exists; give --force to replace it.")
-    folder = target.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
+    folder = _existing_folder(target)
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ValueError(f"--output {path} cannot be written: {folder} is no writable folder.")
 
 
+def check_space(path: str, tensors: Iterable[Tensor]) -> None:
+    """Raise ValueError where the disk has no room for a file with these tensors at ``path``."""
+    sizes = {t.data_ptr(): t.numel() * t.element_size() for t in tensors}
+    needed, free = sum(sizes.values()), shutil.disk_usage(_existing_folder(Path(path))).free
+    if needed > free:
+        raise ValueError(
+            f"--output {path} needs {in_units(needed)} and its disk has {in_units(free)} left: "
+            "make room, or write elsewhere."
+        )
+
+
+def _existing_folder(target: Path) -> Path:
+    folder = target.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
 def size_of(path: str) -> str:
     """The size of a file, to be read."""
-    size = os.path.getsize(path)
+    return in_units(os.path.getsize(path))
+
+
+def in_units(size: int) -> str:
+    """A number of bytes, to be read."""
     for unit, power in (("GB", 3), ("MB", 2), ("kB", 1)):
         if size >= 1000**power:
             return f"{size / 1000**power:.1f} {unit}"

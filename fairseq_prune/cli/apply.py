@@ -55,6 +55,8 @@ def run(arguments: Namespace) -> int:
     with _output.Progress() as progress:
         done = progress.phase("reading", 0.4, 1)
         source = open_checkpoint(arguments.checkpoint, recipe.settings["classes"], recipe.excluded)
+        if output is not None:
+            _output.check_space(output, source.tensors.values())
         applied = apply_recipe(source, recipe)
         done(1)
         if output is not None:

@@ -35,6 +35,7 @@ def run(arguments: Namespace) -> int:
     output = arguments.output
     _output.check_output(output, arguments.force)
     members = open_members(arguments.checkpoints)
+    _output.check_space(output, members.last.tensors.values())
     with _output.Progress() as progress:
         model = members.last.content["model"]
         total = sum(v.numel() for v in model.values() if hasattr(v, "numel"))

@@ -3,6 +3,7 @@
 import os
 import pickle
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -279,6 +280,21 @@ def test_a_damaged_record(key, refused, pruned, tmp_path):
 
 def test_an_unknown_command(refused):
     assert refused("prune").startswith("argument COMMAND: invalid choice: 'prune' (choose from ")
+
+
+@pytest.mark.parametrize("command", ["apply", "average"])
+def test_a_disk_without_room_is_seen_before_any_work(
+    command, refused, dense, tmp_path, monkeypatch
+):
+    flags = BLIND_HALF if command == "apply" else ()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1000))
+    needed = (20 * 8 + 8 * 8 + 16 * 8) * 4
+    output = tmp_path / "out.pt"
+    assert refused(command, dense, "--output", output, *flags) == (
+        f"--output {output} needs {needed / 1000:.1f} kB and its disk has 1.0 kB left: make room, "
+        "or write elsewhere."
+    )
 
 
 @pytest.mark.parametrize("command", ["apply", "average"])
