@@ -1,0 +1,176 @@
+"""What a run starts from: trained models, masks of others, its own past; and what is refused."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fairseq_prune.masks import storage
+from tests.conftest import Train, differences
+
+PRUNE = ["--prune-scheme", "class-blind", "--prune-sparsity", 0.6]
+
+
+def bits(checkpoint: dict[str, Any]) -> str:
+    return str(checkpoint["task_state"]["prune"]["masks"]["digest"])
+
+
+@pytest.fixture
+def dense(train: Train, tmp_path: Path) -> Path:
+    train(tmp_path / "dense", "--max-update", 2)
+    return tmp_path / "dense" / "checkpoint_last.pt"
+
+
+def test_pruning_after_training_prunes_the_trained_weights(
+    train: Train, tmp_path: Path, dense: Path
+) -> None:
+    from fairseq_prune.network.weights import of_state_dict
+    from fairseq_prune.pruning.pruner import Pruner
+    from fairseq_prune.pruning.recipe import Recipe
+    from fairseq_prune.saliency import Probe
+
+    weights = of_state_dict(storage.load(dense)["model"])
+    expected = Pruner(Recipe(scheme="class-blind")).update(0.6, Probe(weights)).masks.digest()
+    tuned = train(tmp_path / "tuned", "--max-update", 1, *PRUNE, "--finetune-from-model", dense)
+    gone_on = train(tmp_path / "on", "--max-update", 3, *PRUNE, "--restore-file", dense)
+    assert bits(tuned) == bits(gone_on) == expected
+
+
+def test_a_pruned_model_is_retrained_under_its_masks_without_more_flags(
+    train: Train, tmp_path: Path
+) -> None:
+    pruned = train(tmp_path / "pruned", "--max-update", 1, *PRUNE)
+    file = tmp_path / "pruned" / "checkpoint_last.pt"
+    again = train(tmp_path / "again", "--max-update", 3, "--finetune-from-model", file)
+    assert bits(again) == bits(pruned)
+
+
+def test_a_fresh_model_takes_the_masks_of_another(train: Train, tmp_path: Path) -> None:
+    pruned = train(tmp_path / "pruned", "--max-update", 2, *PRUNE)
+    file = tmp_path / "pruned" / "checkpoint_last.pt"
+    flags = ["--prune-mask-from", file, "--seed", 2]
+    fresh = train(tmp_path / "fresh", "--max-update", 2, *flags)
+    assert bits(fresh) == bits(pruned)
+    assert differences(fresh["model"], pruned["model"]) != []
+    file.unlink()  # a run that goes on has the masks in its own checkpoint
+    assert bits(train(tmp_path / "fresh", "--max-update", 3, *flags)) == bits(pruned)
+
+
+def test_a_pruned_model_can_be_pruned_further(train: Train, tmp_path: Path) -> None:
+    train(tmp_path / "less", "--max-update", 1, *PRUNE)
+    file = tmp_path / "less" / "checkpoint_last.pt"
+    more = train(
+        tmp_path / "more", "--max-update", 1, "--prune-scheme", "class-blind",
+        "--prune-sparsity", 0.9, "--finetune-from-model", file,
+    )  # fmt: skip
+    a, b = (storage.masks_of(c, "") for c in (storage.load(file), more))
+    assert a is not None and b is not None
+    assert round(b.sparsity(), 3) == 0.9
+    assert all(not bool((b[name] & ~a[name]).any()) for name in a)
+
+
+def test_weights_that_grew_under_the_masks_are_zeroed_with_a_warning(
+    train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(tmp_path, "--max-update", 1, *PRUNE)
+    file = tmp_path / "checkpoint_last.pt"
+    broken = storage.load(file)
+    broken["model"] = {n: v.clone() + 1e-3 for n, v in broken["model"].items()}
+    storage.save(broken, file)
+    done = train(tmp_path, "--max-update", 2, *PRUNE)
+    masks = storage.masks_of(done, "")
+    assert masks is not None
+    assert all(int(torch.count_nonzero(done["model"][n][~m])) == 0 for n, m in masks.items())
+    assert "non-zero weights under its masks" in caplog.text
+
+
+class Refused:
+    """Runs training that has to end with one sentence, before anything is written."""
+
+    def __init__(self, train: Train, folder: Path) -> None:
+        self.train, self.folder = train, folder
+
+    def __call__(self, *flags: Any) -> str:
+        with pytest.raises(SystemExit) as end:
+            self.train(self.folder, "--max-update", 1, *flags)
+        assert not list(self.folder.glob("*.pt"))
+        return str(end.value)
+
+
+@pytest.fixture
+def refused(train: Train, tmp_path: Path) -> Refused:
+    return Refused(train, tmp_path / "refused")
+
+
+def test_flags_that_make_no_sense_are_refused(refused: Refused) -> None:
+    assert refused("--prune-scheme", "x").startswith("fairseq_prune: --prune-scheme 'x' is unknown")
+    assert "has no effect without --prune-scheme" in refused("--prune-sparsity", 0.5)
+
+
+def test_fully_sharded_is_refused(refused: Refused) -> None:
+    assert refused(*PRUNE, "--ddp-backend", "fully_sharded") == (
+        "fairseq_prune: --ddp-backend fully_sharded flattens parameters, so that single weights "
+        "cannot be pruned; use --ddp-backend legacy_ddp or pytorch_ddp."
+    )
+
+
+def test_an_exclusion_that_matches_nothing_is_refused(refused: Refused) -> None:
+    assert "'softmx' matches no weight" in refused(*PRUNE, "--prune-exclude", "softmx")
+
+
+def test_excluding_everything_is_refused(refused: Refused) -> None:
+    assert "No prunable weight is left" in refused(*PRUNE, "--prune-exclude", ".")
+
+
+def test_masks_of_another_model_are_refused(train: Train, refused: Refused, tmp_path: Path) -> None:
+    train(tmp_path / "other", "--max-update", 1, *PRUNE, "--decoder-out-embed-dim", 8)
+    message = refused("--prune-mask-from", tmp_path / "other" / "checkpoint_last.pt")
+    assert "are for another model: " in message
+
+
+def test_masks_of_a_dense_file_are_refused(refused: Refused, dense: Path) -> None:
+    assert refused("--prune-mask-from", dense) == (
+        f"fairseq_prune: --prune-mask-from {dense} holds no masks: it was never pruned."
+    )
+
+
+class Malice:
+    def __reduce__(self) -> Any:
+        return eval, ("open('/tmp/fairseq_prune_was_here', 'w')",)
+
+
+def test_a_mask_file_that_would_run_code_is_refused(refused: Refused, tmp_path: Path) -> None:
+    file = tmp_path / "evil.pt"
+    torch.save({"model": {}, "task_state": Malice()}, file, pickle_module=pickle)
+    message = refused("--prune-mask-from", file)
+    assert f"{file} is refused: it needs eval" in message
+    assert not Path("/tmp/fairseq_prune_was_here").exists()
+
+
+def test_resuming_with_other_flags_is_refused_and_the_override_named(
+    train: Train, tmp_path: Path
+) -> None:
+    train(tmp_path, "--max-update", 1, *PRUNE)
+    file = tmp_path / "checkpoint_last.pt"
+    before = file.read_bytes()
+    with pytest.raises(SystemExit) as end:
+        train(tmp_path, "--max-update", 2, *PRUNE[:3], 0.7)
+    assert str(end.value) == (
+        f"fairseq_prune: {file} was pruned with other flags: --prune-sparsity 0.7 (in the file: "
+        "0.6). Repeat the file's flags to go on with that run, or give --prune-override to go on "
+        "with these."
+    )
+    with pytest.raises(SystemExit, match="--prune-scheme None \\(in the file: class-blind\\)"):
+        train(tmp_path, "--max-update", 2)
+    assert file.read_bytes() == before
+
+
+def test_the_override_goes_on_with_the_new_flags(train: Train, tmp_path: Path) -> None:
+    train(tmp_path, "--max-update", 1, *PRUNE)
+    more = train(tmp_path, "--max-update", 2, *PRUNE[:3], 0.7, "--prune-override")
+    masks = storage.masks_of(more, "")
+    assert masks is not None and round(masks.sparsity(), 3) == 0.7
+    dense = train(tmp_path, "--max-update", 3, "--prune-override")
+    assert "prune" not in dense["task_state"]
