@@ -14,7 +14,7 @@ from fairseq_prune.maths.score import Score, first_at
 CHUNK = 1 << 16
 
 # Neighbours drawn at a time by `sample`.
-RUN = 8
+RUN = 16
 
 Array = np.ndarray
 
@@ -164,14 +164,17 @@ def count_alive(score: Score) -> int:
     return scan(Reader(score), -math.inf, math.inf, 0).inside
 
 
-def sample(score: Score, count: int, random: np.random.Generator) -> Array:
-    """Ranking keys of `count` random runs of RUN neighbours; -inf where gone: (count, RUN).
+def sample(score: Score, starts: Array) -> Array:
+    """Ranking keys of runs of RUN neighbours; -inf for those gone: (len(starts), RUN).
 
     Neighbours share a cache line, so that they cost next to nothing once the first is read.
+
+    Args:
+        starts: where runs begin, counted among the elements that take part. Each is moved back
+            to a multiple of RUN, and the last run repeats the last element when it is short.
     """
-    total = score.numel_prunable
-    starts = np.sort(random.integers(0, -(-total // RUN), count)) * RUN
-    indices = np.minimum(starts[:, None] + np.arange(RUN), total - 1).reshape(-1)
+    indices = (starts // RUN * RUN)[:, None] + np.arange(RUN)
+    indices = np.minimum(indices, score.numel_prunable - 1).reshape(-1)
     if score.fixed is not None:
         start, stop = score.fixed
         indices[indices >= start] += stop - start
@@ -182,7 +185,7 @@ def sample(score: Score, count: int, random: np.random.Generator) -> Array:
     keys[gone] = -math.inf
     if score.alive is not None:
         keys[~_gather(score.alive, indices).numpy()] = -math.inf
-    return keys.reshape(count, RUN)
+    return keys.reshape(len(starts), RUN)
 
 
 def _gather(tensor: Tensor, indices: Array) -> Tensor:
