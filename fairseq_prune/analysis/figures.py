@@ -105,7 +105,7 @@ def _drawn(figure: Figure) -> Iterator[Any]:
         ) from None
     plain = {"svg.fonttype": "none", "svg.hashsalt": figure.title, "font.size": 11}
     with matplotlib.rc_context(plain):
-        canvas, axes = pyplot.subplots(figsize=(6.2, 4.4), layout="constrained")
+        canvas, axes = pyplot.subplots(figsize=(6.2, 4.8), layout="constrained")
         try:
             _draw(axes, figure)
             yield canvas
@@ -132,7 +132,8 @@ def _draw(axes: Any, figure: Figure) -> None:
     )  # fmt: skip
     axes.set_xticks(range(0, 101, 10))
     axes.grid(color="#dddddd", linewidth=0.6)
-    axes.legend(loc="lower left", framealpha=0.9)
+    # below the axes, where no line can run through it
+    axes.figure.legend(loc="outside lower center", ncols=2, frameon=False)
 
 
 def as_svg(figure: Figure) -> str:
@@ -145,7 +146,7 @@ def as_svg(figure: Figure) -> str:
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Draw the figure into a PNG file of 1240 x 880 pixels."""
+    """Draw the figure into a PNG file of 1240 x 960 pixels."""
     with _drawn(figure) as canvas:
         _replace(path, lambda temporary: canvas.savefig(temporary, format="png", dpi=200))
 
