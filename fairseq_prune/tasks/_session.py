@@ -102,7 +102,8 @@ class Session:
         masks = Masks.unpack(stored["masks"], str(start.path))
         storage.check_fits(masks, {n: w.tensor for n, w in self.weights.items()}, str(start.path))
         self.extremes, self.notes = stored.get("extremes", {}), stored.get("notes", {})
-        self.acted = stored.get("acted") if start.resumes else None
+        # under other flags (--prune-override) the schedule begins anew
+        self.acted = stored.get("acted") if start.resumes and not same else None
         self._hold(masks)
         assert self.holder is not None
         bad = self.holder.violations()
