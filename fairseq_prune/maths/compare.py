@@ -45,7 +45,7 @@ def dead_rows(mask: Tensor) -> int:
     """How many rows of a mask (out, in) keep nothing; of a vector, how many elements."""
     if mask.dim() == 0:
         raise ValueError("a mask with rows must have a dimension or more, but this one has none.")
-    return mask.shape[0] - _kept(mask.reshape(mask.shape[0], -1).any(dim=1))
+    return mask.shape[0] - _kept(mask.unsqueeze(-1).flatten(1).any(dim=1))
 
 
 def extremes(

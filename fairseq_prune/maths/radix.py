@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from fairseq_prune.maths.score import Scores, first_at
-from fairseq_prune.maths.stream import Array, Reader
+from fairseq_prune.maths.stream import Array, Reader, divide
 
 _DIGIT = 16
 _SIGN = np.uint64(1 << 63)
@@ -40,7 +40,9 @@ def _count(reader: Reader, prefix: int, shift: int, counts: Array) -> None:
     digits = np.uint64(_DIGIT)
     for piece in reader.pieces():
         alive = piece.at_least(lowest, reader.flags[0][: len(piece.keys)])
-        ordered = _ordered(piece.keys[alive] / np.float64(reader.score.scale)) >> np.uint64(shift)
+        keys = piece.keys[alive].astype(np.float64)
+        divide(keys, reader.score.scale)
+        ordered = _ordered(keys) >> np.uint64(shift)
         if shift < 64 - _DIGIT:
             ordered = ordered[ordered >> digits == np.uint64(prefix)]
         digit = (ordered & np.uint64((1 << _DIGIT) - 1)).astype(np.int64)

@@ -181,11 +181,17 @@ def sample(score: Score, starts: Array) -> Array:
     values = _gather(score.values, indices).to(torch.float64).numpy()
     keys = np.abs(values) if score.absolute else values
     gone = values == -math.inf
-    keys /= score.scale
+    divide(keys, score.scale)
     keys[gone] = -math.inf
     if score.alive is not None:
         keys[~_gather(score.alive, indices).numpy()] = -math.inf
     return keys.reshape(len(starts), RUN)
+
+
+def divide(keys: Array, scale: float) -> None:
+    """Divides float64 values by a scale, in place; what overflows becomes infinite."""
+    with np.errstate(over="ignore"):
+        keys /= scale
 
 
 def _gather(tensor: Tensor, indices: Array) -> Tensor:

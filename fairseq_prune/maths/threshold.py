@@ -14,7 +14,7 @@ import numpy as np
 
 from fairseq_prune.maths.radix import radix_cut
 from fairseq_prune.maths.score import Score, Scores
-from fairseq_prune.maths.stream import RUN, Array, Found, Reader, sample, scan
+from fairseq_prune.maths.stream import RUN, Array, Found, Reader, divide, sample, scan
 
 SAMPLE = 1 << 18
 # A miss costs one more pass and happens once in 370 times; a wider bracket costs every time.
@@ -182,7 +182,7 @@ def _resolve(scores: Scores, found: Mapping[str, Found], need: int) -> Cut:
 def _keys_of(found: Found, score: Score) -> Array:
     keys: Array = np.concatenate([np.empty(0), *found.keys])
     if score.scale != 1.0:
-        keys /= score.scale
+        divide(keys, score.scale)
     return keys
 
 

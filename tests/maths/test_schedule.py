@@ -1,0 +1,82 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairseq_prune.maths.schedule import SCHEDULES, Gradual, OneShot
+
+
+def test_one_shot_acts_once():
+    schedule = OneShot(0.8, start=3)
+    assert [step for step in range(10) if schedule.due(step)] == [3]
+    assert [schedule.sparsity(step) for step in (0, 2, 3, 9)] == [0.0, 0.0, 0.8, 0.8]
+    assert schedule.last == 3
+    assert OneShot(sparsity=0.5) == OneShot(0.5, 0)
+
+
+def test_gradual_acts_at_its_steps_and_at_the_end():
+    schedule = Gradual(0.8, start=2, end=10, every=3)
+    assert [step for step in range(20) if schedule.due(step)] == [2, 5, 8, 10]
+    assert schedule.last == 10
+
+
+def test_gradual_follows_the_cubic_of_the_paper():
+    schedule = Gradual(0.8, start=0, end=4, every=1, initial=0.4)
+    # left = 1, 3/4, 1/2, 1/4, 0: sparsity = 0.8 - 0.4 left^3
+    expected = [0.4, 0.63125, 0.75, 0.79375, 0.8]
+    assert [schedule.sparsity(step) for step in range(5)] == pytest.approx(expected)
+
+
+@given(
+    st.floats(0, 0.999),
+    st.floats(0, 0.999),
+    st.integers(0, 50),
+    st.integers(1, 99),
+    st.integers(1, 40),
+)
+def test_gradual_never_falls_and_ends_exactly_at_its_goal(one, other, start, length, every):
+    initial, final = sorted((one, other))
+    schedule = Gradual(final, start, start + length, every, initial)
+    values = [schedule.sparsity(step) for step in range(start + length + 5)]
+    assert values[: start + 1] == [initial] * (start + 1)
+    assert values[start + length :] == [final] * 5
+    assert all(a <= b + 1e-15 for a, b in zip(values, values[1:], strict=False))
+    assert schedule.due(schedule.last) and not schedule.due(schedule.last + 1)
+
+
+@pytest.mark.parametrize("sparsity", [-0.1, 1.0, float("nan")])
+def test_a_sparsity_outside_of_its_range_is_refused(sparsity):
+    for build in (OneShot, lambda s: Gradual(s, 0, 5, 1)):
+        with pytest.raises(ValueError, match=r"^`sparsity` must be in \[0, 1\), but is "):
+            build(sparsity)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0.5, -1, 5, 1), "`start` must be at least 0, but is -1."),
+        ((0.5, 5, 5, 1), "`end` must be after `start` (5), but is 5."),
+        ((0.5, 0, 5, 0), "`every` must be at least 1, but is 0."),
+        ((0.5, 0, 5, 1, 0.6), "`initial` must be at most the final sparsity 0.5, but is 0.6."),
+        ((0.5, 0, 5, 1, -0.6), "`initial` must be in [0, 1), but is -0.6."),
+    ],
+)
+def test_a_gradual_schedule_that_makes_no_sense_is_refused(arguments, message):
+    with pytest.raises(ValueError) as error:
+        Gradual(*arguments)
+    assert str(error.value) == message
+
+
+def test_schedules_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        OneShot(0.5).start = 4
+    assert {OneShot(0.5), OneShot(0.5), Gradual(0.5, 0, 5, 1)} == {
+        OneShot(0.5),
+        Gradual(0.5, 0, 5, 1),
+    }
+
+
+def test_the_registry_builds_by_flag():
+    assert list(SCHEDULES) == ["gradual", "one-shot"]
+    assert SCHEDULES["one-shot"].build(0.5, 2) == OneShot(0.5, 2)
+    assert SCHEDULES["gradual"].build(0.5, 2, 8, 2) == Gradual(0.5, 2, 8, 2)
+    assert all(entry.summary and entry.paper for entry in SCHEDULES.values())
