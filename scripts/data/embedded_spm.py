@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--raw", type=Path, required=True, help="folder with the text")
     parser.add_argument("--output", type=Path, required=True, help="gets spm.model and spm/")
-    parser.add_argument("--vocabulary", type=int, default=1200, help="number of pieces (1200)")
+    parser.add_argument("--vocabulary", type=int, default=1500, help="number of pieces (1500)")
     options = parser.parse_args(arguments)
     model = options.output / "spm.model"
     try:

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the embedded German-English corpus ready for fairseq-train.
 # Usage: prepare_embedded.sh DIR   (fairseq's programs and python on PATH)
-# Leaves DIR/raw (text), DIR/spm.model, DIR/spm (pieces) and DIR/data-bin.
+# Leaves DIR/raw (text), DIR/spm.model, DIR/spm (pieces), DIR/data-bin and DIR/vectors.txt
+# (random start vectors of 128 numbers for an LSTM's --encoder-embed-path).
 # A finished step is skipped; one that was cut, or whose inputs changed, is done again.
 # PAIRS, SEED and VOCAB in the environment change the defaults.
 set -euo pipefail
@@ -16,7 +17,7 @@ directory=$(cd "$1" && pwd)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 pairs=${PAIRS:-20000}
 seed=${SEED:-1}
-vocabulary=${VOCAB:-1200}
+vocabulary=${VOCAB:-1500}
 
 for program in python fairseq-preprocess; do
   if ! command -v "$program" >/dev/null; then
@@ -27,13 +28,13 @@ done
 
 # What the result depends on: settings and the generator itself.
 inputs="$pairs $seed $vocabulary $(
-  find "$here/embedded" "$here/embedded_corpus.py" "$here/embedded_spm.py" \
-    -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 cat | cksum
+  find "$here/embedded" "$here"/embedded_*.py "$here/prepare_embedded.sh" \
+    -type f -not -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 cat | cksum
 )"
 
-# done_before STEP: whether the step's stamp fits these inputs.
+# done_before STEP FILE: whether the step's stamp fits these inputs and its last file is there.
 done_before() {
-  [[ -f "$directory/.stamps/$1" && "$(cat "$directory/.stamps/$1")" == "$inputs" ]]
+  [[ -f "$directory/.stamps/$1" && "$(cat "$directory/.stamps/$1")" == "$inputs" && -f "$2" ]]
 }
 
 # stamp STEP: says that the step is complete.
@@ -43,20 +44,24 @@ stamp() {
   mv "$directory/.stamps/$1.part" "$directory/.stamps/$1"
 }
 
-if ! done_before text; then
-  rm -f "$directory"/.stamps/{spm,binary}
+# What a cut run left behind under temporary names.
+find "$directory" -maxdepth 2 -name '*.part*' -prune -exec rm -rf {} +
+
+if ! done_before text "$directory/raw/test.en"; then
+  rm -f "$directory"/.stamps/{spm,binary,vectors}
   python "$here/embedded_corpus.py" --output "$directory/raw" --pairs "$pairs" --seed "$seed"
   stamp text
 fi
 
-if ! done_before spm; then
-  rm -f "$directory/.stamps/binary"
+if ! done_before spm "$directory/spm/test.en"; then
+  rm -f "$directory"/.stamps/{binary,vectors}
   python "$here/embedded_spm.py" --raw "$directory/raw" --output "$directory" \
     --vocabulary "$vocabulary"
   stamp spm
 fi
 
-if ! done_before binary; then
+if ! done_before binary "$directory/data-bin/test.de-en.en.idx"; then
+  rm -f "$directory/.stamps/vectors"
   rm -rf "$directory/data-bin" "$directory/data-bin.part"
   if ! fairseq-preprocess --source-lang de --target-lang en --joined-dictionary \
     --trainpref "$directory/spm/train" --validpref "$directory/spm/valid" \
@@ -67,6 +72,12 @@ if ! done_before binary; then
   fi
   mv "$directory/data-bin.part" "$directory/data-bin"
   stamp binary
+fi
+
+if ! done_before vectors "$directory/vectors.txt"; then
+  python "$here/embedded_vectors.py" --dictionary "$directory/data-bin/dict.de.txt" \
+    --output "$directory/vectors.txt" >/dev/null
+  stamp vectors
 fi
 
 echo "Embedded corpus: text $directory/raw, subwords $directory/spm.model, data $directory/data-bin"

@@ -19,6 +19,7 @@ from embedded.meaning import (
     Predicate,
     Tense,
     person,
+    pronoun,
 )
 from embedded.words import Slot, Verb, lexicon
 
@@ -169,7 +170,8 @@ class ClauseWriter:
             )  # fmt: skip
             if isinstance(who, Described):
                 who = replace(who, plural=False, determiner="poss", possessor="I", owner=None)
-            what = Predicate(job=choose.noun(frozenset({"job"})))
+            tag = "her_job" if pronoun(who) == "she" else "job"
+            what = Predicate(job=choose.noun(frozenset({tag})))
             return Clause(who, COPULA, self.tense(COPULA, who, time), predicate=what)
         return self.quality(time)
 
