@@ -68,7 +68,7 @@ def test_the_variables_switch_it_off(variable: dict[str, str], python: Run) -> N
 def test_skipping_a_patch_that_does_not_exist_is_reported(python: Run) -> None:
     done = python("import hydra", FAIRSEQ_PRUNE_COMPAT_SKIP="fastpath")
     assert (
-        "names the patch 'fastpath', known are bitarray_rindex, dataclass_defaults" in done.stderr
+        "names the patch 'fastpath', known are bitarray_rindex, config" in done.stderr
     )
 
 
