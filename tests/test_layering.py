@@ -110,7 +110,8 @@ def test_compat_stands_alone(path: Path) -> None:
 )
 def test_imports_are_absolute_and_files_are_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 300, f"{path} is longer than 300 lines"
+    if ROOT / "tests" not in path.parents:  # a test file may list many cases of one thing
+        assert text.count("\n") <= 300, f"{path} is longer than 300 lines"
     for node in ast.walk(ast.parse(text)):
         assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}:{node.lineno}"
 
