@@ -29,6 +29,7 @@ AFTER_FAIRSEQ: tuple[Patch, ...] = (
     numpy_patches.bitarray_rindex,
     fairseq_patches.config_strings,
     fairseq_patches.user_dir_by_name,
+    fairseq_patches.whole_copies,
 )
 AFTER = {"hydra": AFTER_HYDRA, "fairseq": AFTER_FAIRSEQ}
 PATCHES = {patch.__name__: patch for patch in (*BEFORE, *AFTER_FAIRSEQ)}

@@ -202,3 +202,23 @@ def test_an_error_inside_hydra_train_is_shown(capsys: pytest.CaptureFixture[str]
 def test_the_commands_of_fairseq_are_the_unmodified_ones(name: str) -> None:
     text = (BIN / f"fairseq-{name}").read_text()
     assert f"from fairseq_cli.{name} import cli_main" in text
+
+
+def test_a_copy_that_is_cut_leaves_the_last_checkpoint_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fairseq import checkpoint_utils, file_io
+
+    def half(source: str, target: str) -> None:
+        Path(target).write_bytes(Path(source).read_bytes()[:2])
+        raise KeyboardInterrupt
+
+    new, last = tmp_path / "new.pt", tmp_path / "checkpoint_last.pt"
+    new.write_bytes(b"new!")
+    last.write_bytes(b"old!")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(file_io.shutil, "copyfile", half)
+        checkpoint_utils.PathManager.copy(str(new), str(last), overwrite=True)
+    assert last.read_bytes() == b"old!"
+    assert checkpoint_utils.PathManager.copy(str(new), str(last), overwrite=True)
+    assert last.read_bytes() == b"new!"
