@@ -113,11 +113,15 @@ train_job() {
   local command=(fairseq-train "$data" --task translation "${flags[@]}" --seed "${SEED:-1}"
     --no-progress-bar --no-epoch-checkpoints --save-dir "$folder" "${device[@]}" "${@:5}")
   text=$(portable "${command[@]}")
+  local stale="$folder was made with other flags or from another model; remove it or choose another OUT."
   if [[ -f $folder/done ]]; then
-    is_stamped "$folder/done" "$text" ${input:+"$input"} ||
-      die "$folder was made with other flags or from another model; remove it or choose another OUT."
+    is_stamped "$folder/done" "$text" ${input:+"$input"} || die "$stale"
     job_done "$name" "$work"
   else
+    # fairseq would go on with a cut run whatever the flags
+    [[ ! -f $folder/command || $(cat "$folder/command") == "$text" ]] || die "$stale"
+    mkdir -p "$folder"
+    printf '%s\n' "$text" >"$folder/command"
     # shellcheck disable=SC2016 # the inner shell expands it
     job "$name" "$work" "$needs" "$folder/train.log" bash -c \
       '"${@:3}" && printf "%s\n" "$1" >"$2.tmp" && mv "$2.tmp" "$2"' \
@@ -164,6 +168,16 @@ evaluate_job() {
       fairseq-prune evaluate "${files[@]}" "${@:n+1}" || exit
       if ((${#files[@]} == n)); then printf "%s\n" "$text" >"$stamp"; fi' \
     evaluate "$text" "$folder/evaluate-$stage.done" "${#files[@]}" "${files[@]}" "${flags[@]}"
+}
+
+# Models of one folder have to be of the same data, which a new corpus of the same name is not.
+check_data() {
+  local digest
+  digest=$({ cat "$data"/*.bin "$data"/dict.*.txt "$reference" 2>/dev/null || true; } | cksum)
+  if [[ -f $out/.data && $(cat "$out/.data") != "$digest" ]]; then
+    die "$out holds models of other data than $data; remove it or choose another OUT."
+  fi
+  printf '%s\n' "$digest" >"$out/.data"
 }
 
 plan_model() {
@@ -217,12 +231,14 @@ main() {
     exec 9>"$out/.lock" # held by the jobs too: a run that was killed may have left some behind
     flock -n 9 || die "another run is at work in $out; wait for it, or choose another OUT."
   fi
+  check_data
   for config in "$@"; do plan_model; done
   local code=0 # a failed run does not keep the others from being reported
   run_jobs "$jobs" || code=1
   fairseq-prune report "$out" --output "$out/report" --title "${TITLE:-Pruning}" \
     ${MADE_BY:+--made-by "$MADE_BY"} || code=1
-  return $code
+  exit $code
 }
 
+# main ends in an exit: bash reads a script as it goes, and the file may change under a long run
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; fi

@@ -49,7 +49,7 @@ _job_readiness() {
 # Work that NAME's log says is done: epochs of fairseq-train, checkpoints of an evaluation.
 _job_progress() {
   local text done=0
-  text=$(tail -c 6000 "${job_log[$1]}" 2>/dev/null | grep -aoE \
+  text=$(tail -c 60000 "${job_log[$1]}" 2>/dev/null | grep -aoE \
     'epoch [0-9]+: +[0-9]+ / [0-9]+|end of epoch [0-9]+|checkpoint [0-9]+ of [0-9]+' | tail -n 1) ||
     text=
   local number=${text//[!0-9 ]/}

@@ -94,6 +94,27 @@ def test_results_of_other_flags_are_not_passed_off_as_these(study: Study) -> Non
     assert study.calls() == []
 
 
+def test_a_cut_run_does_not_go_on_under_other_flags(study: Study) -> None:
+    study.run(BREAKS="dense")
+    config = study.folder / "small.yaml"
+    config.write_text(config.read_text().replace("lr: 0.1", "lr: 0.2"))
+    code, _, err = study.run()
+    assert code == 2
+    assert err.startswith(f"ablation: {study.out}/small/dense was made with other flags")
+
+
+def test_models_of_other_data_are_not_mixed(study: Study) -> None:
+    study.run()
+    (study.folder / "data/train.de-en.de.bin").write_text("another corpus")
+    code, _, err = study.run()
+    assert (code, err) == (
+        2,
+        f"ablation: {study.out} holds models of other data than {study.folder}/data; remove it or "
+        "choose another OUT.\n",
+    )
+    assert study.calls() == []
+
+
 def test_an_interrupt_stops_the_children(study: Study) -> None:
     process = study.start(SLEEPS="retrained")
     pids = Path(f"{study.calls_file}.pids")
