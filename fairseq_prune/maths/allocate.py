@@ -8,7 +8,7 @@ from typing import Protocol
 
 from fairseq_prune.maths.score import Score, Scores
 from fairseq_prune.maths.select import Budgets, count_kept, round_count
-from fairseq_prune.maths.spread import class_spreads
+from fairseq_prune.maths.spread import class_moments
 
 
 class Allocation(Protocol):
@@ -67,13 +67,17 @@ def class_distribution(scores: Scores, sparsity: float, classes: Mapping[str, st
     """
     keep = _keep(scores, sparsity)
     members = by_class(scores, classes)
-    sigma = class_spreads(members)
+    moments = class_moments(members)
+    sigma = {label: moment.unit for label, moment in moments.items()}
     scaled = {
         name: scores[name].with_scale(scores[name].scale * sigma[label])
         for label, part in members.items()
         for name in part
     }
-    found = count_kept({name: scaled[name] for name in scores}, keep, cap=True)
+    # What has moments is finite, so that the ranking need not look again.
+    counted = sum(moment.count for moment in moments.values())
+    finite = counted == sum(score.numel_prunable for score in scores.values())
+    found = count_kept({name: scaled[name] for name in scores}, keep, cap=True, finite=finite)
     notes = {"lambda": found.notes["threshold"], "sigma": sigma}
     return Budgets(found, found.near, notes, found.masks)
 

@@ -62,7 +62,7 @@ def round_count(fraction: float, total: int) -> int:
     return round(fraction * total)
 
 
-def count_kept(scores: Scores, keep: int, *, cap: bool = False) -> Budgets:
+def count_kept(scores: Scores, keep: int, *, cap: bool = False, finite: bool = False) -> Budgets:
     """How many of each tensor are among the `keep` largest keys over all tensors.
 
     Ties go to the earlier tensor, then to the lower flat index. The masks of `make_masks`, or of
@@ -71,13 +71,14 @@ def count_kept(scores: Scores, keep: int, *, cap: bool = False) -> Budgets:
     Args:
         keep: how many weights survive over all tensors.
         cap: keep all that are alive when they are fewer than `keep`; otherwise an error.
+        finite: the caller has seen that all values are finite; saves looking for NaN.
 
     Raises:
         ValueError: `keep` is negative or more than what is alive, or a score holds NaN.
     """
     if keep < 0:
         raise ValueError(f"`keep` must be at least 0, but is {keep}.")
-    cut = find_cut(scores, keep)
+    cut = find_cut(scores, keep, finite=finite)
     if cut.total < keep and not cap:
         raise ValueError(f"`keep` must be at most the {cut.total} alive weights, but is {keep}.")
     near = {name: first_at(score, cut.key) for name, score in scores.items()}

@@ -34,6 +34,18 @@ class Moments:
         )
 
     @property
+    def unit(self) -> float:
+        """A finite number above zero to measure these numbers by: their standard deviation.
+
+        Numbers with no spread (all equal, or fewer than two) have the size of that number, and 1
+        where it is zero or there is none.
+        """
+        # Less than this is what rounding leaves of equal values.
+        if self.deviation > 1e-14 * abs(self.mean):
+            return self.deviation
+        return abs(self.mean) or 1.0
+
+    @property
     def deviation(self) -> float:
         """The standard deviation with n - 1; NaN for fewer than two numbers."""
         return math.sqrt(self.squares / (self.count - 1)) if self.count > 1 else math.nan
@@ -92,23 +104,15 @@ def _sum(wide: Array) -> float:
     return total + float(wide[body:].sum()) if body < len(wide) else total
 
 
-def class_spreads(members: Mapping[str, Scores]) -> dict[str, float]:
-    """The standard deviation of each class: a finite number above zero.
-
-    A class with no spread of its own (all values equal, or fewer than two) gets the size of that
-    value, and 1 where it is zero or there is none.
+def class_moments(members: Mapping[str, Scores]) -> dict[str, Moments]:
+    """The moments of each class: those of all its tensors together.
 
     Raises:
-        ValueError: a score holds NaN or infinity.
+        ValueError: a score holds NaN or +inf.
     """
-    return {label: _class_spread(scores) for label, scores in members.items()}
-
-
-def _class_spread(scores: Scores) -> float:
-    total = Moments()
-    for name, score in scores.items():
-        total = total.merge(moments(score, name))
-    # Less than this is what rounding leaves of equal values.
-    if total.deviation > 1e-14 * abs(total.mean):
-        return total.deviation
-    return abs(total.mean) or 1.0
+    found = {}
+    for label, scores in members.items():
+        found[label] = Moments()
+        for name, score in scores.items():
+            found[label] = found[label].merge(moments(score, name))
+    return found

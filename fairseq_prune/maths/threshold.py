@@ -44,13 +44,14 @@ class Cut:
         return sum(self.kept.values())
 
 
-def find_cut(scores: Scores, keep: int, attempts: int = ATTEMPTS) -> Cut:
+def find_cut(scores: Scores, keep: int, *, finite: bool = False, attempts: int = ATTEMPTS) -> Cut:
     """The cut that keeps the `keep` largest keys, or all that are alive if they are fewer.
 
     Ties go to the earlier tensor.
 
     Args:
         keep: at least 0.
+        finite: all values are known to be finite.
         attempts: how many brackets are tried before the radix count.
     """
     if keep == 0:
@@ -61,7 +62,7 @@ def find_cut(scores: Scores, keep: int, attempts: int = ATTEMPTS) -> Cut:
     known = (-math.inf, math.inf)
     for attempt in range(attempts):
         low, high = _bracket(drawn, known, keep / max(total, 1), attempt, room / max(total, 1))
-        found = _scan_all(scores, low, high, room)
+        found = _scan_all(scores, low, high, room, finite)
         above = sum(part.above for part in found.values())
         inside = sum(part.inside for part in found.values())
         if above >= keep:
@@ -75,7 +76,7 @@ def find_cut(scores: Scores, keep: int, attempts: int = ATTEMPTS) -> Cut:
         elif low == high or above + inside <= keep:
             return _share(low, found, keep - above)
     key = radix_cut(scores, keep)
-    found = _scan_all(scores, key, key, 0)
+    found = _scan_all(scores, key, key, 0, finite)
     return _share(key, found, keep - sum(part.above for part in found.values()))
 
 
@@ -144,10 +145,10 @@ def _deviation(above: Array, share: float) -> float:
     return math.sqrt(runs * max(apart, float(np.mean(steps * steps)) / 2.0))
 
 
-def _scan_all(scores: Scores, low: float, high: float, room: int) -> dict[str, Found]:
+def _scan_all(scores: Scores, low: float, high: float, room: int, finite: bool) -> dict[str, Found]:
     found: dict[str, Found] = {}
     for name, score in scores.items():
-        found[name] = scan(Reader(score, name), low, high, room)
+        found[name] = scan(Reader(score, name, accept_any=finite), low, high, room)
         room -= found[name].inside
         if room < 0:
             for part in found.values():

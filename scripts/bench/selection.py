@@ -30,7 +30,7 @@ from torch.nn.utils import prune
 
 from fairseq_prune.maths.allocate import class_blind, class_distribution
 from fairseq_prune.maths.select import Score, Scores, keep_largest, make_masks
-from fairseq_prune.maths.spread import class_spreads
+from fairseq_prune.maths.spread import class_moments
 
 Weights = dict[str, Tensor]
 
@@ -97,7 +97,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         "class_distribution": lambda: select(weights, classes, args.sparsity, "class-distribution"),
         "count_kept": lambda: class_blind(scores, args.sparsity, classes),
         "keep_largest": lambda: [keep_largest(scores[n], budgets[n], near[n]) for n in scores],
-        "sigma": lambda: class_spreads({"all": scores}),
+        "sigma": lambda: class_moments({"all": scores}),
     }
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(args.repeat + 1):

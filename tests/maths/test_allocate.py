@@ -107,6 +107,18 @@ def test_distribution_takes_a_scale_that_is_there_already_along():
     assert dict(class_distribution(scores, 0.5, {"a": "x", "b": "x"})) == {"a": 2, "b": 0}
 
 
+@pytest.mark.parametrize("size", [50, 300_000])
+def test_distribution_leaves_out_what_is_minus_infinity(size):
+    values = torch.randn(size, generator=torch.Generator().manual_seed(0))
+    gone = torch.rand(size, generator=torch.Generator().manual_seed(1)) < 0.5
+    plain = Score(values, absolute=True, alive=~gone)
+    marked = Score(values.masked_fill(gone, -math.inf), absolute=True)
+    budgets = [class_distribution({"a": s}, 0.7, {"a": "c"}) for s in (plain, marked)]
+    assert budgets[0].notes == budgets[1].notes
+    masks = [make_masks({"a": plain}, b)["a"] for b in budgets]
+    assert torch.equal(*masks) and not (masks[0] & gone).any()
+
+
 def test_distribution_survives_a_class_of_equal_values():
     scores = magnitudes({"bias-like": torch.full((10,), 0.1), "w": torch.randn(40) * 0.01})
     budgets = class_distribution(scores, 0.5, {"bias-like": "c", "w": "d"})

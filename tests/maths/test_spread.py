@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_prune.maths.score import Score
-from fairseq_prune.maths.spread import Moments, class_spreads, moments
+from fairseq_prune.maths.spread import Moments, class_moments, moments
 
 
 def spread(*values, **options):
     scores = {str(i): Score(v, **options) for i, v in enumerate(values)}
-    return class_spreads({"c": scores})["c"]
+    return class_moments({"c": scores})["c"].unit
 
 
 @settings(deadline=None, max_examples=40)
