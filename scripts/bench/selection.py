@@ -73,7 +73,7 @@ def peer(weights: Weights, sparsity: float) -> Weights:
         modules[name].register_parameter("weight", parameter)
     parameters = [(module, "weight") for module in modules.values()]
     prune.global_unstructured(parameters, prune.L1Unstructured, amount=sparsity)
-    return {name: module.weight_mask.bool() for name, module in modules.items()}
+    return {name: module.get_buffer("weight_mask").bool() for name, module in modules.items()}
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_prune.maths.compare import dead_rows, jaccard, overlap, removed
@@ -21,6 +21,7 @@ def test_counts_by_hand():
     assert jaccard(A, B) == jaccard(B, A) == pytest.approx(2 / 5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1))
 def test_a_mask_is_like_itself(bits):
     masks = {"x": torch.tensor(bits)}

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_prune.maths.schedule import SCHEDULES, Gradual, OneShot
@@ -26,6 +26,7 @@ def test_gradual_follows_the_cubic_of_the_paper():
     assert [schedule.sparsity(step) for step in range(5)] == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(
     st.floats(0, 0.999),
     st.floats(0, 0.999),

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_prune.maths.score import Score, _rank_of, _value_of, first_at
@@ -47,6 +47,7 @@ def test_another_scale_shares_the_tensors():
     assert (other.absolute, other.scale, other.fixed) == (True, 2.0, (0, 1))
 
 
+@settings(deadline=None)
 @given(st.floats(width=32, allow_nan=False), st.floats(width=32, allow_nan=False))
 def test_places_of_floats_are_in_their_order(a, b):
     for wide in (False, True):
@@ -58,6 +59,7 @@ KEYS = st.floats(allow_nan=False)
 SCALES = st.floats(min_value=5e-324, max_value=1e308)
 
 
+@settings(deadline=None)
 @given(KEYS, SCALES, st.booleans(), st.booleans())
 def test_the_first_value_at_a_key_is_the_first(key, scale, above, wide):
     score = Score(torch.ones(1, dtype=torch.float64 if wide else torch.float32), scale=scale)
