@@ -64,7 +64,7 @@ settings() {
   esac
 }
 
-# One flag or value a line from the named sections of a configuration.
+# One flag or value a line from the named sections of a configuration; DATA/ in a value is the data.
 flags_of() {
   awk -v wanted=" ${*:2} " '
     { sub(/(^|[ \t])#.*/, ""); sub(/[ \t]+$/, "") }
@@ -74,7 +74,7 @@ flags_of() {
       value = $0; sub(/^[ \t]*[^ \t]+[ \t]*/, "", value)
       print "--" key
       if (value != "true") print value
-    }' "$1"
+    }' "$1" | sed "s#^DATA/#$data/#"
 }
 
 in_words() { # LIST SCHEME: whether the list has it

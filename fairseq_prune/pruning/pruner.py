@@ -9,7 +9,7 @@ from torch import Tensor
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.compare import extremes
-from fairseq_prune.maths.select import keep_largest
+from fairseq_prune.maths.select import make_masks
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import SALIENCIES, Probe
@@ -48,12 +48,8 @@ class Pruner:
         scores = SALIENCIES[settings["saliency"]].score(probe)
         classes = {name: w.weight_class for name, w in probe.weights.items()}
         budgets = ALLOCATIONS[settings["scheme"]].allocate(scores, sparsity, classes)
-        kept = {
-            name: keep_largest(score, budgets[name], near=budgets.near.get(name), name=name)
-            for name, score in scores.items()
-        }
         fixed = {name: w.fixed for name, w in probe.weights.items() if w.fixed}
-        masks = Masks(kept, fixed)
+        masks = Masks(make_masks(scores, budgets), fixed)
         notes = {**budgets.notes, **_before(probe.masks, classes)}
         return Pruned(masks, find_extremes(probe.weights, masks), notes)
 
