@@ -16,6 +16,7 @@ from omegaconf import DictConfig, open_dict
 from torch import nn
 
 from fairseq_prune.masks.storage import PRUNE_KEY
+from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.tasks._options import PREFIX, read_options, without_options
 from fairseq_prune.tasks._session import Session
 from fairseq_prune.tasks._start import start_of
@@ -37,6 +38,10 @@ class PruningHooks:
     session: Session
     cfg: Any
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.session = Session(Recipe(), override=False)
+
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> Any:
         """The task, its prune flags checked before anything is read or built."""
@@ -57,7 +62,7 @@ class PruningHooks:
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> nn.Module:
         """The task's model; flags and masks that do not fit it are refused here."""
         model: nn.Module = super().build_model(cfg, from_checkpoint)  # type: ignore[misc]
-        if not from_checkpoint and hasattr(self, "session"):
+        if not from_checkpoint:
             with one_sentence():
                 self.session.check(model, start_of(self._checkpoint_config()))
             _hold_copies(model, self.session)
@@ -102,10 +107,9 @@ class PruningHooks:
     def reduce_metrics(self, logging_outputs: Any, criterion: Any) -> None:
         """The task's metrics, and the sparsity over all and by class, in per cent."""
         super().reduce_metrics(logging_outputs, criterion)  # type: ignore[misc]
-        session = getattr(self, "session", None)
-        if session is None or session.holder is None:
+        if self.session.holder is None:
             return
-        rows = session.rows
+        rows = self.session.rows
         removed, prunable = sum(r.removed for r in rows), sum(r.prunable for r in rows)
         _log_percent("sparsity", removed / prunable, priority=500)
         for row in rows:

@@ -48,8 +48,8 @@ class Session:
         """Refuse early what cannot work: flags that do not fit the model, masks of another."""
         if self.recipe.active:
             weights = self._find(model)
-            if self.recipe.mask_from and not start.resumes:
-                self._given_masks(weights)
+            if self.recipe.mask_from:
+                from_first_rank(lambda: start.resumes or self._given_masks(weights).digest())
 
     def _find(self, model: nn.Module) -> dict[str, Weight]:
         settings = self.recipe.settings
@@ -62,6 +62,8 @@ class Session:
     def begin(self, model: nn.Module, start: Start) -> None:
         """Attach to the model that will be trained, and take up the masks it starts with."""
         self.model = model
+        # rank 0 decides: other machines may not see its files
+        start = Start(*from_first_rank(lambda: (start.path, start.resumes)))
         stored = from_first_rank(lambda: self._stored(start))
         if stored is not None:
             self._take_up(stored, model, start)
@@ -87,12 +89,7 @@ class Session:
         if self.override and not self.recipe.active:
             logger.warning("%s was pruned; --prune-override: training dense.", start.path)
             return
-        same = differences(self.recipe.settings, stored["config"])
-        if same and start.resumes and not self.override:
-            raise ValueError(
-                f"{start.path} was pruned with other flags: {'; '.join(same)}. Repeat the file's "
-                "flags to go on with that run, or give --prune-override to go on with these."
-            )
+        changed = self._check_same(stored, start)
         if not self.recipe.active:  # retraining a pruned model: hold what the file says
             kept = {k: stored["config"].get(k) for k in ("classes", "exclude")}
             self.recipe = Recipe(mask_from=start.path, **kept)
@@ -103,8 +100,26 @@ class Session:
         storage.check_fits(masks, {n: w.tensor for n, w in self.weights.items()}, str(start.path))
         self.extremes, self.notes = stored.get("extremes", {}), stored.get("notes", {})
         # under other flags (--prune-override) the schedule begins anew
-        self.acted = stored.get("acted") if start.resumes and not same else None
+        self.acted = stored.get("acted") if start.resumes and not changed else None
         self._hold(masks)
+        clean = self._check_zeros(start)
+        self._settled = clean and start.resumes
+        logger.info("masks of %s restored: %r", start.path, masks)
+
+    def _check_same(self, stored: dict[str, Any], start: Start) -> bool:
+        """Whether the flags differ from the file's; refused where a run should go on unchanged."""
+        changed = differences(self.recipe.settings, stored["config"])
+        # a run without prune flags that retrains a pruned model goes on when it is run again
+        inherits = not self.recipe.active and stored["config"].get("scheme") is None
+        if changed and start.resumes and not self.override and not inherits:
+            raise ValueError(
+                f"{start.path} was pruned with other flags: {'; '.join(changed)}. Repeat the "
+                "file's flags to go on with that run, or give --prune-override to go on with these."
+            )
+        return bool(changed)
+
+    def _check_zeros(self, start: Start) -> bool:
+        """Whether all pruned weights of the file are zero; those that are not become zero."""
         assert self.holder is not None
         bad = self.holder.violations()
         if bad:
@@ -114,8 +129,7 @@ class Session:
                 start.path, f"{sum(bad.values()):,}", next(iter(bad)),
             )  # fmt: skip
             self.holder.zero_weights_()
-        self._settled = not bad and start.resumes
-        logger.info("masks of %s restored: %r", start.path, masks)
+        return not bad
 
     # ---------------------------------------------------------------- while training
     def catch_up(self, step: int, optimizer: Any) -> None:

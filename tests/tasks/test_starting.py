@@ -45,6 +45,10 @@ def test_a_pruned_model_is_retrained_under_its_masks_without_more_flags(
     file = tmp_path / "pruned" / "checkpoint_last.pt"
     again = train(tmp_path / "again", "--max-update", 3, "--finetune-from-model", file)
     assert bits(again) == bits(pruned)
+    # and the same command, run again, goes on
+    on = train(tmp_path / "again", "--max-update", 4, "--finetune-from-model", file)
+    assert bits(on) == bits(pruned)
+    assert on["optimizer_history"][-1]["num_updates"] == 4
 
 
 def test_a_fresh_model_takes_the_masks_of_another(train: Train, tmp_path: Path) -> None:
