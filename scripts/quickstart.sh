@@ -15,9 +15,9 @@ if [[ ! ${PROGRAMS:-} ]]; then bash "$root/scripts/setup_env.sh"; fi
 export PROGRAMS=${PROGRAMS:-${VENV:-$root/.venv}/bin}
 PATH=$PROGRAMS:$PATH bash "$root/scripts/data/prepare_embedded.sh" "$OUT/data"
 export OUT DATA=$OUT/data/data-bin REFERENCE=$OUT/data/raw/test.en
-export PERCENTS=${PERCENTS:-20 40 60 80 90}
-export RETRAIN=${RETRAIN:-class-blind} RETRAIN_PERCENTS=${RETRAIN_PERCENTS:-60 80 90}
-export SCRATCH=${SCRATCH:-class-blind} SCRATCH_PERCENTS=${SCRATCH_PERCENTS:-80}
+export PERCENTS=${PERCENTS:-20 40 60 70 80}
+export RETRAIN=${RETRAIN:-class-blind} RETRAIN_PERCENTS=${RETRAIN_PERCENTS:-60 70 80}
+export SCRATCH=${SCRATCH:-class-blind} SCRATCH_PERCENTS=${SCRATCH_PERCENTS:-70}
 export TITLE=${TITLE:-Pruning a small LSTM and a small Transformer}
 export MADE_BY=${MADE_BY:-bash scripts/quickstart.sh}
 exec bash "$root/scripts/ablation.sh" "$root"/configs/train/embedded/{lstm,transformer}.yaml
