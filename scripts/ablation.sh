@@ -74,7 +74,7 @@ flags_of() {
       value = $0; sub(/^[ \t]*[^ \t]+[ \t]*/, "", value)
       print "--" key
       if (value != "true") print value
-    }' "$1" | sed "s#^DATA/#$data/#"
+    }' "$1" | sed "s#^DATA/#${data:-DATA}/#"
 }
 
 in_words() { # LIST SCHEME: whether the list has it

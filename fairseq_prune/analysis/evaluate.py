@@ -39,9 +39,7 @@ def evaluate(
     Raises ValueError before any decoding where a file is missing or the settings cannot work.
     """
     settings.check()
-    for path in checkpoints:
-        if not Path(path).is_file():
-            raise CheckpointError(f"{path} is not a file; give the path of a fairseq checkpoint.")
+    _check_files(checkpoints)
     known = {results.identity(row): row for row in results.read(output)} if output else {}
     digest = settings.data_digest()
     decoder = _Lazy(settings)
@@ -63,6 +61,12 @@ def evaluate(
         if output:
             results.append(output, row)
         yield row, False
+
+
+def _check_files(checkpoints: Sequence[str]) -> None:
+    for path in checkpoints:
+        if not Path(path).is_file():
+            raise CheckpointError(f"{path} is not a file; give the path of a fairseq checkpoint.")
 
 
 class _Lazy:

@@ -33,6 +33,28 @@ def add(parser: ArgumentParser) -> None:
         default="valid",
         help="another subset to give the perplexity of (default valid; '' for none)",
     )
+    _add_decoding(parser)
+    parser.add_argument(
+        "--reference",
+        metavar="FILE",
+        help="raw target text to score against (default: the subset's own target, subwords joined)",
+    )
+    parser.add_argument("-s", "--source-lang", help="source language")
+    parser.add_argument("-t", "--target-lang", help="target language")
+    parser.add_argument("--user-dir", help="a fairseq plugin that the checkpoints need")
+    parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+    parser.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="say this too in each line of results, e.g. stage=retrained; may be repeated",
+    )
+    parser.add_argument("--output", metavar="FILE", help="results file to append to")
+    parser.add_argument("--json", action="store_true", help="print the lines of results, no table")
+
+
+def _add_decoding(parser: ArgumentParser) -> None:
     parser.add_argument("--beam", type=int, default=5, help="beam size (default 5)")
     parser.add_argument("--lenpen", type=float, default=1.0, help="length penalty (default 1)")
     parser.add_argument(
@@ -54,24 +76,6 @@ def add(parser: ArgumentParser) -> None:
         metavar="KIND",
         help="join subwords before scoring, as for fairseq-generate, e.g. sentencepiece",
     )
-    parser.add_argument(
-        "--reference",
-        metavar="FILE",
-        help="raw target text to score against (default: the subset's own target, subwords joined)",
-    )
-    parser.add_argument("-s", "--source-lang", help="source language")
-    parser.add_argument("-t", "--target-lang", help="target language")
-    parser.add_argument("--user-dir", help="a fairseq plugin that the checkpoints need")
-    parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
-    parser.add_argument(
-        "--tag",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="say this too in each line of results, e.g. stage=retrained; may be repeated",
-    )
-    parser.add_argument("--output", metavar="FILE", help="results file to append to")
-    parser.add_argument("--json", action="store_true", help="print the lines of results, no table")
 
 
 def run(arguments: Namespace) -> int:
