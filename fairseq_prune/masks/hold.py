@@ -5,7 +5,7 @@ precision bring weights back. So weights, masters and moments are zeroed in plac
 never rebound (cuDNN's flattened LSTM weights and tied tensors share memory).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from fairseq_prune.masks.state import Masks
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+_UNDER_ROOT = ("exp_avg_sq", "max_exp_avg_sq", "sum")  # Adam's, amsgrad's, Adagrad's
 
 
 def clear_(tensor: Tensor, keep: Tensor) -> None:
@@ -122,11 +123,22 @@ class Holder:
     @torch.no_grad()
     def zero_moments_(self, slots: Iterable[Slot], state: Mapping[Any, Any]) -> None:
         """Forget what a torch optimizer's ``state`` remembers of pruned weights."""
-        for keep, slot in self._held(slots):
-            for value in state.get(slot.optimised, {}).values():
-                part = slot.view(value) if isinstance(value, Tensor) else None
-                if part is not None:
-                    clear_(part, keep)
+        for keep, _, part in self._moments(slots, state):
+            clear_(part, keep)
+
+    @torch.no_grad()
+    def lift_second_moments_(self, slots: Iterable[Slot], state: Mapping[Any, Any]) -> bool:
+        """Set to 1 those moments of pruned weights whose root is taken in each step, on CPU.
+
+        Returns:
+            Whether there were any.
+        """
+        lifted = False
+        for keep, key, part in self._moments(slots, state):
+            if key in _UNDER_ROOT and part.device.type == "cpu":
+                part.masked_fill_(keep == 0, 1.0)
+                lifted = True
+        return lifted
 
     @torch.no_grad()
     def zero_state_dict_(self, state: Mapping[str, Any], prefix: str = "") -> None:
@@ -144,6 +156,16 @@ class Holder:
             for name, keep in self._keep.items()
         }
         return {name: count for name, count in counts.items() if count}
+
+    def _moments(
+        self, slots: Iterable[Slot], state: Mapping[Any, Any]
+    ) -> Iterator[tuple[Tensor, str, Tensor]]:
+        """For each held slot: its mask, and the name and view of each number a weight."""
+        for keep, slot in self._held(slots):
+            for key, value in state.get(slot.optimised, {}).items():
+                part = slot.view(value) if isinstance(value, Tensor) else None
+                if part is not None:
+                    yield keep, key, part
 
     def _held(self, slots: Iterable[Slot]) -> list[tuple[Tensor, Slot]]:
         by_id = {id(self._parameters[name]): keep for name, keep in self._keep.items()}

@@ -74,10 +74,7 @@ def class_distribution(scores: Scores, sparsity: float, classes: Mapping[str, st
         for label, part in members.items()
         for name in part
     }
-    # What has moments is finite, so that the ranking need not look again.
-    counted = sum(moment.count for moment in moments.values())
-    finite = counted == sum(score.numel_prunable for score in scores.values())
-    found = count_kept({name: scaled[name] for name in scores}, keep, cap=True, finite=finite)
+    found = count_kept({name: scaled[name] for name in scores}, keep, cap=True)
     notes = {"lambda": found.notes["threshold"], "sigma": sigma}
     return Budgets(found, found.near, notes, found.masks)
 

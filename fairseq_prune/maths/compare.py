@@ -66,7 +66,7 @@ def extremes(
     largest, smallest = -math.inf, math.inf
     score = Score(values, absolute=True, fixed=fixed)
     kept = mask.detach().cpu().reshape(-1).numpy()
-    for piece in Reader(score, accept_any=True).pieces():
+    for piece in Reader(score).pieces():
         here = kept[piece.start : piece.stop]
         gone, left = _ends(piece.keys, here)
         # fmax and fmin pass over NaN.

@@ -23,7 +23,7 @@ class Score:
 
     Args:
         values: any shape; float16, bfloat16, float32 or float64; any device. An element that is
-            -inf is gone, also when `absolute` is set.
+            -inf is gone, unless `absolute` is set.
         absolute: rank by |values|.
         scale: divides the values; one positive number for the tensor.
         alive: bool, the shape of `values`; an element that is False is gone, whatever its value.

@@ -62,7 +62,7 @@ def round_count(fraction: float, total: int) -> int:
     return round(fraction * total)
 
 
-def count_kept(scores: Scores, keep: int, *, cap: bool = False, finite: bool = False) -> Budgets:
+def count_kept(scores: Scores, keep: int, *, cap: bool = False) -> Budgets:
     """How many of each tensor are among the `keep` largest keys over all tensors.
 
     Ties go to the earlier tensor, then to the lower flat index. The masks of `make_masks`, or of
@@ -71,14 +71,13 @@ def count_kept(scores: Scores, keep: int, *, cap: bool = False, finite: bool = F
     Args:
         keep: how many weights survive over all tensors.
         cap: keep all that are alive when they are fewer than `keep`; otherwise an error.
-        finite: the caller has seen that all values are finite; saves looking for NaN.
 
     Raises:
         ValueError: `keep` is negative or more than what is alive, or a score holds NaN.
     """
     if keep < 0:
         raise ValueError(f"`keep` must be at least 0, but is {keep}.")
-    cut = find_cut(scores, keep, finite=finite)
+    cut = find_cut(scores, keep)
     if cut.total < keep and not cap:
         raise ValueError(f"`keep` must be at most the {cut.total} alive weights, but is {keep}.")
     near = {name: first_at(score, cut.key) for name, score in scores.items()}
@@ -155,6 +154,7 @@ def _cut_at(reader: Reader, n: int, near: float, mask: np.ndarray) -> bool:
     first = first_at(reader.score, key)
     kept = 0
     for piece in reader.pieces():
+        reader.refuse_nan(piece.keys if piece.alive is None else piece.keys[piece.alive])
         kept += int(np.count_nonzero(piece.at_least(first, mask[piece.start : piece.stop])))
     return kept == n or (kept > n and _drop_ties(reader, kept - n, key, mask))
 

@@ -55,11 +55,12 @@ def moments(score: Score, name: str = "") -> Moments:
     """Moments of the signed values (scale left out) that take part and are alive.
 
     Raises:
-        ValueError: they hold NaN or +inf.
+        ValueError: they hold NaN or infinity.
     """
     signed = Score(score.values, alive=score.alive, fixed=score.fixed)
-    reader = Reader(signed, name, accept_any=True)
-    count, first, second = _power_sums(reader, 0.0)
+    reader = Reader(signed, name)
+    some_gone = not score.absolute  # those of -inf
+    count, first, second = _power_sums(reader, 0.0, some_gone)
     if count == 0:
         return Moments()
     if not math.isfinite(second):
@@ -69,13 +70,13 @@ def moments(score: Score, name: str = "") -> Moments:
     squares = second - first * mean
     # Where the mean dominates, the difference has lost digits: take the mean out first.
     if squares < 0.5 * second:
-        _, first, second = _power_sums(reader, mean)
+        _, first, second = _power_sums(reader, mean, some_gone)
         mean += first / count
         squares = max(0.0, second - first * (first / count))
     return Moments(count, mean, squares)
 
 
-def _power_sums(reader: Reader, shift: float) -> tuple[int, float, float]:
+def _power_sums(reader: Reader, shift: float, some_gone: bool) -> tuple[int, float, float]:
     """Count, sum and sum of squares, in float64, of what is alive after `shift` is taken off."""
     count, firsts, seconds = 0, [], []
     scratch = np.empty(len(reader.flags[0]))
@@ -87,7 +88,7 @@ def _power_sums(reader: Reader, shift: float) -> tuple[int, float, float]:
             if shift:
                 wide -= shift
             second = float(np.dot(wide, wide))
-            if second < math.inf or not (values == -math.inf).any():
+            if second < math.inf or not some_gone or not (values == -math.inf).any():
                 break
             values = values[values > -math.inf]
         count += len(wide)
@@ -108,7 +109,7 @@ def class_moments(members: Mapping[str, Scores]) -> dict[str, Moments]:
     """The moments of each class: those of all its tensors together.
 
     Raises:
-        ValueError: a score holds NaN or +inf.
+        ValueError: a score holds NaN or infinity.
     """
     found = {}
     for label, scores in members.items():

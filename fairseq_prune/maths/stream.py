@@ -37,8 +37,19 @@ class Piece:
         return self.start + len(self.keys)
 
     def at_least(self, bound: float, out: Array) -> Array:
-        """Where the elements are alive and reach `bound`: bool, in `out`."""
+        """Where the elements are alive and reach `bound`: bool, in `out`. NaN does not."""
         np.greater_equal(self.keys, bound, out=out)
+        if self.alive is not None:
+            out &= self.alive
+        return out
+
+    def between(self, first: float, above: Array, out: Array) -> Array:
+        """Where the elements are alive, reach `first` and are not `above`: bool, in `out`.
+
+        NaN is always among them, which saves a search for it through all elements.
+        """
+        np.less(self.keys, first, out=out)
+        np.equal(out, above, out=out)
         if self.alive is not None:
             out &= self.alive
         return out
@@ -50,13 +61,11 @@ class Reader:
     Args:
         score: what to read.
         name: names the tensor in errors.
-        accept_any: take NaN and |-inf| as they are, instead of as an error and as gone.
     """
 
-    def __init__(self, score: Score, name: str = "", *, accept_any: bool = False) -> None:
+    def __init__(self, score: Score, name: str = "") -> None:
         self.score = score
         self.name = name
-        self._accept_any = accept_any
         self._absolute = score.absolute
         self._values = score.values.detach().cpu().reshape(-1)
         self._alive = None if score.alive is None else _as_array(score.alive)
@@ -79,16 +88,12 @@ class Reader:
         values = self._raw(start, stop)
         alive = None if self._alive is None else self._alive[start:stop]
         keys = np.abs(values, out=self._keys[: stop - start]) if self._absolute else values
-        # The maximum passes NaN on: one reduction finds that and |-inf|.
-        if not self._accept_any and not np.maximum.reduce(keys) < math.inf:
-            self._refuse_nan(values if alive is None else values[alive])
-            if self._absolute:
-                keys[values == -math.inf] = -math.inf
         return Piece(start, keys, alive)
 
-    def _refuse_nan(self, among: Array) -> None:
-        # Only what is alive is asked: what is gone may hold anything.
-        if np.isnan(among).any():
+    def refuse_nan(self, keys: Array) -> None:
+        """Raises ValueError where keys of elements that are alive hold NaN."""
+        # The maximum passes NaN on.
+        if len(keys) and math.isnan(np.maximum.reduce(keys)):
             where = f" of {self.name}" if self.name else ""
             raise ValueError(f"the score{where} holds NaN: it cannot be ranked.")
 
@@ -110,90 +115,97 @@ class Found:
 
     Attributes:
         above, inside: how many are above the bracket and in it.
-        keys, places: parts of the values (before the scale) in the bracket and their flat
-            indices, in order; empty where they were only counted.
+        keys, places: the values (before the scale) in the bracket and their flat indices, in
+            order; empty where they were only counted.
         mask: flat; True above the bracket. None where they were only counted.
     """
 
     above: int = 0
     inside: int = 0
-    keys: list[Array] = field(default_factory=list)
-    places: list[Array] = field(default_factory=list)
+    keys: Array = field(default_factory=lambda: np.empty(0))
+    places: Array = field(default_factory=lambda: np.empty(0, np.int64))
     mask: Array | None = None
 
     def forget(self) -> None:
         """Drops all but the counts."""
-        self.keys.clear()
-        self.places.clear()
-        self.mask = None
+        self.keys, self.places, self.mask = self.keys[:0].copy(), self.places[:0].copy(), None
 
 
-def scan(reader: Reader, low: float, high: float, room: int) -> Found:
+def scan(
+    reader: Reader, low: float, high: float, mask: Array | None = None, room: int = 0
+) -> Found:
     """Counts of the elements with a key above `high` and in [low, high]; the latter, collected.
 
     Args:
         low, high: bracket in units of the ranking key; both ends belong to it.
+        mask: flat, bool; becomes True above the bracket. None: count only.
         room: when more elements than this are inside, they are counted and not collected.
+
+    Raises:
+        ValueError: an element that is alive is NaN.
     """
     first, beyond = first_at(reader.score, low), first_at(reader.score, high, above=True)
-    found = Found()
-    mask = np.empty(reader.score.values.numel() if room > 0 else 0, bool)
+    found = Found(mask=mask)
+    keys, places = [], []
     for piece in reader.pieces():
         size = len(piece.keys)
-        inside = piece.at_least(first, reader.flags[0][:size])
-        out = mask[piece.start : piece.stop] if room > 0 else reader.flags[1][:size]
+        out = reader.flags[1][:size] if mask is None else mask[piece.start : piece.stop]
         above = piece.at_least(beyond, out)
         found.above += int(np.count_nonzero(above))
-        inside ^= above
-        if found.inside > room or room <= 0:
+        inside = piece.between(first, above, reader.flags[0][:size])
+        if mask is None or found.inside > room:
+            reader.refuse_nan(piece.keys if piece.alive is None else piece.keys[piece.alive])
             found.inside += int(np.count_nonzero(inside))
             continue
-        (places,) = inside.nonzero()
-        found.inside += len(places)
-        found.keys.append(piece.keys.take(places))
-        places += piece.start
-        found.places.append(places)
-    found.mask = mask
-    if found.inside > room or room <= 0:
+        (here,) = inside.nonzero()
+        found.inside += len(here)
+        keys.append(piece.keys.take(here))
+        here += piece.start
+        places.append(here)
+    if keys:
+        found.keys, found.places = np.concatenate(keys), np.concatenate(places)
+        reader.refuse_nan(found.keys)
+    if found.inside > room:
         found.forget()
     return found
 
 
 def count_alive(score: Score) -> int:
     """How many elements take part and are not gone."""
-    return scan(Reader(score), -math.inf, math.inf, 0).inside
+    return scan(Reader(score), -math.inf, math.inf).inside
 
 
 def sample(score: Score, starts: Array) -> Array:
-    """Ranking keys of runs of RUN neighbours; -inf for those gone: (len(starts), RUN).
+    """Ranking keys of runs of RUN neighbours; -inf for those gone: (runs, RUN) float64.
 
-    Neighbours share a cache line, so that they cost next to nothing once the first is read.
+    Neighbours share a cache line, so that they cost next to nothing once the first is read. A
+    tensor of less than RUN elements has no runs. A run may reach into a fixed range.
 
     Args:
-        starts: where runs begin, counted among the elements that take part. Each is moved back
-            to a multiple of RUN, and the last run repeats the last element when it is short.
+        starts: where runs begin, counted among the elements that take part; each is moved back
+            to a multiple of RUN.
     """
-    indices = (starts // RUN * RUN)[:, None] + np.arange(RUN)
-    indices = np.minimum(indices, score.numel_prunable - 1).reshape(-1)
+    rows = score.values.numel() // RUN
+    if rows == 0:
+        return np.empty((0, RUN))
     if score.fixed is not None:
         start, stop = score.fixed
-        indices[indices >= start] += stop - start
-    values = _gather(score.values, indices).to(torch.float64).numpy()
+        starts = starts + (starts >= start) * (stop - start)
+    places = torch.from_numpy(np.minimum(starts // RUN, rows - 1))
+    values = _rows(score.values, rows, places).to(torch.float64).numpy()
     keys = np.abs(values) if score.absolute else values
-    gone = values == -math.inf
     divide(keys, score.scale)
-    keys[gone] = -math.inf
     if score.alive is not None:
-        keys[~_gather(score.alive, indices).numpy()] = -math.inf
-    return keys.reshape(len(starts), RUN)
+        keys[~_rows(score.alive, rows, places).numpy()] = -math.inf
+    return keys
+
+
+def _rows(tensor: Tensor, rows: int, places: Tensor) -> Tensor:
+    runs = tensor.detach().reshape(-1)[: rows * RUN].view(rows, RUN)
+    return runs.index_select(0, places.to(tensor.device)).cpu()
 
 
 def divide(keys: Array, scale: float) -> None:
     """Divides float64 values by a scale, in place; what overflows becomes infinite."""
     with np.errstate(over="ignore"):
         keys /= scale
-
-
-def _gather(tensor: Tensor, indices: Array) -> Tensor:
-    places = torch.from_numpy(indices).to(tensor.device)
-    return tensor.detach().reshape(-1).index_select(0, places).cpu()

@@ -9,6 +9,7 @@ The sample decides how long it takes, never what comes out.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -44,14 +45,13 @@ class Cut:
         return sum(self.kept.values())
 
 
-def find_cut(scores: Scores, keep: int, *, finite: bool = False, attempts: int = ATTEMPTS) -> Cut:
+def find_cut(scores: Scores, keep: int, *, attempts: int = ATTEMPTS) -> Cut:
     """The cut that keeps the `keep` largest keys, or all that are alive if they are fewer.
 
     Ties go to the earlier tensor.
 
     Args:
         keep: at least 0.
-        finite: all values are known to be finite.
         attempts: how many brackets are tried before the radix count.
     """
     if keep == 0:
@@ -62,7 +62,7 @@ def find_cut(scores: Scores, keep: int, *, finite: bool = False, attempts: int =
     known = (-math.inf, math.inf)
     for attempt in range(attempts):
         low, high = _bracket(drawn, known, keep / max(total, 1), attempt, room / max(total, 1))
-        found = _scan_all(scores, low, high, room, finite)
+        found = _scan_all(scores, low, high, room)
         above = sum(part.above for part in found.values())
         inside = sum(part.inside for part in found.values())
         if above >= keep:
@@ -76,7 +76,7 @@ def find_cut(scores: Scores, keep: int, *, finite: bool = False, attempts: int =
         elif low == high or above + inside <= keep:
             return _share(low, found, keep - above)
     key = radix_cut(scores, keep)
-    found = _scan_all(scores, key, key, 0, finite)
+    found = _scan_all(scores, key, key, 0)
     return _share(key, found, keep - sum(part.above for part in found.values()))
 
 
@@ -145,10 +145,13 @@ def _deviation(above: Array, share: float) -> float:
     return math.sqrt(runs * max(apart, float(np.mean(steps * steps)) / 2.0))
 
 
-def _scan_all(scores: Scores, low: float, high: float, room: int, finite: bool) -> dict[str, Found]:
+def _scan_all(scores: Scores, low: float, high: float, room: int) -> dict[str, Found]:
     found: dict[str, Found] = {}
-    for name, score in scores.items():
-        found[name] = scan(Reader(score, name, accept_any=finite), low, high, room)
+    # Masks in one array: the system hands out a large one in large pages, which cost much less.
+    sizes = [score.values.numel() for score in scores.values()]
+    parts = np.split(np.empty(sum(sizes), bool), np.cumsum(sizes)[:-1]) if room else ()
+    for (name, score), mask in zip_longest(scores.items(), parts):
+        found[name] = scan(Reader(score, name), low, high, mask, room)
         room -= found[name].inside
         if room < 0:
             for part in found.values():
@@ -168,20 +171,19 @@ def _resolve(scores: Scores, found: Mapping[str, Found], need: int) -> Cut:
     for name, part in found.items():
         keys = together[start : start + part.inside]
         start += part.inside
-        places = np.concatenate([np.empty(0, np.int64), *part.places])
         over = keys > cut
-        level = places[np.flatnonzero(keys == cut)[:ties]]
+        level = part.places[np.flatnonzero(keys == cut)[:ties]]
         ties -= len(level)
         kept[name] = part.above + int(np.count_nonzero(over)) + len(level)
         assert part.mask is not None
-        part.mask[places] = over
+        part.mask[part.places] = over
         part.mask[level] = True
         masks[name] = part.mask
     return Cut(cut, kept, masks)
 
 
 def _keys_of(found: Found, score: Score) -> Array:
-    keys: Array = np.concatenate([np.empty(0), *found.keys])
+    keys: Array = found.keys.astype(np.float64)
     if score.scale != 1.0:
         divide(keys, score.scale)
     return keys

@@ -116,11 +116,10 @@ class PruningHooks:
             _log_percent(f"sparsity/{row.name}", row.sparsity, priority=1500)
 
     def state_dict(self) -> dict[str, Any]:
-        """The task's state and ours; zeros are written into the model that is being saved."""
+        """The task's state and ours; what is being saved is zeroed first."""
         state = dict(super().state_dict())  # type: ignore[misc]
         state.pop(PRUNE_KEY, None)
-        if self.session.holder is not None:
-            self.session.holder.zero_weights_()
+        self.session.zero_for_saving()
         ours = self.session.state()
         return {**state, PRUNE_KEY: ours} if ours else state
 

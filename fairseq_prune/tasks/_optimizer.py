@@ -5,7 +5,9 @@ from typing import Any
 
 from torch import Tensor
 
-from fairseq_prune.masks.hold import Slot, flat_slots
+from fairseq_prune.masks.hold import Holder, Slot, flat_slots
+
+_LIFT_EVERY = 100  # updates; even a beta of 0.5 takes 1.0 to no less than 1e-30 in these
 
 
 def slots_of(optimizer: Any) -> list[Slot]:
@@ -34,3 +36,48 @@ def slots_of(optimizer: Any) -> list[Slot]:
 def state_of(optimizer: Any) -> Mapping[Any, Any]:
     """The torch optimizer's state: by optimised tensor, its moments."""
     return getattr(optimizer.optimizer, "state", {})
+
+
+class Copies:
+    """What an optimizer keeps of pruned weights: masters and moments, at zero.
+
+    With one exception, in memory only: ``torch.sqrt`` of an exact zero takes ten times as long as
+    of another number (CPU, MKL), and Adam takes the root of a moment of each weight. So while a
+    run goes on these moments of pruned weights are near 1, which changes no weight (their
+    gradient and first moment are zero), and they are zero in every file.
+    """
+
+    def __init__(self) -> None:
+        self._optimizer: Any = None
+        self._zero = False  # whether all that can be read from the optimizer is known to be zero
+        self._lifted = False
+
+    def stale(self, known_zero: bool = False) -> None:
+        """The masks have changed; ``known_zero`` where the file's optimizer state fits them."""
+        self._zero, self._lifted = known_zero, False
+
+    def zero(self, holder: Holder, optimizer: Any) -> None:
+        """Zero all of it, unless it is so already."""
+        self._optimizer = optimizer
+        if not self._zero:
+            slots = slots_of(optimizer)
+            holder.zero_masters_(slots)
+            holder.zero_moments_(slots, state_of(optimizer))
+        self._zero = True
+
+    def hold(self, holder: Holder, optimizer: Any, step: int) -> None:
+        """After an update: masters at zero, and second moments where roots are cheap."""
+        self._optimizer = optimizer
+        slots = slots_of(optimizer)
+        holder.zero_masters_(slots)
+        # a sharded optimizer's state is gathered for saving before this class hears of it
+        sharded = hasattr(optimizer.optimizer, "consolidate_state_dict")
+        if not sharded and (not self._lifted or step % _LIFT_EVERY == 0):
+            self._lifted = True
+            self._zero &= not holder.lift_second_moments_(slots, state_of(optimizer))
+
+    def zero_for_saving(self, holder: Holder) -> None:
+        """Zero all of it before the optimizer's state is read; training lifts it again."""
+        if self._optimizer is not None:
+            self.zero(holder, self._optimizer)
+        self._lifted = False

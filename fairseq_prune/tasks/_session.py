@@ -16,7 +16,7 @@ from fairseq_prune.pruning.recipe import Recipe, differences
 from fairseq_prune.pruning.record import Record, read_record
 from fairseq_prune.pruning.summary import ClassRow, by_class, find_dead, format_table
 from fairseq_prune.saliency import Probe
-from fairseq_prune.tasks._optimizer import slots_of, state_of
+from fairseq_prune.tasks._optimizer import Copies
 from fairseq_prune.tasks._ranks import from_first_rank
 from fairseq_prune.tasks._start import Start
 
@@ -41,7 +41,7 @@ class Session:
         self.acted: int | None = None  # step of the last pruning
         self.extremes: Extremes = {}
         self.notes: Mapping[str, Any] = {}
-        self._settled = False  # whether the optimizer's own copies are known to be at zero
+        self._copies = Copies()
 
     # ---------------------------------------------------------------- before training
     def check(self, model: nn.Module, start: Start) -> None:
@@ -103,7 +103,7 @@ class Session:
         self.acted = stored.get("acted") if start.resumes and not changed else None
         self._hold(masks)
         clean = self._check_zeros(start)
-        self._settled = clean and start.resumes
+        self._copies.stale(known_zero=clean and start.resumes)
         logger.info("masks of %s restored: %r", start.path, masks)
 
     def _check_same(self, stored: dict[str, Any], start: Start) -> bool:
@@ -140,25 +140,19 @@ class Session:
             due = next(filter(timetable.due, steps), None)
             if due is not None and (self.acted is None or self.acted < due):
                 self._prune(due)
-        self.settle(optimizer)
+        if self.holder is not None:
+            self._copies.zero(self.holder, optimizer)
 
     def after_update(self, step: int, optimizer: Any) -> None:
         """Hold the masks after an optimizer step; prune if ``step`` updates are the time to."""
         scheme = self.recipe.scheme
         if scheme is not None and self.recipe.timetable().due(step) and step != self.acted:
             self._prune(step)
-            self.settle(optimizer)
+            assert self.holder is not None
+            self._copies.zero(self.holder, optimizer)
         elif self.holder is not None:
             self.holder.zero_weights_()
-            self.holder.zero_masters_(slots_of(optimizer))
-
-    def settle(self, optimizer: Any) -> None:
-        """Zero what the optimizer remembers of pruned weights, once for each change of masks."""
-        if self.holder is not None and not self._settled:
-            slots = slots_of(optimizer)
-            self.holder.zero_masters_(slots)
-            self.holder.zero_moments_(slots, state_of(optimizer))
-        self._settled = True
+            self._copies.hold(self.holder, optimizer, step)
 
     def _prune(self, step: int) -> None:
         sparsity = self.recipe.timetable().sparsity(step)
@@ -178,7 +172,7 @@ class Session:
         assert self.holder is not None
         self.holder.zero_weights_()
         self.holder.zero_gradients_()
-        self._settled = False
+        self._copies.stale()
 
     def _on_device(self, masks: Masks) -> dict[str, torch.Tensor]:
         return {name: m.to(self.weights[name].tensor.device) for name, m in masks.items()}
@@ -204,6 +198,12 @@ class Session:
             logger.info("lambda %.6g: class c loses |w| < lambda * sigma_c", self.notes["lambda"])
         for sentence in find_dead(self.rows, masks):
             logger.warning(sentence)
+
+    def zero_for_saving(self) -> None:
+        """Zeros in the model and optimizer that are about to be written."""
+        if self.holder is not None:
+            self.holder.zero_weights_()
+            self._copies.zero_for_saving(self.holder)
 
     def state(self) -> dict[str, Any] | None:
         """What goes into the checkpoint; None where there is nothing to say."""

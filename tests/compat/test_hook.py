@@ -67,9 +67,7 @@ def test_the_variables_switch_it_off(variable: dict[str, str], python: Run) -> N
 
 def test_skipping_a_patch_that_does_not_exist_is_reported(python: Run) -> None:
     done = python("import hydra", FAIRSEQ_PRUNE_COMPAT_SKIP="fastpath")
-    assert (
-        "names the patch 'fastpath', known are bitarray_rindex, config" in done.stderr
-    )
+    assert "names the patch 'fastpath', known are bitarray_rindex, config" in done.stderr
 
 
 def test_a_fairseq_that_is_not_ours_leaves_warnings_and_works(python: Run) -> None:

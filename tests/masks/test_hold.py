@@ -86,6 +86,15 @@ def test_a_state_that_is_not_one_number_a_weight_is_left_alone() -> None:
     assert rows.tolist() == [1.0, 1.0]
 
 
+def test_second_moments_are_lifted_under_the_root_only() -> None:
+    a, b, holder = setup()
+    state = {a: {key: torch.zeros(2, 2) for key in ("exp_avg", "exp_avg_sq")}}
+    assert holder.lift_second_moments_([Slot(a, a), Slot(b, b)], state)
+    assert state[a]["exp_avg"].tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    assert state[a]["exp_avg_sq"].tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    assert not holder.lift_second_moments_([Slot(b, b)], {b: {"exp_avg_sq": torch.zeros(3)}})
+
+
 def test_state_dicts_are_zeroed_by_name() -> None:
     _, _, holder = setup()
     state = {"x.a": torch.ones(2, 2), "a": torch.ones(2, 2)}

@@ -14,7 +14,7 @@ def keys_of(score: Score) -> np.ndarray:
     """All keys of a score in float64, flat; -inf for those gone or fixed."""
     values = score.values.to(torch.float64).reshape(-1).numpy()
     keys = (np.abs(values) if score.absolute else values) / score.scale + 0.0
-    gone = values == -np.inf
+    gone = (values == -np.inf) & (not score.absolute)
     if score.alive is not None:
         gone |= ~score.alive.reshape(-1).numpy()
     if score.fixed is not None:

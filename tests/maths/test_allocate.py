@@ -111,8 +111,8 @@ def test_distribution_takes_a_scale_that_is_there_already_along():
 def test_distribution_leaves_out_what_is_minus_infinity(size):
     values = torch.randn(size, generator=torch.Generator().manual_seed(0))
     gone = torch.rand(size, generator=torch.Generator().manual_seed(1)) < 0.5
-    plain = Score(values, absolute=True, alive=~gone)
-    marked = Score(values.masked_fill(gone, -math.inf), absolute=True)
+    plain = Score(values, alive=~gone)
+    marked = Score(values.masked_fill(gone, -math.inf))
     budgets = [class_distribution({"a": s}, 0.7, {"a": "c"}) for s in (plain, marked)]
     assert budgets[0].notes == budgets[1].notes
     masks = [make_masks({"a": plain}, b)["a"] for b in budgets]

@@ -122,8 +122,14 @@ def test_signed_scores_rank_by_value_and_absolute_ones_by_size():
     assert keep_largest(Score(values, absolute=True), 1).tolist() == [True, False, False]
 
 
-def test_minus_infinity_is_gone_even_by_size():
-    score = Score(torch.tensor([-np.inf, 1.0, np.inf]), absolute=True)
+def test_minus_infinity_is_the_largest_by_size():
+    score = Score(torch.tensor([1.0, -np.inf, 2.0]), absolute=True)
+    assert score.numel_alive == 3
+    assert keep_largest(score, 1).tolist() == [False, True, False]
+
+
+def test_minus_infinity_is_gone():
+    score = Score(torch.tensor([-np.inf, 1.0, np.inf]))
     assert score.numel_alive == 2
     assert keep_largest(score, 2).tolist() == [False, True, True]
     with pytest.raises(ValueError, match=r"^`n` must be at most the 2 alive weights, but is 3\.$"):

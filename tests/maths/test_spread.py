@@ -75,6 +75,11 @@ def test_what_has_no_spread_is_an_error(bad):
         spread(torch.tensor([1.0, bad]))
 
 
+def test_minus_infinity_by_size_has_no_spread():
+    with pytest.raises(ValueError, match=r"^the score of 0 holds NaN or infinity: its spread"):
+        spread(torch.tensor([1.0, -math.inf]), absolute=True)
+
+
 def test_moments_of_parts_merge_to_those_of_the_whole():
     values = torch.randn(1000).double()
     parts = moments(Score(values[:300])).merge(moments(Score(values[300:])))

@@ -100,3 +100,16 @@ def test_clipping_sees_the_sparse_gradient(
         patch.setattr(Holder, "zero_gradients_", lambda self: None)
         dense = norms("dense")
     assert sparse and dense and sparse != dense
+
+
+def test_lifting_second_moments_changes_nothing_that_is_saved(train: Train, tmp_path: Path) -> None:
+    from fairseq_prune.masks.hold import Holder
+
+    flags = ["--max-update", 6, "--save-interval-updates", 2, *PRUNE, "--prune-start", 2]
+    lifted = train(tmp_path / "lifted", *flags)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Holder, "lift_second_moments_", lambda *_: False)
+        plain = train(tmp_path / "plain", *flags)
+    a, b = trained(lifted), trained(plain)
+    assert differences(a["model"], b["model"]) == []
+    assert differences(a["optimizer"], b["optimizer"]) == []
