@@ -2,13 +2,15 @@
 
 import os
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 from fairseq_prune.cli import _output
+from fairseq_prune.network.probing import Sample
 from fairseq_prune.pruning.apply import Applied, apply_recipe, check_recipe
 from fairseq_prune.pruning.flags import add_arguments, recipe_of
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
-from fairseq_prune.pruning.summary import find_dead, format_table
+from fairseq_prune.pruning.summary import find_dead, find_unseen, format_table
 from fairseq_prune.pruning.view import view
 
 HELP = "prune a trained checkpoint, without training"
@@ -28,6 +30,8 @@ examples:
       --prune-sparsity 0.6
   fairseq-prune apply dense.pt --output pruned.pt --prune-scheme class-uniform \\
       --prune-exclude source-embedding,target-embedding
+  fairseq-prune apply dense.pt --output pruned.pt --prune-scheme class-blind \\
+      --prune-saliency snip --data data-bin/iwslt15.tokenized.en-vi
   fairseq-prune apply other_seed.pt --output ticket.pt --prune-mask-from pruned.pt
 """
 
@@ -36,6 +40,9 @@ def add(parser: ArgumentParser) -> None:
     """Add this subcommand's arguments."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="the checkpoint to prune")
     parser.add_argument("--output", metavar="OUT", help="where to write the pruned checkpoint")
+    parser.add_argument(
+        "--data", metavar="DATA", help="binarised data, for a saliency that scores on data"
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     parser.add_argument(
         "--dry-run", action="store_true", help="print what would be removed, write nothing"
@@ -46,7 +53,7 @@ def add(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Prune and write; returns the exit code."""
-    recipe = check_recipe(recipe_of(arguments))
+    recipe = check_recipe(recipe_of(arguments), arguments.data)
     output = None if arguments.dry_run else arguments.output
     if output is None and not arguments.dry_run:
         raise ValueError("apply needs --output OUT for the pruned checkpoint, or --dry-run.")
@@ -57,7 +64,7 @@ def run(arguments: Namespace) -> int:
         source = open_checkpoint(arguments.checkpoint, recipe.settings["classes"], recipe.excluded)
         if output is not None:
             _output.check_space(output, source.tensors.values())
-        applied = apply_recipe(source, recipe)
+        applied = apply_recipe(source, recipe, _sampler(arguments))
         done(1)
         if output is not None:
             tick = progress.phase("zeroing", 0.3, sum(t.numel() for t in source.tensors.values()))
@@ -67,15 +74,23 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+def _sampler(arguments: Namespace) -> Callable[[int, int], Sample] | None:
+    if arguments.data is None:
+        return None
+    from fairseq_prune.tasks.offline import offline_sampler  # fairseq takes seconds to load
+
+    return offline_sampler(arguments.checkpoint, arguments.data)
+
+
 def _report(applied: Applied, source: Opened, arguments: Namespace, output: str | None) -> None:
     shown = view(source, applied.record, fresh=True)
-    for sentence in find_dead(shown.rows, applied.masks):
+    notes = applied.record.notes
+    for sentence in (*find_unseen(notes, applied.masks), *find_dead(shown.rows, applied.masks)):
         _output.warn(sentence)
     if arguments.json:
         size = None if output is None else os.path.getsize(output)
         _output.print_json({**shown.as_dict(), "output": output, "bytes": size})
         return
-    notes = applied.record.notes
     print(format_table(shown.rows, notes.get("sigma")))
     if "lambda" in notes:
         print(f"lambda {notes['lambda']:.6g}: class c loses |w| < lambda * sigma_c")

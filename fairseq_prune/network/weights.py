@@ -79,6 +79,11 @@ def is_prunable(name: str, tensor: Tensor) -> bool:
     return not is_softmaxed_kernel
 
 
+def is_embedding(name: str) -> bool:
+    """Whether a weight of this name is a table with a row for each token."""
+    return bool(_EMBEDDING.search(name))
+
+
 def _fixed_row(pad: int, tensor: Tensor) -> tuple[int, int]:
     width = tensor.numel() // tensor.shape[0]
     return pad * width, (pad + 1) * width

@@ -1,14 +1,16 @@
 """Pruning a trained checkpoint as it lies, without training."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY, given_masks
 from fairseq_prune.maths.select import round_count
+from fairseq_prune.network.probing import Sample
+from fairseq_prune.pruning.moments import second_moments
 from fairseq_prune.pruning.opened import Opened
-from fairseq_prune.pruning.pruner import Extremes, Pruner, find_extremes, merge_extremes
+from fairseq_prune.pruning.pruner import Extremes, Pruned, Pruner, find_extremes, merge_extremes
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.zeros import Tick, with_zeros
@@ -36,9 +38,23 @@ class Applied:
         return result
 
 
-def check_recipe(recipe: Recipe) -> Recipe:
-    """The recipe, checked; raises ValueError where it cannot be applied without training."""
+def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
+    """The recipe, checked; raises ValueError where it cannot be applied without training.
+
+    Args:
+        data: the folder of data to score on, where one is given.
+    """
     recipe.check()
+    if recipe.needs == "data" and data is None:
+        raise ValueError(
+            f"--prune-saliency {recipe.saliency} scores on data: give --data DATA, the binarised "
+            "folder that fairseq-train would take."
+        )
+    if data is not None and recipe.needs != "data":
+        raise ValueError(
+            f"--data {data} has no effect with --prune-saliency {recipe.saliency or 'magnitude'}, "
+            "which needs none: leave it out, or choose a saliency that scores on data."
+        )
     if not recipe.active:
         raise ValueError(
             "Nothing says how to prune: give --prune-scheme, or --prune-mask-from FILE for the "
@@ -54,7 +70,9 @@ def check_recipe(recipe: Recipe) -> Recipe:
     return recipe
 
 
-def apply_recipe(source: Opened, recipe: Recipe) -> Applied:
+def apply_recipe(
+    source: Opened, recipe: Recipe, sampler: Callable[[int, int], Sample] | None = None
+) -> Applied:
     """The checkpoint pruned as training would prune it at its first step, with the same flags.
 
     Masks that it carries already are kept, and only shrink.
@@ -62,6 +80,7 @@ def apply_recipe(source: Opened, recipe: Recipe) -> Applied:
     Args:
         source: opened with the recipe's classes and exclusions.
         recipe: from :func:`check_recipe`.
+        sampler: makes the sample (how many batches, seed) for a saliency that needs data.
 
     Raises ValueError where the masks in play do not fit the model, the flags or each other.
     """
@@ -74,9 +93,7 @@ def apply_recipe(source: Opened, recipe: Recipe) -> Applied:
         extremes = merge_extremes(extremes, find_extremes(source.weights, masks))
     notes: Mapping[str, Any] = {}
     if recipe.scheme is not None:
-        _check_shrinks(source, masks, recipe.settings["sparsity"])
-        probe = Probe(source.weights, masks, recipe.settings["seed"])
-        pruned = Pruner(recipe).update(recipe.settings["sparsity"], probe)
+        pruned = _prune(source, recipe, masks, sampler)
         masks, notes = pruned.masks, pruned.notes
         extremes = merge_extremes(extremes, pruned.extremes)
     acted = None if recipe.scheme is None else recipe.settings["start"]
@@ -89,6 +106,24 @@ def apply_recipe(source: Opened, recipe: Recipe) -> Applied:
         notes=notes,
     )
     return Applied(source, record)
+
+
+def _prune(
+    source: Opened,
+    recipe: Recipe,
+    masks: Masks | None,
+    sampler: Callable[[int, int], Sample] | None,
+) -> Pruned:
+    settings = recipe.settings
+    _check_shrinks(source, masks, settings["sparsity"])
+    probe = Probe(
+        source.weights,
+        masks,
+        settings["seed"],
+        sampler and sampler(settings["score_batches"], settings["seed"]),
+        second_moments(source) if recipe.needs == "adam" else None,
+    )
+    return Pruner(recipe).update(settings["sparsity"], probe)
 
 
 def _check_excluded(source: Opened) -> None:

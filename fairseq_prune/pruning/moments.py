@@ -5,6 +5,9 @@ from typing import Any
 
 from torch import Tensor
 
+from fairseq_prune.network.weights import SHADOW
+from fairseq_prune.pruning.opened import Opened
+
 Moment = tuple[str, str, Tensor]  # what it is called, whose it is, the values
 
 
@@ -36,6 +39,52 @@ def moments_of(
     if len(numbers) < len(parameters):
         return None
     return _separate([states.get(n, {}) for n in numbers], parameters, shapes)
+
+
+def second_moments(source: Opened) -> dict[str, Tensor]:
+    """Adam's ``exp_avg_sq`` of a checkpoint's weights, by name.
+
+    A file that this package did not write does not name what its optimizer numbers. The model's
+    own order is tried then, and accepted where every shape (or the sum of sizes) agrees.
+
+    Raises ValueError where the file has none.
+    """
+    state = source.content.get("last_optimizer_state")
+    recorded = source.record.parameters if source.record else ()
+    found = {}
+    if isinstance(state, Mapping):
+        parameters = recorded or _guess_parameters(source, state)
+        shapes = {name: tuple(w.tensor.shape) for name, w in source.weights.items()}
+        moments = moments_of(state, parameters, shapes)
+        found = {name: value for key, name, value in moments or () if key == "exp_avg_sq"}
+    if set(found) != set(source.weights):
+        raise ValueError(
+            f"{source.path} has no second moments of Adam for all its weights (pruned by apply, "
+            "another optimizer, or saved with --no-save-optimizer-state): choose another "
+            "--prune-saliency."
+        )
+    return found
+
+
+def _guess_parameters(source: Opened, state: Mapping[str, Any]) -> list[tuple[str, int]]:
+    aliases = {a for w in source.weights.values() for a in w.aliases[1:]}
+    model = {
+        name: value
+        for name, value in source.content["model"].items()
+        if isinstance(value, Tensor)
+        and value.is_floating_point()
+        and name not in aliases
+        and not SHADOW.search(name)
+        and not name.endswith("_float_tensor")
+    }
+    states = state.get("state")
+    own = list(states.values()) if isinstance(states, Mapping) else []
+    sizes = [value.numel() for value in model.values()]
+    moments = [one.get("exp_avg_sq") for one in own if isinstance(one, Mapping)]
+    shapes = [tuple(m.shape) for m in moments if isinstance(m, Tensor)]
+    separate = shapes == [tuple(value.shape) for value in model.values()]
+    flat = len(shapes) == 1 and shapes[0] == (sum(sizes),)
+    return list(zip(model, sizes, strict=True)) if separate or flat else []
 
 
 def _separate(

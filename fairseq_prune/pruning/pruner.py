@@ -9,8 +9,8 @@ from torch import Tensor
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.compare import extremes
-from fairseq_prune.maths.select import make_masks
-from fairseq_prune.network.weights import Weights
+from fairseq_prune.maths.select import Scores, make_masks
+from fairseq_prune.network.weights import Weights, is_embedding
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import SALIENCIES, Probe
 
@@ -24,8 +24,9 @@ class Pruned:
     Args:
         masks: what is kept now.
         extremes: by weight, the largest magnitude removed and the smallest kept.
-        notes: what the scheme found on the way (lambda and sigma of class-distribution), and
-            what was removed ``before``, by class, where anything was.
+        notes: what the scheme found on the way (lambda and sigma of class-distribution), what
+            was removed ``before``, by class, where anything was, and by weight how many rows the
+            sample to score on left ``unseen``.
     """
 
     masks: Masks
@@ -51,6 +52,8 @@ class Pruner:
         fixed = {name: w.fixed for name, w in probe.weights.items() if w.fixed}
         masks = Masks(make_masks(scores, budgets), fixed)
         notes = {**budgets.notes, **_before(probe.masks, classes)}
+        if self.recipe.needs == "data":
+            notes |= _unseen(scores, probe.weights)
         return Pruned(masks, find_extremes(probe.weights, masks), notes)
 
 
@@ -61,6 +64,18 @@ def _before(masks: Masks | None, classes: Mapping[str, str]) -> dict[str, dict[s
         assert masks is not None
         counts[classes[name]] = counts.get(classes[name], 0) + masks.removed(name)
     return {"before": counts} if any(counts.values()) else {}
+
+
+def _unseen(scores: Scores, weights: Weights) -> dict[str, dict[str, int]]:
+    """By weight, how many rows of an embedding have no score at all: tokens not in the sample."""
+    counts = {}
+    for name, score in scores.items():
+        if is_embedding(name):
+            rows = score.values.flatten(1)
+            pads = 1 if weights[name].fixed else 0
+            counts[name] = int((~rows.any(dim=1)).sum()) - pads
+    seen = {name: count for name, count in counts.items() if count > 0}
+    return {"unseen": seen} if seen else {}
 
 
 def find_extremes(weights: Weights, masks: Mapping[str, Tensor]) -> Extremes:

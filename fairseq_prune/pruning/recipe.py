@@ -1,6 +1,6 @@
 """Recipe: the frozen choice of how to prune, the one source of every prune flag."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -11,6 +11,7 @@ from fairseq_prune.saliency import SALIENCIES
 
 DEFAULT_SPARSITY = 0.8  # the headline of See et al. (2016): 80% with no loss after retraining
 DEFAULT_EVERY = 100
+DEFAULT_SCORE_BATCHES = 32
 
 
 def _flag(default: Any, text: str, **more: Any) -> Any:
@@ -63,6 +64,11 @@ class Recipe:
     exclude: str | None = _flag(
         None, "comma-separated weight classes, or regular expressions on names, to leave dense"
     )
+    score_batches: int | None = _flag(
+        None,
+        "how many batches of the training data a saliency that needs data scores on, the same "
+        f"ones each time (default {DEFAULT_SCORE_BATCHES})",
+    )
     seed: int | None = _flag(None, "seed of random choices (default 1)")
     mask_from: str | None = _flag(
         None,
@@ -90,23 +96,45 @@ class Recipe:
         ):
             value = getattr(self, name)
             if value is not None and value not in known:
-                raise ValueError(
-                    f"--prune-{name} {value!r} is unknown; choose {' or '.join(known)}."
-                )
+                raise ValueError(f"--prune-{name} {value!r} is unknown; choose {_either(known)}.")
         if self.sparsity is not None and not 0.0 <= self.sparsity < 1.0:
             raise ValueError(
                 f"--prune-sparsity {self.sparsity} is outside [0, 1): it is the fraction of "
                 "weights to remove, e.g. 0.8 for 80%."
             )
         if self.scheme is None:
-            useless = given & {"sparsity", "saliency", "schedule", "start", "end", "every"}
+            useless = given & {
+                "sparsity", "saliency", "schedule", "start", "end", "every", "score_batches",
+            }  # fmt: skip
             if useless:
                 raise ValueError(
                     f"{_names(useless)} has no effect with --prune-mask-from alone; "
                     "add --prune-scheme to prune further than the file's masks."
                 )
+        self._check_batches()
         self._check_schedule()
         return self
+
+    @property
+    def needs(self) -> str | None:
+        """What its saliency looks at beside the weights: "data", "adam" or None."""
+        return SALIENCIES[self.saliency or "magnitude"].needs
+
+    def _check_batches(self) -> None:
+        if self.score_batches is None:
+            return
+        if self.score_batches < 1:
+            raise ValueError(
+                f"--prune-score-batches {self.score_batches} must be a number of batches, 1 or "
+                "more."
+            )
+        if self.needs != "data":
+            known = [name for name, entry in SALIENCIES.items() if entry.needs == "data"]
+            raise ValueError(
+                f"--prune-score-batches has no effect with --prune-saliency "
+                f"{self.saliency or 'magnitude'}, which needs no data; those that do: "
+                f"{', '.join(known)}."
+            )
 
     def _check_schedule(self) -> None:
         for name in ("start", "end", "every"):
@@ -143,6 +171,7 @@ class Recipe:
             "schedule": "one-shot",
             "start": 0,
             "every": DEFAULT_EVERY if self.schedule == "gradual" else None,
+            "score_batches": DEFAULT_SCORE_BATCHES if self.needs == "data" else None,
             "classes": "paper",
             "seed": 1,
         }
@@ -167,7 +196,7 @@ class Recipe:
         """One line that says how a model was pruned, without what is at its default."""
         s = self.settings
         order = [name for name in s if s[name] is not None and name != "scheme"]
-        plain = Recipe(scheme=self.scheme, schedule=self.schedule).settings
+        plain = Recipe(scheme=self.scheme, schedule=self.schedule, saliency=self.saliency).settings
         shown = [n for n in order if n in ("sparsity", "saliency", "mask_from") or s[n] != plain[n]]
         return "|".join([str(self.scheme or "masks held"), *(f"{n}:{s[n]}" for n in shown)])
 
@@ -192,3 +221,7 @@ def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
 
 def _names(fields_: set[str]) -> str:
     return ", ".join("--prune-" + name.replace("_", "-") for name in sorted(fields_))
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -102,5 +102,15 @@ def find_dead(rows: Sequence[ClassRow], masks: Masks) -> list[str]:
     return [f"{what} has died: all its weights are removed" for what in (*classes, *tensors)]
 
 
+def find_unseen(notes: Mapping[str, Any], masks: Masks) -> list[str]:
+    """A sentence for each table of which the sample to score on left rows without a score."""
+    return [
+        f"{count:,} of {masks[name].shape[0]:,} rows of {name} stand for tokens that are not in "
+        "the batches scored on: their score is 0 and they go first; give more "
+        "--prune-score-batches, or leave the class out with --prune-exclude"
+        for name, count in notes.get("unseen", {}).items()
+    ]
+
+
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"

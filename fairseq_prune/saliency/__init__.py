@@ -1,10 +1,15 @@
 """Saliencies: one paper a file. To add one, write its file and a line in SALIENCIES."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from fairseq_prune.saliency.grasp import grasp
 from fairseq_prune.saliency.magnitude import magnitude
+from fairseq_prune.saliency.obd import obd, obd_adam, obd_hutchinson
 from fairseq_prune.saliency.probe import Probe, Saliency
 from fairseq_prune.saliency.random import random
+from fairseq_prune.saliency.snip import snip
+from fairseq_prune.saliency.taylor import taylor
 
 __all__ = ["SALIENCIES", "Entry", "Probe", "Saliency"]
 
@@ -17,14 +22,30 @@ class Entry:
         score: the saliency itself.
         summary: one line for --help and the README's table.
         paper: author and year.
+        needs: what it looks at beside the weights: "data" (batches to score on), "adam" (the
+            second moments of a trained checkpoint), or None.
     """
 
     score: Saliency
     summary: str
     paper: str
+    needs: Literal["data", "adam"] | None = None
 
 
 SALIENCIES: dict[str, Entry] = {
     "magnitude": Entry(magnitude, "the absolute value of the weight", "See et al. 2016"),
     "random": Entry(random, "a random number, the control", "See et al. 2016"),
-}
+    "snip": Entry(snip, "|w g|, g the gradient over the sample", "Lee et al. 2019", "data"),
+    "taylor": Entry(taylor, "(w g)^2 averaged over batches", "Molchanov et al. 2019", "data"),
+    "grasp": Entry(grasp, "w (H g), H the Hessian", "Wang et al. 2020", "data"),
+    "obd": Entry(
+        obd, "h w^2 / 2, h the squared gradient of each example", "LeCun et al. 1990", "data"
+    ),
+    "obd-hutchinson": Entry(
+        obd_hutchinson, "h w^2 / 2, h the Hessian's diagonal by random signs", "LeCun et al. 1990",
+        "data",
+    ),
+    "obd-adam": Entry(
+        obd_adam, "h w^2 / 2, h Adam's second moments", "LeCun et al. 1990", "adam"
+    ),
+}  # fmt: skip

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.select import Score, Scores
+from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import Weight, Weights
 
 
@@ -21,17 +22,56 @@ class Probe:
         weights: the prunable weights by name.
         masks: what is kept so far; None before the first pruning.
         seed: for saliencies that draw numbers.
+        sample: the batches to score on, for saliencies that need data.
+        second_moments: Adam's ``exp_avg_sq`` by weight name, for saliencies that need it.
     """
 
     weights: Weights
     masks: Masks | None = None
     seed: int = 1
+    sample: Sample | None = None
+    second_moments: Mapping[str, Tensor] | None = None
+
+    @property
+    def data(self) -> Sample:
+        """The sample; raises ValueError where there is none."""
+        if self.sample is None:
+            raise ValueError(
+                "this saliency scores on data, and there is none: give it in fairseq-train, or "
+                "--data DATA to fairseq-prune apply."
+            )
+        return self.sample
+
+    def times_weight(self, values: Mapping[str, Tensor], power: int = 1) -> dict[str, Tensor]:
+        """Each of ``values`` times the weight to a power, in float64, by name."""
+        return {
+            name: self.weights[name].tensor.detach().to(value) ** power * value
+            for name, value in values.items()
+        }
 
     def score(self, weight: Weight, values: Tensor, absolute: bool = False) -> Score:
         """``values`` as the weight's scores, with what is already pruned left out."""
         mask = None if self.masks is None else self.masks.get(weight.name)
         alive = None if mask is None or bool(mask.all()) else mask.to(values.device)
         return weight.score(values, absolute=absolute, alive=alive)
+
+    def scores(self, values: Mapping[str, Tensor]) -> Scores:
+        """``values`` of all weights as scores.
+
+        Raises ValueError naming a tensor whose values are not numbers, or are all zero while
+        nothing is pruned yet: then the loss does not see it, and the ranking would remove it whole.
+        """
+        for name, value in values.items():
+            if not bool(torch.isfinite(value).all()):
+                raise ValueError(
+                    f"the scores of {name} are not all finite: the model has diverged."
+                )
+            if self.masks is None and not bool(value.any()):
+                raise ValueError(
+                    f"the scores of {name} are all zero: the loss does not depend on it; leave it "
+                    "out with --prune-exclude, or choose another --prune-saliency."
+                )
+        return {name: self.score(self.weights[name], value) for name, value in values.items()}
 
     def generator(self, name: str) -> torch.Generator:
         """A random generator of this weight's own: its numbers depend on seed and name alone."""

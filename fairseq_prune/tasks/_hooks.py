@@ -18,6 +18,7 @@ from torch import nn
 from fairseq_prune.masks.storage import PRUNE_KEY
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.tasks._options import PREFIX, read_options, without_options
+from fairseq_prune.tasks._sample import sampler
 from fairseq_prune.tasks._session import Session
 from fairseq_prune.tasks._start import start_of
 
@@ -84,6 +85,7 @@ class PruningHooks:
         """The task's own step, its gradients masked; the first one prunes if it is time."""
         if not self._begun:
             self._begun = True
+            self.session.sampler = self._sampler(criterion)
             with one_sentence():
                 self.session.catch_up(update_num, optimizer)
         result = super().train_step(  # type: ignore[misc]
@@ -134,6 +136,11 @@ class PruningHooks:
     def _checkpoint_config(self) -> Any:
         root = _root(self._config())
         return self._config() if root is None else root.checkpoint
+
+    def _sampler(self, criterion: Any) -> Any:
+        root = _root(self._config())
+        data = self._config() if root is None else root.dataset
+        return sampler(self, self.session.model, criterion, data) if self.session.model else None
 
     def _save_as_stock(self) -> None:
         """Make the saved configuration one that fairseq opens without this plugin."""

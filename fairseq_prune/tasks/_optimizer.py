@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from fairseq_prune.masks.hold import Holder, Slot, flat_slots
+from fairseq_prune.network.weights import Weights
 
 _LIFT_EVERY = 100  # updates; even a beta of 0.5 takes 1.0 to no less than 1e-30 in these
 
@@ -48,7 +49,7 @@ class Copies:
     """
 
     def __init__(self) -> None:
-        self._optimizer: Any = None
+        self.optimizer: Any = None  # fairseq's, from the first update on
         self._zero = False  # whether all that can be read from the optimizer is known to be zero
         self._lifted = False
 
@@ -56,28 +57,37 @@ class Copies:
         """The masks have changed; ``known_zero`` where the file's optimizer state fits them."""
         self._zero, self._lifted = known_zero, False
 
-    def zero(self, holder: Holder, optimizer: Any) -> None:
+    def zero(self, holder: Holder) -> None:
         """Zero all of it, unless it is so already."""
-        self._optimizer = optimizer
         if not self._zero:
-            slots = slots_of(optimizer)
+            slots = slots_of(self.optimizer)
             holder.zero_masters_(slots)
-            holder.zero_moments_(slots, state_of(optimizer))
+            holder.zero_moments_(slots, state_of(self.optimizer))
         self._zero = True
 
-    def hold(self, holder: Holder, optimizer: Any, step: int) -> None:
+    def hold(self, holder: Holder, step: int) -> None:
         """After an update: masters at zero, and second moments where roots are cheap."""
-        self._optimizer = optimizer
-        slots = slots_of(optimizer)
+        slots = slots_of(self.optimizer)
         holder.zero_masters_(slots)
         # a sharded optimizer's state is gathered for saving before this class hears of it
-        sharded = hasattr(optimizer.optimizer, "consolidate_state_dict")
+        sharded = hasattr(self.optimizer.optimizer, "consolidate_state_dict")
         if not sharded and (not self._lifted or step % _LIFT_EVERY == 0):
             self._lifted = True
-            self._zero &= not holder.lift_second_moments_(slots, state_of(optimizer))
+            self._zero &= not holder.lift_second_moments_(slots, state_of(self.optimizer))
 
     def zero_for_saving(self, holder: Holder) -> None:
         """Zero all of it before the optimizer's state is read; training lifts it again."""
-        if self._optimizer is not None:
-            self.zero(holder, self._optimizer)
+        if self.optimizer is not None:
+            self.zero(holder)
         self._lifted = False
+
+    def second_moments(self, weights: Weights) -> dict[str, Tensor] | None:
+        """Adam's ``exp_avg_sq`` of these weights by name; None where it has none of them."""
+        names = {id(weight.tensor): name for name, weight in weights.items()}
+        state, found = state_of(self.optimizer), {}
+        for slot in slots_of(self.optimizer):
+            value = state.get(slot.optimised, {}).get("exp_avg_sq")
+            part = None if value is None else slot.view(value)
+            if part is not None and id(slot.parameter) in names:
+                found[names[id(slot.parameter)]] = part
+        return found if len(found) == len(names) else None

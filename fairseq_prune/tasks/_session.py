@@ -1,7 +1,7 @@
 """One training run's pruning: its recipe, its masks, and when they change."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,11 +10,18 @@ from torch import nn
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.pruner import Extremes, Pruned, Pruner, find_extremes, merge_extremes
 from fairseq_prune.pruning.recipe import Recipe, differences
 from fairseq_prune.pruning.record import Record, read_record
-from fairseq_prune.pruning.summary import ClassRow, by_class, find_dead, format_table
+from fairseq_prune.pruning.summary import (
+    ClassRow,
+    by_class,
+    find_dead,
+    find_unseen,
+    format_table,
+)
 from fairseq_prune.saliency import Probe
 from fairseq_prune.tasks._optimizer import Copies
 from fairseq_prune.tasks._ranks import from_first_rank
@@ -42,6 +49,7 @@ class Session:
         self.extremes: Extremes = {}
         self.notes: Mapping[str, Any] = {}
         self._copies = Copies()
+        self.sampler: Callable[[int, int], Sample] | None = None  # count and seed to a sample
 
     # ---------------------------------------------------------------- before training
     def check(self, model: nn.Module, start: Start) -> None:
@@ -134,6 +142,7 @@ class Session:
     # ---------------------------------------------------------------- while training
     def catch_up(self, step: int, optimizer: Any) -> None:
         """Before the first update of this process: prune if the schedule says it is time."""
+        self._copies.optimizer = optimizer
         if self.recipe.scheme is not None:
             timetable = self.recipe.timetable()
             steps = range(min(step, timetable.last), timetable.start - 1, -1)
@@ -141,28 +150,42 @@ class Session:
             if due is not None and (self.acted is None or self.acted < due):
                 self._prune(due)
         if self.holder is not None:
-            self._copies.zero(self.holder, optimizer)
+            self._copies.zero(self.holder)
 
     def after_update(self, step: int, optimizer: Any) -> None:
         """Hold the masks after an optimizer step; prune if ``step`` updates are the time to."""
+        self._copies.optimizer = optimizer
         scheme = self.recipe.scheme
         if scheme is not None and self.recipe.timetable().due(step) and step != self.acted:
             self._prune(step)
             assert self.holder is not None
-            self._copies.zero(self.holder, optimizer)
+            self._copies.zero(self.holder)
         elif self.holder is not None:
             self.holder.zero_weights_()
-            self._copies.hold(self.holder, optimizer, step)
+            self._copies.hold(self.holder, step)
 
     def _prune(self, step: int) -> None:
         sparsity = self.recipe.timetable().sparsity(step)
         masks = self.holder.masks() if self.holder else None
-        probe = Probe(self.weights, masks, self.recipe.settings["seed"])
+        probe = Probe(
+            self.weights, masks, self.recipe.settings["seed"], self._sample(), self._moments()
+        )
         pruned = Pruner(self.recipe).update(sparsity, probe)
         # ranks agree by construction, except where their weights differ (bmuf): rank 0 decides
         agreed = Masks.unpack(from_first_rank(lambda: pruned.masks.pack()), "rank 0")
         self._set(Pruned(agreed, pruned.extremes, pruned.notes), step)
         self._report(step, sparsity, agreed)
+
+    def _sample(self) -> Sample | None:
+        if self.recipe.needs != "data":
+            return None
+        assert self.sampler is not None
+        count = self.recipe.settings["score_batches"]
+        logger.info("scoring weights (%s) on %d batches", self.recipe.saliency, count)
+        return self.sampler(count, self.recipe.settings["seed"])
+
+    def _moments(self) -> dict[str, torch.Tensor] | None:
+        return self._copies.second_moments(self.weights) if self.recipe.needs == "adam" else None
 
     def _set(self, pruned: Pruned, step: int | None) -> None:
         self.extremes = merge_extremes(self.extremes, pruned.extremes)
@@ -196,7 +219,7 @@ class Session:
         )  # fmt: skip
         if "lambda" in self.notes:
             logger.info("lambda %.6g: class c loses |w| < lambda * sigma_c", self.notes["lambda"])
-        for sentence in find_dead(self.rows, masks):
+        for sentence in (*find_unseen(self.notes, masks), *find_dead(self.rows, masks)):
             logger.warning(sentence)
 
     def zero_for_saving(self) -> None:

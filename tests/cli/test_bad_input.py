@@ -17,7 +17,7 @@ from tests.cli.models import EMBEDDING, FC, checkpoint, read, write
 
 BLIND = ("--prune-scheme", "class-blind")
 CLASSES = "shared-embedding, source-layer-1.self-attention, target-layer-1.ffn"
-SCHEMES = "class-blind or class-distribution or class-uniform or erk"
+SCHEMES = "class-blind, class-distribution, class-uniform or erk"
 
 
 @pytest.fixture
@@ -56,7 +56,42 @@ def test_an_unknown_scheme_lists_the_known(apply):
 
 def test_an_unknown_saliency_lists_the_known(apply):
     assert apply(*BLIND, "--prune-saliency", "luck") == (
-        "--prune-saliency 'luck' is unknown; choose magnitude or random."
+        "--prune-saliency 'luck' is unknown; choose magnitude, random, snip, taylor, grasp, obd, "
+        "obd-hutchinson or obd-adam."
+    )
+
+
+def test_a_saliency_that_needs_data_without_any(apply):
+    assert apply(*BLIND, "--prune-saliency", "snip") == (
+        "--prune-saliency snip scores on data: give --data DATA, the binarised folder that "
+        "fairseq-train would take."
+    )
+
+
+def test_data_for_a_saliency_that_needs_none(apply):
+    assert apply(*BLIND, "--data", "somewhere").startswith(
+        "--data somewhere has no effect with --prune-saliency magnitude, which needs none"
+    )
+
+
+def test_data_that_is_not_there(apply, tmp_path):
+    missing = str(tmp_path / "nothing")
+    sentence = apply(*BLIND, "--prune-saliency", "snip", "--data", missing)
+    assert f"with --data {missing}: " in sentence
+
+
+def test_adams_moments_where_there_are_none(apply):
+    sentence = apply(*BLIND, "--prune-saliency", "obd-adam")
+    assert "has no second moments of Adam for all its weights" in sentence
+
+
+def test_batches_to_score_on(apply):
+    data = ("--prune-saliency", "snip", "--data", "somewhere")
+    assert apply(*BLIND, *data, "--prune-score-batches", "0") == (
+        "--prune-score-batches 0 must be a number of batches, 1 or more."
+    )
+    assert apply(*BLIND, "--prune-score-batches", "5").startswith(
+        "--prune-score-batches has no effect with --prune-saliency magnitude, which needs no data;"
     )
 
 

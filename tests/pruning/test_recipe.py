@@ -6,7 +6,8 @@ import pytest
 
 from fairseq_prune.pruning.recipe import Recipe, differences
 
-SCHEMES = "class-blind or class-distribution or class-uniform or erk"
+SCHEMES = "class-blind, class-distribution, class-uniform or erk"
+SALIENCES = "magnitude, random, snip, taylor, grasp, obd, obd-hutchinson or obd-adam"
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     (
         {"scheme": "class-blnd"},
@@ -14,7 +15,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"scheme": "erk", "saliency": "size"},
-        "--prune-saliency 'size' is unknown; choose magnitude or random.",
+        f"--prune-saliency 'size' is unknown; choose {SALIENCES}.",
     ),
     (
         {"scheme": "erk", "schedule": "cubic"},

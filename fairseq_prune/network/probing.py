@@ -1,0 +1,201 @@
+"""Gradients and curvature of a network's loss over a sample of batches.
+
+Everything is left as it was found: weights, gradients, training mode, random numbers. Gradients
+are asked for with ``torch.autograd.grad``, so that neither ``.grad`` nor the hooks of a
+distributed wrapper notice. Dropout is off, since the sample is to be the same at each asking.
+"""
+
+import math
+import random
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+Tensors = dict[str, Tensor]
+
+
+class Loss(Protocol):
+    """The loss of one batch, summed over what it is counted in, and how much that is."""
+
+    def __call__(self, batch: Any, temperature: float = 1.0) -> tuple[Tensor, float]:
+        """Loss (a scalar with a graph) and size; logits are divided by ``temperature``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a network is scored on.
+
+    Args:
+        model: the network itself, not its distributed wrapper; in float32.
+        batches: the batches of this rank, in a fixed order.
+        loss: of one batch, see :class:`Loss`; padding does not count.
+        examples: the batches of one example each that a batch is made of.
+        reduce: sums a tensor over all ranks, in place.
+    """
+
+    model: nn.Module
+    batches: Sequence[Any]
+    loss: Loss
+    examples: Callable[[Any], Sequence[Any]] = lambda batch: [batch]
+    reduce: Callable[[Tensor], None] = field(default=lambda tensor: None)
+
+
+def gradient(sample: Sample, names: Iterable[str], temperature: float = 1.0) -> Tensors:
+    """dL/dw by name, L being the loss of the whole sample over its size; float64.
+
+    Raises ValueError where the loss is not a number, or the sample is empty.
+    """
+    weights = _weights(sample, names)
+    with undisturbed(sample.model):
+        sums = _zeros(weights)
+        size = 0.0
+        for batch in sample.batches:
+            part, here = _gradient_of(sample, batch, weights, temperature)
+            size += here
+            for name, value in part.items():
+                sums[name] += value
+        return _divide(sample, sums, size)
+
+
+def mean_of_squares(sample: Sample, names: Iterable[str], by_example: bool = False) -> Tensors:
+    """The mean over batches, or over examples, of the squared gradient; float64.
+
+    The gradient is that of a batch's loss over its size, or of an example's whole loss.
+    """
+    weights = _weights(sample, names)
+    with undisturbed(sample.model):
+        sums = _zeros(weights)
+        count = 0.0
+        for batch in sample.batches:
+            for one in sample.examples(batch) if by_example else [batch]:
+                part, size = _gradient_of(sample, one, weights)
+                scale = 1.0 if by_example else 1.0 / size
+                count += 1
+                for name, value in part.items():
+                    sums[name] += (value.double() * scale).square_()
+        return _divide(sample, sums, count)
+
+
+def hessian_times(
+    sample: Sample, vector: Mapping[str, Tensor], temperature: float = 1.0
+) -> Tensors:
+    """H v by name, H being the Hessian of the loss of the whole sample over its size; float64.
+
+    Args:
+        vector: v, a tensor of the weight's shape by name.
+    """
+    weights = _weights(sample, vector)
+    with undisturbed(sample.model), twice_differentiable():
+        sums = _zeros(weights)
+        size = 0.0
+        for batch in sample.batches:
+            loss, here = _loss_of(sample, batch, temperature)
+            size += here
+            first = _grad(loss, weights, create_graph=True)
+            dot = sum(
+                (value * vector[name].to(value)).sum()
+                for name, value in first.items()
+                if value.requires_grad
+            )
+            if isinstance(dot, Tensor):
+                for name, value in _grad(dot, weights).items():
+                    sums[name] += value
+        return _divide(sample, sums, size)
+
+
+def _weights(sample: Sample, names: Iterable[str]) -> Tensors:
+    named = dict(sample.model.named_parameters(remove_duplicate=False))
+    return {name: named[name] for name in names}
+
+
+def _gradient_of(
+    sample: Sample, batch: Any, weights: Mapping[str, Tensor], temperature: float = 1.0
+) -> tuple[Tensors, float]:
+    loss, size = _loss_of(sample, batch, temperature)
+    return _grad(loss, weights), size
+
+
+def _loss_of(sample: Sample, batch: Any, temperature: float) -> tuple[Tensor, float]:
+    loss, size = sample.loss(batch, temperature)
+    if not math.isfinite(float(loss.detach())):
+        raise ValueError(
+            f"the loss of a batch is {float(loss.detach())} while weights are being scored; the "
+            "model has diverged, or the batch is broken: score a sound checkpoint."
+        )
+    return loss, float(size)
+
+
+def _grad(value: Tensor, weights: Mapping[str, Tensor], create_graph: bool = False) -> Tensors:
+    if not value.requires_grad:
+        return {}
+    found = torch.autograd.grad(
+        value, list(weights.values()), create_graph=create_graph, allow_unused=True
+    )
+    return {name: g for name, g in zip(weights, found, strict=True) if g is not None}
+
+
+def _zeros(weights: Mapping[str, Tensor]) -> Tensors:
+    # float64: the sum does not depend on how many ranks share the batches, to float32's digits
+    return {
+        n: torch.zeros(w.shape, dtype=torch.float64, device=w.device) for n, w in weights.items()
+    }
+
+
+def _divide(sample: Sample, sums: Tensors, size: float) -> Tensors:
+    total = torch.tensor([size], dtype=torch.float64, device=next(iter(sums.values())).device)
+    sample.reduce(total)
+    if not float(total) > 0:
+        raise ValueError(
+            "the sample to score on is empty: it has no target tokens; check the data, or ask for "
+            "more with --prune-score-batches."
+        )
+    for value in sums.values():
+        sample.reduce(value)
+        value /= total
+    return sums
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Dropout off; training mode and all random generators come back as they were."""
+    modes = [(module, module.training) for module in model.modules()]
+    # fairseq's fused encoder path (in evaluation mode) reads copies that take no gradient
+    fused = [m for m in model.modules() if getattr(m, "can_use_fastpath", False)]
+    python, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        with (
+            torch.random.fork_rng(),
+            torch.enable_grad(),
+            torch.backends.cudnn.flags(enabled=False),
+        ):
+            model.eval()
+            for module in fused:
+                module.can_use_fastpath = False  # type: ignore[assignment]
+            yield
+    finally:
+        for module in fused:
+            module.can_use_fastpath = True  # type: ignore[assignment]
+        for module, mode in modes:
+            module.training = mode
+        random.setstate(python)
+        np.random.set_state(numpy_state)
+
+
+@contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Only kernels that have a second derivative: no cuDNN, no oneDNN, no fused attention."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        with warnings.catch_warnings():  # it speaks of Intel GPUs
+            warnings.simplefilter("ignore")
+            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        yield

@@ -1,0 +1,33 @@
+"""What data-driven saliencies need of a checkpoint that is pruned without training."""
+
+from collections.abc import Callable
+
+import torch
+from fairseq import checkpoint_utils
+
+from fairseq_prune.network.probing import Sample
+from fairseq_prune.tasks._sample import sampler
+
+
+def offline_sampler(checkpoint: str, data: str) -> Callable[[int, int], Sample]:
+    """The function (how many batches, seed) -> Sample for a checkpoint, on its own task's data.
+
+    The loss is the criterion that the model was trained with.
+
+    Args:
+        checkpoint: a fairseq checkpoint.
+        data: the binarised data, as fairseq-train takes it.
+
+    Raises ValueError where fairseq cannot open one or the other.
+    """
+    try:
+        models, saved, task = checkpoint_utils.load_model_ensemble_and_task(
+            [checkpoint], arg_overrides={"data": data}
+        )
+        task.load_dataset(saved.dataset.train_subset, combine=False, epoch=1)
+        criterion = task.build_criterion(saved.criterion)
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise ValueError(f"fairseq cannot open {checkpoint} with --data {data}: {first}") from None
+    model = models[0].cuda() if torch.cuda.is_available() else models[0]
+    return sampler(task, model, criterion, saved.dataset)

@@ -1,0 +1,145 @@
+"""Saliencies that look at data, inside real runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fairseq_prune.masks.storage import masks_of
+from fairseq_prune.saliency import SALIENCIES
+from tests.conftest import ARCHES, BIN, ROOT, TRAINING, Train, differences, read, run, trained
+from tests.tasks.test_ranks import free_port
+
+NEEDY = [name for name, entry in SALIENCIES.items() if entry.needs == "data"]
+# the embeddings of words that the few batches lack would get no score at all
+FLAGS = ["--prune-scheme", "class-uniform", "--prune-sparsity", 0.5, "--prune-score-batches", 2]
+
+
+def digest(checkpoint: dict[str, Any]) -> str:
+    found = masks_of(checkpoint, "checkpoint")
+    assert found is not None
+    return found.digest()
+
+
+@pytest.mark.parametrize("arch", ["lstm", "transformer"])
+@pytest.mark.parametrize("saliency", NEEDY)
+def test_a_run_prunes_by_it_and_reproduces(
+    train: Train, tmp_path: Path, arch: str, saliency: str
+) -> None:
+    flags = ["--max-update", 2, *FLAGS, "--prune-saliency", saliency]
+    one, other = (train(tmp_path / name, *flags, arch=arch) for name in "ab")
+    masks = masks_of(one, "checkpoint")
+    assert masks is not None and masks.sparsity() == pytest.approx(0.5, abs=1e-3)
+    assert digest(one) == digest(other)
+    assert differences(trained(one)["model"], trained(other)["model"]) == []
+
+
+@pytest.mark.parametrize("arch", ["lstm", "transformer"])
+def test_scoring_leaves_the_run_as_it_was(train: Train, tmp_path: Path, arch: str) -> None:
+    # with the masks of a saliency that needs no data, scoring aside must change nothing at all
+    from fairseq_prune.saliency import obd
+    from fairseq_prune.tasks import _session
+
+    plain = train(tmp_path / "plain", "--max-update", 3, *FLAGS[:4], arch=arch)
+    with pytest.MonkeyPatch.context() as patch:
+        scored = []
+        original = _session.Session._prune
+
+        def prune(self: Any, step: int) -> None:
+            sample = self.sampler(2, 1)
+            from fairseq_prune.saliency import Probe
+
+            scored.append(obd(Probe(self.weights, None, 1, sample)))
+            original(self, step)
+
+        patch.setattr(_session.Session, "_prune", prune)
+        beside = train(tmp_path / "beside", "--max-update", 3, *FLAGS[:4], arch=arch)
+    assert len(scored) == 1
+    a, b = trained(plain), trained(beside)
+    assert differences(a["model"], b["model"]) == []
+    assert differences(a["optimizer"], b["optimizer"]) == []
+
+
+@pytest.mark.parametrize("arch", ["lstm", "transformer"])
+@pytest.mark.parametrize("saliency", ["snip", "grasp", "obd"])
+def test_apply_prunes_as_training_would(
+    train: Train, corpus: Path, tmp_path: Path, arch: str, saliency: str
+) -> None:
+    from fairseq_prune.cli.main import main
+
+    flags = [*FLAGS, "--prune-saliency", saliency]
+    train(tmp_path / "dense", "--max-update", 3, arch=arch)
+    dense = tmp_path / "dense" / "checkpoint_last.pt"
+    tuned = train(
+        tmp_path / "tuned", "--max-update", 1, *flags, "--finetune-from-model", dense, arch=arch
+    )
+    out = tmp_path / "applied.pt"
+    given = [str(f) for f in (dense, "--output", out, *flags, "--data", corpus)]
+    assert main(["apply", *given]) == 0
+    assert digest(read(out)) == digest(tuned)
+
+
+def test_two_ranks_score_as_one(corpus: Path, tmp_path: Path) -> None:
+    common = [
+        corpus, *ARCHES["lstm"], *TRAINING, "--dropout", 0, "--ddp-backend", "legacy_ddp",
+        "--user-dir", ROOT / "fairseq_prune", "--max-update", 2, *FLAGS,
+        "--prune-saliency", "grasp",
+    ]  # fmt: skip
+    run("fairseq-train", *common, "--update-freq", 2, "--save-dir", tmp_path / "one")
+    run(
+        "torchrun", "--nproc_per_node", 2, "--master_port", free_port(), BIN / "fairseq-train",
+        *common, "--distributed-backend", "gloo", "--save-dir", tmp_path / "two",
+    )  # fmt: skip
+    one, two = (read(tmp_path / name / "checkpoint_last.pt") for name in ("one", "two"))
+    assert digest(one) == digest(two)
+    assert differences(trained(one)["model"], trained(two)["model"]) == []
+
+
+def test_adam_moments_score_while_training_and_after(train: Train, tmp_path: Path) -> None:
+    from fairseq_prune.cli.main import main
+
+    flags = [*FLAGS[:4], "--prune-saliency", "obd-adam"]
+    train(tmp_path / "dense", "--max-update", 3)
+    dense = tmp_path / "dense" / "checkpoint_last.pt"
+    out = tmp_path / "applied.pt"
+    assert main(["apply", str(dense), "--output", str(out), *map(str, flags)]) == 0
+    # the same run, had it pruned itself after its third update
+    during = train(tmp_path / "during", "--max-update", 3, *flags, "--prune-start", 3)
+    assert digest(read(out)) == digest(during)
+    # an optimizer that has none, and a run that has not begun
+    for more in (["--optimizer", "sgd", "--prune-start", 2], []):
+        with pytest.raises(SystemExit, match="needs Adam's second moments"):
+            train(tmp_path / "none", "--max-update", 3, *flags, *more)
+
+
+def test_words_that_the_sample_lacks_are_counted(
+    train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING")
+    flags = ["--prune-saliency", "snip", "--prune-score-batches", 1, "--batch-size", 1]
+    train(tmp_path, "--max-update", 1, *FLAGS[:4], *flags)
+    assert any("are not in the batches scored on" in r.getMessage() for r in caplog.records)
+
+
+def test_half_precision_is_scored_in_single(train: Train, corpus: Path, tmp_path: Path) -> None:
+    from fairseq import checkpoint_utils
+
+    from fairseq_prune.network.probing import gradient
+    from fairseq_prune.tasks._sample import sampler
+
+    train(tmp_path, "--max-update", 1)
+    (model,), saved, task = checkpoint_utils.load_model_ensemble_and_task(
+        [str(tmp_path / "checkpoint_last.pt")], arg_overrides={"data": str(corpus)}
+    )
+    task.load_dataset("train")
+    criterion = task.build_criterion(saved.criterion)
+    half = model.half()
+    name = (
+        "decoder.fc_out.weight" if hasattr(model.decoder, "fc_out") else "encoder.lstm.weight_ih_l0"
+    )
+    found = gradient(sampler(task, half, criterion, saved.dataset)(2, 1), [name])
+    assert next(half.parameters()).dtype == torch.float16
+    expected = gradient(sampler(task, half.float(), criterion, saved.dataset)(2, 1), [name])
+    torch.testing.assert_close(found[name], expected[name])
+    assert bool(found[name].any())
