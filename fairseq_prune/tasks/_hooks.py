@@ -98,7 +98,8 @@ class PruningHooks:
     def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
         """The optimizer's step, then masks; a schedule acts on the number of updates completed."""
         super().optimizer_step(optimizer, model, update_num)  # type: ignore[misc]
-        self.session.after_update(update_num + 1, optimizer)
+        with one_sentence():
+            self.session.after_update(update_num + 1, optimizer)
 
     def begin_valid_epoch(self, epoch: int, model: nn.Module) -> None:
         """Validation sees pruned weights at zero, whatever ran since the last update."""
