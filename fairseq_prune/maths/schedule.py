@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 
@@ -13,6 +14,10 @@ class Schedule(Protocol):
 
     def due(self, step: int) -> bool:
         """Whether pruning acts at exactly this step."""
+
+    @property
+    def start(self) -> int:
+        """The step of the first action."""
 
     @property
     def last(self) -> int:
@@ -53,16 +58,21 @@ class OneShot:
 
 @dataclass(frozen=True, init=False)
 class Gradual:
-    """Little by little: s_t = s_f + (s_i - s_f) (1 - (t - start) / (end - start))^3.
+    """Little by little from `start` to `end`; x runs from 0 to 1 between them.
 
-    Zhu and Gupta 2017, section 3 (arXiv 1710.01878). Acts every `every` steps from `start`, and
-    at `end` also where that is between two of them.
+    - cubic: s_f + (s_i - s_f) (1 - x)^3, Zhu and Gupta 2017, section 3 (arXiv 1710.01878)
+    - linear: s_i + (s_f - s_i) x
+    - exponential: each action removes the same share of what is left, as iterative magnitude
+      pruning does: density (1 - s_i)^(1 - x) (1 - s_f)^x
+
+    Acts every `every` steps from `start`, and at `end` also where that is between two of them.
 
     Attributes:
         final: s_f, fraction removed from `end` on, in [0, 1); the argument is called `sparsity`.
         start, end: first and last step at which pruning acts.
         every: steps from one action to the next.
         initial: s_i, fraction removed up to `start`; at most `final`.
+        curve: cubic, linear or exponential.
     """
 
     final: float
@@ -70,9 +80,16 @@ class Gradual:
     end: int
     every: int
     initial: float
+    curve: str
 
     def __init__(
-        self, sparsity: float, start: int, end: int, every: int, initial: float = 0.0
+        self,
+        sparsity: float,
+        start: int,
+        end: int,
+        every: int,
+        initial: float = 0.0,
+        curve: str = "cubic",
     ) -> None:
         _check_fraction("sparsity", sparsity)
         _check_fraction("initial", initial)
@@ -85,7 +102,10 @@ class Gradual:
             raise ValueError(f"`end` must be after `start` ({start}), but is {end}.")
         if every < 1:
             raise ValueError(f"`every` must be at least 1, but is {every}.")
-        values = {"final": sparsity, "start": start, "end": end, "every": every, "initial": initial}
+        values = {
+            "final": sparsity, "start": start, "end": end, "every": every, "initial": initial,
+            "curve": curve,
+        }  # fmt: skip
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -96,7 +116,10 @@ class Gradual:
         if step <= self.start:
             return self.initial
         left = 1.0 - (step - self.start) / (self.end - self.start)
-        return self.final + (self.initial - self.final) * left**3
+        if self.curve == "exponential":
+            return 1.0 - (1.0 - self.initial) ** left * (1.0 - self.final) ** (1.0 - left)
+        power = {"cubic": 3, "linear": 1}[self.curve]
+        return self.final + (self.initial - self.final) * left**power
 
     def due(self, step: int) -> bool:
         """Whether pruning acts at exactly this step."""
@@ -120,6 +143,14 @@ class Entry:
 
 SCHEDULES: dict[str, Entry] = {
     "gradual": Entry(Gradual, "a cubic rise from start to end", "Zhu and Gupta 2017, section 3"),
+    "gradual-linear": Entry(
+        partial(Gradual, curve="linear"), "a straight rise", "Zhu and Gupta 2017, section 3"
+    ),
+    "gradual-exponential": Entry(
+        partial(Gradual, curve="exponential"),
+        "the same share of what is left each time",
+        "Frankle and Carbin 2019",
+    ),
     "one-shot": Entry(OneShot, "all at once, at one step", "See et al. 2016, section 3.2"),
 }
 

@@ -10,7 +10,14 @@ from fairseq_prune.maths.select import round_count
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.pruning.moments import second_moments
 from fairseq_prune.pruning.opened import Opened
-from fairseq_prune.pruning.pruner import Extremes, Pruned, Pruner, find_extremes, merge_extremes
+from fairseq_prune.pruning.pruner import (
+    Extremes,
+    Pruned,
+    Pruner,
+    check_structure,
+    find_extremes,
+    merge_extremes,
+)
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.zeros import Tick, with_zeros
@@ -85,6 +92,7 @@ def apply_recipe(
     Raises ValueError where the masks in play do not fit the model, the flags or each other.
     """
     masks = source.masks
+    check_structure(recipe, source.weights)
     _check_excluded(source)
     extremes: Extremes = dict(source.record.extremes) if source.record else {}
     if recipe.mask_from:

@@ -11,6 +11,7 @@ from fairseq_prune.masks import storage
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import FORMAT, CheckpointError
 from fairseq_prune.maths.select import round_count
+from fairseq_prune.maths.structure import Block
 from fairseq_prune.pruning.moments import moments_of
 from fairseq_prune.pruning.opened import Opened, model_states, open_checkpoint
 from fairseq_prune.pruning.record import Record
@@ -187,11 +188,13 @@ def _look_at_count(found: Audit, masks: Masks, record: Record) -> None:
         found.notes.append(
             f"at update {record.acted} of {timetable.last} the schedule asks for {sparsity:.4f}"
         )
+    is_block = isinstance(recipe.groups(), Block)
+    things = f"groups ({recipe.structure})" if is_block else "weights"
     for label, prunable, removed, before in _groups(masks, record):
         expected = max(round_count(sparsity, prunable), before)
         if removed != expected:
             found.problems.append(
-                f"{removed:,} of {prunable:,} weights are removed{label}, but sparsity "
+                f"{removed:,} of {prunable:,} {things} are removed{label}, but sparsity "
                 f"{sparsity:g} is {expected:,}"
             )
 
@@ -199,11 +202,13 @@ def _look_at_count(found: Audit, masks: Masks, record: Record) -> None:
 def _groups(masks: Masks, record: Record) -> Iterator[tuple[str, int, int, int]]:
     """What a scheme counts exactly: everything together, or (class-uniform) each class."""
     before = dict(record.notes.get("before", {}))
+    groups = record.recipe.groups()
+    counts = {name: groups.count(masks[name], masks.fixed.get(name)) for name in masks}
     if record.recipe.scheme != "class-uniform":
-        removed = sum(map(masks.removed, masks))
-        yield "", sum(map(masks.prunable, masks)), removed, sum(before.values())
+        total, removed = map(sum, zip(*counts.values(), strict=True))
+        yield "", total, removed, sum(before.values())
         return
     for label in dict.fromkeys(record.classes[name] for name in masks):
-        members = [name for name in masks if record.classes[name] == label]
-        counts = sum(map(masks.prunable, members)), sum(map(masks.removed, members))
-        yield f" in {label}", *counts, before.get(label, 0)
+        members = [counts[name] for name in masks if record.classes[name] == label]
+        total, removed = map(sum, zip(*members, strict=True))
+        yield f" in {label}", total, removed, before.get(label, 0)

@@ -10,6 +10,7 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.compare import extremes
 from fairseq_prune.maths.select import Scores, make_masks
+from fairseq_prune.maths.structure import NofM, Structure
 from fairseq_prune.network.weights import Weights, is_embedding
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import SALIENCIES, Probe
@@ -48,21 +49,40 @@ class Pruner:
         settings = self.recipe.settings
         scores = SALIENCIES[settings["saliency"]].score(probe)
         classes = {name: w.weight_class for name, w in probe.weights.items()}
-        budgets = ALLOCATIONS[settings["scheme"]].allocate(scores, sparsity, classes)
+        structure = self.recipe.groups()
+        notes: dict[str, Any] = {}
+        if isinstance(structure, NofM):
+            kept = {name: structure.masks(score) for name, score in scores.items()}
+        else:
+            groups = {name: structure.pool(score) for name, score in scores.items()}
+            budgets = ALLOCATIONS[settings["scheme"]].allocate(groups, sparsity, classes)
+            tiles = make_masks(groups, budgets)
+            kept = {name: structure.expand(tiles[name], score) for name, score in scores.items()}
+            notes |= budgets.notes
         fixed = {name: w.fixed for name, w in probe.weights.items() if w.fixed}
-        masks = Masks(make_masks(scores, budgets), fixed)
-        notes = {**budgets.notes, **_before(probe.masks, classes)}
+        masks = Masks(kept, fixed)
+        notes |= _before(probe.masks, classes, structure)
         if self.recipe.needs == "data":
             notes |= _unseen(scores, probe.weights)
         return Pruned(masks, find_extremes(probe.weights, masks), notes)
 
 
-def _before(masks: Masks | None, classes: Mapping[str, str]) -> dict[str, dict[str, int]]:
+def check_structure(recipe: Recipe, weights: Weights) -> None:
+    """Raises ValueError, naming the tensor, where the recipe's structure does not fit a shape."""
+    groups = recipe.groups()
+    for name, weight in weights.items():
+        groups.check(name, tuple(weight.tensor.shape))
+
+
+def _before(
+    masks: Masks | None, classes: Mapping[str, str], structure: Structure | NofM
+) -> dict[str, dict[str, int]]:
     """By class, what was removed already: there, more than the sparsity asks for may be gone."""
     counts: dict[str, int] = {}
     for name in masks or ():
         assert masks is not None
-        counts[classes[name]] = counts.get(classes[name], 0) + masks.removed(name)
+        gone = structure.count(masks[name], masks.fixed.get(name))[1]
+        counts[classes[name]] = counts.get(classes[name], 0) + gone
     return {"before": counts} if any(counts.values()) else {}
 
 

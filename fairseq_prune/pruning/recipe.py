@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from fairseq_prune.maths.allocate import ALLOCATIONS
-from fairseq_prune.maths.schedule import SCHEDULES, Gradual, OneShot
+from fairseq_prune.maths.schedule import SCHEDULES, Schedule
+from fairseq_prune.maths.structure import POOLS, Block, Element, NofM, Structure, parse
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.saliency import SALIENCIES
 
@@ -40,6 +41,18 @@ class Recipe:
         + ", ".join(f"{n} ({e.summary})" for n, e in SALIENCIES.items())
         + "; default magnitude",
         choices=tuple(SALIENCIES),
+    )
+    structure: str | None = _flag(
+        None,
+        "what is removed together: weight, row (a neuron's inputs), block:RxC (tiles), N:M (all "
+        "but N of every M inputs; the sparsity follows); default weight",
+        metavar="STRUCTURE",
+    )
+    pool: str | None = _flag(
+        None,
+        f"what a row or block is worth: the {', '.join(POOLS)} of its weights' scores (default "
+        f"{POOLS[0]})",
+        choices=POOLS,
     )
     schedule: str | None = _flag(
         None,
@@ -93,6 +106,7 @@ class Recipe:
             ("scheme", tuple(ALLOCATIONS)),
             ("saliency", tuple(SALIENCIES)),
             ("schedule", tuple(SCHEDULES)),
+            ("pool", POOLS),
         ):
             value = getattr(self, name)
             if value is not None and value not in known:
@@ -103,15 +117,14 @@ class Recipe:
                 "weights to remove, e.g. 0.8 for 80%."
             )
         if self.scheme is None:
-            useless = given & {
-                "sparsity", "saliency", "schedule", "start", "end", "every", "score_batches",
-            }  # fmt: skip
+            useless = given - {"mask_from", "classes", "exclude", "seed"}
             if useless:
                 raise ValueError(
                     f"{_names(useless)} has no effect with --prune-mask-from alone; "
                     "add --prune-scheme to prune further than the file's masks."
                 )
         self._check_batches()
+        self._check_structure()
         self._check_schedule()
         return self
 
@@ -119,6 +132,11 @@ class Recipe:
     def needs(self) -> str | None:
         """What its saliency looks at beside the weights: "data", "adam" or None."""
         return SALIENCIES[self.saliency or "magnitude"].needs
+
+    @property
+    def is_gradual(self) -> bool:
+        """Whether its schedule prunes little by little."""
+        return self.schedule is not None and self.schedule.startswith("gradual")
 
     def _check_batches(self) -> None:
         if self.score_batches is None:
@@ -136,6 +154,43 @@ class Recipe:
                 f"{', '.join(known)}."
             )
 
+    def groups(self) -> Structure | NofM:
+        """The structure with its numbers filled in."""
+        return parse(self.structure or "weight", self.pool or POOLS[0])
+
+    def _check_structure(self) -> None:
+        groups = self.groups()
+        if self.pool is not None and not isinstance(groups, Block):
+            raise ValueError(
+                f"--prune-pool {self.pool} has no effect with --prune-structure "
+                f"{self.structure or 'weight'}; it is for row and block:RxC."
+            )
+        if isinstance(groups, Block) and self.scheme == "erk":
+            raise ValueError(
+                f"--prune-scheme erk spends by the shape of matrices, not of {self.structure}; use "
+                "class-blind, class-uniform or class-distribution."
+            )
+        if isinstance(groups, NofM):
+            self._check_pattern(groups)
+
+    def _check_pattern(self, groups: NofM) -> None:
+        if self.scheme != "class-uniform":
+            raise ValueError(
+                f"--prune-structure {self.structure} keeps {groups.n} of every {groups.m} weights "
+                f"everywhere, so that --prune-scheme {self.scheme} has nothing to decide; use "
+                "class-uniform."
+            )
+        if self.sparsity is not None and self.sparsity != groups.sparsity:
+            raise ValueError(
+                f"--prune-sparsity {self.sparsity} contradicts --prune-structure "
+                f"{self.structure}, which removes {groups.sparsity:g}; leave it out."
+            )
+        if self.schedule not in (None, "one-shot"):
+            raise ValueError(
+                f"--prune-schedule {self.schedule} has no steps to take with --prune-structure "
+                f"{self.structure}; use one-shot."
+            )
+
     def _check_schedule(self) -> None:
         for name in ("start", "end", "every"):
             value = getattr(self, name)
@@ -144,7 +199,7 @@ class Recipe:
                 raise ValueError(
                     f"--prune-{name} {value} must be a number of updates, {least} or more."
                 )
-        if self.schedule != "gradual":
+        if not self.is_gradual:
             useless = [n for n in ("end", "every") if getattr(self, n) is not None]
             if useless:
                 raise ValueError(
@@ -154,8 +209,8 @@ class Recipe:
             return
         if self.end is None:
             raise ValueError(
-                "--prune-schedule gradual needs --prune-end, the update at which the sparsity is "
-                "reached (while the learning rate is still high)."
+                f"--prune-schedule {self.schedule} needs --prune-end, the update at which the "
+                "sparsity is reached (while the learning rate is still high)."
             )
         if self.end <= (self.start or 0):
             raise ValueError(
@@ -170,14 +225,21 @@ class Recipe:
             "saliency": "magnitude",
             "schedule": "one-shot",
             "start": 0,
-            "every": DEFAULT_EVERY if self.schedule == "gradual" else None,
+            "every": DEFAULT_EVERY if self.is_gradual else None,
             "score_batches": DEFAULT_SCORE_BATCHES if self.needs == "data" else None,
             "classes": "paper",
             "seed": 1,
         }
+        groups = self.groups()
+        if isinstance(groups, Block):
+            defaults["pool"] = POOLS[0]
+        elif isinstance(groups, NofM):
+            defaults["sparsity"] = groups.sparsity
         if self.scheme is None:
             defaults = {"classes": "paper"}
         values = asdict(self)
+        if isinstance(groups, Element):
+            values["structure"] = None
         return {k: defaults.get(k) if v is None else v for k, v in values.items()}
 
     @property
@@ -185,12 +247,13 @@ class Recipe:
         """The exclusions, one by one."""
         return tuple(part.strip() for part in (self.exclude or "").split(",") if part.strip())
 
-    def timetable(self) -> OneShot | Gradual:
+    def timetable(self) -> Schedule:
         """The schedule with its numbers filled in."""
         s = self.settings
-        if s["schedule"] == "gradual":
-            return Gradual(s["sparsity"], s["start"], s["end"], s["every"])
-        return OneShot(s["sparsity"], s["start"])
+        build = SCHEDULES[s["schedule"]].build
+        if self.is_gradual:
+            return build(s["sparsity"], s["start"], s["end"], s["every"])
+        return build(s["sparsity"], s["start"])
 
     def signature(self) -> str:
         """One line that says how a model was pruned, without what is at its default."""

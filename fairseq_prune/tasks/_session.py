@@ -12,7 +12,14 @@ from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import Weight, of_module
-from fairseq_prune.pruning.pruner import Extremes, Pruned, Pruner, find_extremes, merge_extremes
+from fairseq_prune.pruning.pruner import (
+    Extremes,
+    Pruned,
+    Pruner,
+    check_structure,
+    find_extremes,
+    merge_extremes,
+)
 from fairseq_prune.pruning.recipe import Recipe, differences
 from fairseq_prune.pruning.record import Record, read_record
 from fairseq_prune.pruning.summary import (
@@ -56,6 +63,7 @@ class Session:
         """Refuse early what cannot work: flags that do not fit the model, masks of another."""
         if self.recipe.active:
             weights = self._find(model)
+            check_structure(self.recipe, weights)
             if self.recipe.mask_from:
                 from_first_rank(lambda: start.resumes or self._given_masks(weights).digest())
 

@@ -26,6 +26,20 @@ def test_gradual_follows_the_cubic_of_the_paper():
     assert [schedule.sparsity(step) for step in range(5)] == pytest.approx(expected)
 
 
+def test_the_linear_curve_is_straight():
+    schedule = Gradual(0.8, start=2, end=6, every=1, initial=0.4, curve="linear")
+    assert [schedule.sparsity(step) for step in range(2, 7)] == pytest.approx(
+        [0.4, 0.5, 0.6, 0.7, 0.8]
+    )
+
+
+def test_the_exponential_curve_removes_the_same_share_of_what_is_left():
+    schedule = Gradual(1 - 0.5**4, start=0, end=4, every=1, curve="exponential")
+    assert [1 - schedule.sparsity(step) for step in range(5)] == pytest.approx(
+        [1.0, 0.5, 0.25, 0.125, 0.0625]
+    )
+
+
 @settings(deadline=None)
 @given(
     st.floats(0, 0.999),
@@ -33,10 +47,11 @@ def test_gradual_follows_the_cubic_of_the_paper():
     st.integers(0, 50),
     st.integers(1, 99),
     st.integers(1, 40),
+    st.sampled_from(["cubic", "linear", "exponential"]),
 )
-def test_gradual_never_falls_and_ends_exactly_at_its_goal(one, other, start, length, every):
+def test_gradual_never_falls_and_ends_exactly_at_its_goal(one, other, start, length, every, curve):
     initial, final = sorted((one, other))
-    schedule = Gradual(final, start, start + length, every, initial)
+    schedule = Gradual(final, start, start + length, every, initial, curve)
     values = [schedule.sparsity(step) for step in range(start + length + 5)]
     assert values[: start + 1] == [initial] * (start + 1)
     assert values[start + length :] == [final] * 5
@@ -77,7 +92,10 @@ def test_schedules_cannot_be_changed():
 
 
 def test_the_registry_builds_by_flag():
-    assert list(SCHEDULES) == ["gradual", "one-shot"]
+    assert set(SCHEDULES) == {"gradual", "gradual-linear", "gradual-exponential", "one-shot"}
+    for curve in ("linear", "exponential"):
+        built = SCHEDULES[f"gradual-{curve}"].build(0.5, 2, 8, 2)
+        assert built == Gradual(0.5, 2, 8, 2, curve=curve)
     assert SCHEDULES["one-shot"].build(0.5, 2) == OneShot(0.5, 2)
     assert SCHEDULES["gradual"].build(0.5, 2, 8, 2) == Gradual(0.5, 2, 8, 2)
     assert all(entry.summary and entry.paper for entry in SCHEDULES.values())

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.maths.select import Score, round_count
 from fairseq_prune.network.weights import find
 from fairseq_prune.pruning.pruner import Pruner, merge_extremes
 from fairseq_prune.pruning.recipe import Recipe
@@ -118,3 +119,35 @@ def test_lambda_is_where_each_class_is_cut() -> None:
 def test_extremes_remember_the_largest_that_ever_went() -> None:
     merged = merge_extremes({"a": (0.5, 0.6)}, {"a": (0.2, 0.7), "b": (None, 0.1)})
     assert merged == {"a": (0.5, 0.7), "b": (None, 0.1)}
+
+
+@pytest.mark.parametrize("scheme", ["class-blind", "class-uniform", "class-distribution"])
+@pytest.mark.parametrize("structure", ["row", "block:2x2"])
+def test_blocks_are_counted_exactly_and_shrink(scheme: str, structure: str) -> None:
+    tensors = network(3)
+    pruner = Pruner(Recipe(scheme=scheme, structure=structure, sparsity=0.4).check())
+    groups = pruner.recipe.groups()
+    before = pruner.update(0.4, probe(tensors)).masks
+    after = pruner.update(0.6, probe(tensors, before)).masks
+    counts = [groups.count(m, after.fixed.get(n)) for n, m in after.items()]
+    if scheme == "class-blind":
+        total = sum(t for t, _ in counts)
+        assert sum(gone for _, gone in counts) == round_count(0.6, total)
+    for name in after:
+        assert not bool((after[name] & ~before[name]).any())
+        tiles = groups.pool(Score(after[name].double(), fixed=after.fixed.get(name)))
+        assert bool(((tiles.values == 0) | (tiles.values == 1)).all())
+
+
+def test_n_of_m_prunes_every_group() -> None:
+    tensors = {"fc.weight": torch.randn(6, 8)}
+    weights = find(tensors.items(), {})
+    recipe = Recipe(scheme="class-uniform", structure="2:4").check()
+    assert recipe.settings["sparsity"] == 0.5
+    masks = Pruner(recipe).update(0.5, Probe(weights)).masks
+    assert masks["fc.weight"].reshape(-1, 4).sum(1).tolist() == [2] * 12
+
+
+def test_a_structure_of_single_weights_is_no_structure() -> None:
+    plain, said = Recipe(scheme="erk").check(), Recipe(scheme="erk", structure="weight").check()
+    assert plain.settings == said.settings and plain.signature() == said.signature()

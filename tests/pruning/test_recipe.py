@@ -19,7 +19,8 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"scheme": "erk", "schedule": "cubic"},
-        "--prune-schedule 'cubic' is unknown; choose gradual or one-shot.",
+        "--prune-schedule 'cubic' is unknown; choose gradual, gradual-linear, "
+        "gradual-exponential or one-shot.",
     ),
     (
         {"scheme": "erk", "sparsity": 1.0},
@@ -61,6 +62,38 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     (
         {"scheme": "erk", "schedule": "gradual", "end": 5, "every": 0},
         "--prune-every 0 must be a number of updates, 1 or more.",
+    ),
+    (
+        {"scheme": "erk", "structure": "unit"},
+        "--prune-structure 'unit' is unknown; choose weight, row, block:RxC (such as block:4x4) or "
+        "N:M (such as 2:4).",
+    ),
+    (
+        {"scheme": "class-blind", "pool": "max"},
+        "--prune-pool max has no effect with --prune-structure weight; it is for row and "
+        "block:RxC.",
+    ),
+    (
+        {"scheme": "class-blind", "structure": "row", "pool": "median"},
+        "--prune-pool 'median' is unknown; choose mean, max or sum.",
+    ),
+    (
+        {"scheme": "erk", "structure": "row"},
+        "--prune-scheme erk spends by the shape of matrices, not of row; use class-blind, "
+        "class-uniform or class-distribution.",
+    ),
+    (
+        {"scheme": "class-blind", "structure": "2:4"},
+        "--prune-structure 2:4 keeps 2 of every 4 weights everywhere, so that --prune-scheme "
+        "class-blind has nothing to decide; use class-uniform.",
+    ),
+    (
+        {"scheme": "class-uniform", "structure": "2:4", "sparsity": 0.8},
+        "--prune-sparsity 0.8 contradicts --prune-structure 2:4, which removes 0.5; leave it out.",
+    ),
+    (
+        {"scheme": "class-uniform", "structure": "2:4", "schedule": "gradual", "end": 9},
+        "--prune-schedule gradual has no steps to take with --prune-structure 2:4; use one-shot.",
     ),
 ]
 
