@@ -2,14 +2,13 @@
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
 from pathlib import Path
 
 from fairseq_prune.cli import _output
-from fairseq_prune.network.probing import Sample
-from fairseq_prune.pruning.apply import Applied, apply_recipe, check_recipe
+from fairseq_prune.pruning.apply import Applied, Views, apply_recipe, check_recipe
 from fairseq_prune.pruning.flags import add_arguments, recipe_of
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.summary import find_dead, find_unseen, format_table
 from fairseq_prune.pruning.view import view
 
@@ -41,7 +40,9 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="the checkpoint to prune")
     parser.add_argument("--output", metavar="OUT", help="where to write the pruned checkpoint")
     parser.add_argument(
-        "--data", metavar="DATA", help="binarised data, for a saliency that scores on data"
+        "--data",
+        metavar="DATA",
+        help="binarised data, for a saliency that scores on data or on the network",
     )
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     parser.add_argument(
@@ -64,7 +65,7 @@ def run(arguments: Namespace) -> int:
         source = open_checkpoint(arguments.checkpoint, recipe.settings["classes"], recipe.excluded)
         if output is not None:
             _output.check_space(output, source.tensors.values())
-        applied = apply_recipe(source, recipe, _sampler(arguments))
+        applied = apply_recipe(source, recipe, _views(arguments, recipe))
         done(1)
         if output is not None:
             tick = progress.phase("zeroing", 0.3, sum(t.numel() for t in source.tensors.values()))
@@ -74,12 +75,16 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _sampler(arguments: Namespace) -> Callable[[int, int], Sample] | None:
+def _views(arguments: Namespace, recipe: Recipe) -> Views:
     if arguments.data is None:
-        return None
-    from fairseq_prune.tasks.offline import offline_sampler  # fairseq takes seconds to load
+        return Views()
+    from fairseq_prune.tasks.offline import open_network  # fairseq takes seconds to load
 
-    return offline_sampler(arguments.checkpoint, arguments.data)
+    network = open_network(arguments.checkpoint, arguments.data)
+    if recipe.needs == "network":
+        return Views(flow=network.flow())
+    settings = recipe.settings
+    return Views(sample=network.sampler(settings["score_batches"], settings["seed"]))
 
 
 def _report(applied: Applied, source: Opened, arguments: Namespace, output: str | None) -> None:

@@ -1,6 +1,6 @@
 """Pruning a trained checkpoint as it lies, without training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,18 @@ from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.zeros import Tick, with_zeros
 from fairseq_prune.saliency import Probe
+from fairseq_prune.saliency.probe import Flow
+
+
+@dataclass(frozen=True)
+class Views:
+    """What a saliency may look at beside the weights: batches, or a linear copy of the network."""
+
+    sample: Sample | None = None
+    flow: Flow | None = None
+
+
+_NOTHING = Views()
 
 
 @dataclass(frozen=True)
@@ -52,12 +64,13 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
         data: the folder of data to score on, where one is given.
     """
     recipe.check()
-    if recipe.needs == "data" and data is None:
+    if recipe.needs in ("data", "network") and data is None:
+        why = "scores on data" if recipe.needs == "data" else "runs the model"
         raise ValueError(
-            f"--prune-saliency {recipe.saliency} scores on data: give --data DATA, the binarised "
-            "folder that fairseq-train would take."
+            f"--prune-saliency {recipe.saliency} {why}: give --data DATA, the binarised folder "
+            "that fairseq-train would take."
         )
-    if data is not None and recipe.needs != "data":
+    if data is not None and recipe.needs not in ("data", "network"):
         raise ValueError(
             f"--data {data} has no effect with --prune-saliency {recipe.saliency or 'magnitude'}, "
             "which needs none: leave it out, or choose a saliency that scores on data."
@@ -77,9 +90,7 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
     return recipe
 
 
-def apply_recipe(
-    source: Opened, recipe: Recipe, sampler: Callable[[int, int], Sample] | None = None
-) -> Applied:
+def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> Applied:
     """The checkpoint pruned as training would prune it at its first step, with the same flags.
 
     Masks that it carries already are kept, and only shrink.
@@ -87,7 +98,7 @@ def apply_recipe(
     Args:
         source: opened with the recipe's classes and exclusions.
         recipe: from :func:`check_recipe`.
-        sampler: makes the sample (how many batches, seed) for a saliency that needs data.
+        views: what the saliency looks at beside the weights.
 
     Raises ValueError where the masks in play do not fit the model, the flags or each other.
     """
@@ -101,7 +112,7 @@ def apply_recipe(
         extremes = merge_extremes(extremes, find_extremes(source.weights, masks))
     notes: Mapping[str, Any] = {}
     if recipe.scheme is not None:
-        pruned = _prune(source, recipe, masks, sampler)
+        pruned = _prune(source, recipe, masks, views)
         masks, notes = pruned.masks, pruned.notes
         extremes = merge_extremes(extremes, pruned.extremes)
     acted = None if recipe.scheme is None else recipe.settings["start"]
@@ -120,7 +131,7 @@ def _prune(
     source: Opened,
     recipe: Recipe,
     masks: Masks | None,
-    sampler: Callable[[int, int], Sample] | None,
+    views: Views,
 ) -> Pruned:
     settings = recipe.settings
     _check_shrinks(source, masks, settings["sparsity"])
@@ -128,8 +139,9 @@ def _prune(
         source.weights,
         masks,
         settings["seed"],
-        sampler and sampler(settings["score_batches"], settings["seed"]),
+        views.sample,
         second_moments(source) if recipe.needs == "adam" else None,
+        views.flow,
     )
     return Pruner(recipe).update(settings["sparsity"], probe)
 

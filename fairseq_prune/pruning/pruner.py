@@ -1,7 +1,7 @@
 """Pruner: from what weights are worth to which are kept."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -46,6 +46,20 @@ class Pruner:
 
         Raises ValueError where the scores are not numbers.
         """
+        rounds = SALIENCIES[self.recipe.settings["saliency"]].rounds
+        start = 0.0 if probe.masks is None else probe.masks.sparsity()
+        inner = probe
+        for k in range(1, rounds):
+            # the same share of what is left in each round
+            left = (1.0 - start) ** (1.0 - k / rounds) * (1.0 - sparsity) ** (k / rounds)
+            inner = replace(inner, masks=self._once(1.0 - left, inner).masks)
+        pruned = self._once(sparsity, inner)
+        classes = {name: w.weight_class for name, w in probe.weights.items()}
+        before = _before(probe.masks, classes, self.recipe.groups())
+        extremes = find_extremes(probe.weights, pruned.masks)
+        return replace(pruned, extremes=extremes, notes={**pruned.notes, **before})
+
+    def _once(self, sparsity: float, probe: Probe) -> Pruned:
         settings = self.recipe.settings
         scores = SALIENCIES[settings["saliency"]].score(probe)
         classes = {name: w.weight_class for name, w in probe.weights.items()}
@@ -61,10 +75,9 @@ class Pruner:
             notes |= budgets.notes
         fixed = {name: w.fixed for name, w in probe.weights.items() if w.fixed}
         masks = Masks(kept, fixed)
-        notes |= _before(probe.masks, classes, structure)
         if self.recipe.needs == "data":
             notes |= _unseen(scores, probe.weights)
-        return Pruned(masks, find_extremes(probe.weights, masks), notes)
+        return Pruned(masks, notes=notes)
 
 
 def check_structure(recipe: Recipe, weights: Weights) -> None:

@@ -9,6 +9,7 @@ from fairseq_prune.saliency.obd import obd, obd_adam, obd_hutchinson
 from fairseq_prune.saliency.probe import Probe, Saliency
 from fairseq_prune.saliency.random import random
 from fairseq_prune.saliency.snip import snip
+from fairseq_prune.saliency.synflow import ROUNDS, synflow
 from fairseq_prune.saliency.taylor import taylor
 
 __all__ = ["SALIENCIES", "Entry", "Probe", "Saliency"]
@@ -23,13 +24,15 @@ class Entry:
         summary: one line for --help and the README's table.
         paper: author and year.
         needs: what it looks at beside the weights: "data" (batches to score on), "adam" (the
-            second moments of a trained checkpoint), or None.
+            second moments of a trained checkpoint), "network" (a linear copy of it), or None.
+        rounds: in how many rounds it prunes, density d^(k / rounds) after the k-th.
     """
 
     score: Saliency
     summary: str
     paper: str
-    needs: Literal["data", "adam"] | None = None
+    needs: Literal["data", "adam", "network"] | None = None
+    rounds: int = 1
 
 
 SALIENCIES: dict[str, Entry] = {
@@ -47,5 +50,9 @@ SALIENCIES: dict[str, Entry] = {
     ),
     "obd-adam": Entry(
         obd_adam, "h w^2 / 2, h Adam's second moments", "LeCun et al. 1990", "adam"
+    ),
+    "synflow": Entry(
+        synflow, "|w| dR/d|w|, R the flow through a linear copy", "Tanaka et al. 2020", "network",
+        ROUNDS,
     ),
 }  # fmt: skip

@@ -1,17 +1,30 @@
 """What a saliency may look at."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.select import Score, Scores
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import Weight, Weights
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A linear, positive copy of the network, made to be changed, and how to run it.
+
+    Args:
+        model: from :func:`fairseq_prune.network.linearise.linear_copy`.
+        run: gives its outputs, for an input of nothing but ones.
+    """
+
+    model: nn.Module
+    run: Callable[[nn.Module], Tensor]
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,7 @@ class Probe:
         masks: what is kept so far; None before the first pruning.
         seed: for saliencies that draw numbers.
         sample: the batches to score on, for saliencies that need data.
+        flow: the linear copy, for SynFlow.
         second_moments: Adam's ``exp_avg_sq`` by weight name, for saliencies that need it.
     """
 
@@ -31,6 +45,17 @@ class Probe:
     seed: int = 1
     sample: Sample | None = None
     second_moments: Mapping[str, Tensor] | None = None
+    flow: Flow | None = None
+
+    @property
+    def linear(self) -> Flow:
+        """The linear copy; raises ValueError where there is none."""
+        if self.flow is None:
+            raise ValueError(
+                "this saliency needs the network itself: use it in fairseq-train, or give "
+                "--data DATA to fairseq-prune apply, for the dictionaries."
+            )
+        return self.flow
 
     @property
     def data(self) -> Sample:

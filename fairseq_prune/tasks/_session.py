@@ -30,6 +30,8 @@ from fairseq_prune.pruning.summary import (
     format_table,
 )
 from fairseq_prune.saliency import Probe
+from fairseq_prune.saliency.probe import Flow
+from fairseq_prune.tasks._flow import flow_of
 from fairseq_prune.tasks._optimizer import Copies
 from fairseq_prune.tasks._ranks import from_first_rank
 from fairseq_prune.tasks._start import Start
@@ -176,7 +178,12 @@ class Session:
         sparsity = self.recipe.timetable().sparsity(step)
         masks = self.holder.masks() if self.holder else None
         probe = Probe(
-            self.weights, masks, self.recipe.settings["seed"], self._sample(), self._moments()
+            self.weights,
+            masks,
+            self.recipe.settings["seed"],
+            self._sample(),
+            self._moments(),
+            self._flow(),
         )
         pruned = Pruner(self.recipe).update(sparsity, probe)
         # ranks agree by construction, except where their weights differ (bmuf): rank 0 decides
@@ -194,6 +201,12 @@ class Session:
 
     def _moments(self) -> dict[str, torch.Tensor] | None:
         return self._copies.second_moments(self.weights) if self.recipe.needs == "adam" else None
+
+    def _flow(self) -> Flow | None:
+        if self.recipe.needs != "network":
+            return None
+        assert self.model is not None
+        return flow_of(self.model)
 
     def _set(self, pruned: Pruned, step: int | None) -> None:
         self.extremes = merge_extremes(self.extremes, pruned.extremes)

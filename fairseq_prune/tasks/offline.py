@@ -1,18 +1,33 @@
 """What data-driven saliencies need of a checkpoint that is pruned without training."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from fairseq import checkpoint_utils
 
 from fairseq_prune.network.probing import Sample
+from fairseq_prune.saliency.probe import Flow
+from fairseq_prune.tasks._flow import flow_of
 from fairseq_prune.tasks._sample import sampler
 
 
-def offline_sampler(checkpoint: str, data: str) -> Callable[[int, int], Sample]:
-    """The function (how many batches, seed) -> Sample for a checkpoint, on its own task's data.
+@dataclass(frozen=True)
+class Network:
+    """A checkpoint's model, as saliencies look at it.
 
-    The loss is the criterion that the model was trained with.
+    Args:
+        sampler: the function (how many batches, seed) -> Sample, on its own task's data; the
+            loss is the criterion that the model was trained with.
+        flow: makes the linear copy.
+    """
+
+    sampler: Callable[[int, int], Sample]
+    flow: Callable[[], Flow]
+
+
+def open_network(checkpoint: str, data: str) -> Network:
+    """The model in a checkpoint.
 
     Args:
         checkpoint: a fairseq checkpoint.
@@ -30,4 +45,4 @@ def offline_sampler(checkpoint: str, data: str) -> Callable[[int, int], Sample]:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise ValueError(f"fairseq cannot open {checkpoint} with --data {data}: {first}") from None
     model = models[0].cuda() if torch.cuda.is_available() else models[0]
-    return sampler(task, model, criterion, saved.dataset)
+    return Network(sampler(task, model, criterion, saved.dataset), lambda: flow_of(model))

@@ -11,9 +11,15 @@ from fairseq_prune.saliency import SALIENCIES
 from tests.conftest import ARCHES, BIN, ROOT, TRAINING, Train, differences, read, run, trained
 from tests.tasks.test_ranks import free_port
 
-NEEDY = [name for name, entry in SALIENCIES.items() if entry.needs == "data"]
+NEEDY = [name for name, entry in SALIENCIES.items() if entry.needs in ("data", "network")]
 # the embeddings of words that the few batches lack would get no score at all
 FLAGS = ["--prune-scheme", "class-uniform", "--prune-sparsity", 0.5, "--prune-score-batches", 2]
+
+
+def flags_of(saliency: str) -> list[Any]:
+    """Flags that prune by it; two batches are sample enough."""
+    scored = SALIENCIES[saliency].needs == "data"
+    return [*(FLAGS if scored else FLAGS[:4]), "--prune-saliency", saliency]
 
 
 def digest(checkpoint: dict[str, Any]) -> str:
@@ -27,7 +33,7 @@ def digest(checkpoint: dict[str, Any]) -> str:
 def test_a_run_prunes_by_it_and_reproduces(
     train: Train, tmp_path: Path, arch: str, saliency: str
 ) -> None:
-    flags = ["--max-update", 2, *FLAGS, "--prune-saliency", saliency]
+    flags = ["--max-update", 2, *flags_of(saliency)]
     one, other = (train(tmp_path / name, *flags, arch=arch) for name in "ab")
     masks = masks_of(one, "checkpoint")
     assert masks is not None and masks.sparsity() == pytest.approx(0.5, abs=1e-3)
@@ -62,13 +68,13 @@ def test_scoring_leaves_the_run_as_it_was(train: Train, tmp_path: Path, arch: st
 
 
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])
-@pytest.mark.parametrize("saliency", ["snip", "grasp", "obd"])
+@pytest.mark.parametrize("saliency", ["snip", "grasp", "obd", "synflow"])
 def test_apply_prunes_as_training_would(
     train: Train, corpus: Path, tmp_path: Path, arch: str, saliency: str
 ) -> None:
     from fairseq_prune.cli.main import main
 
-    flags = [*FLAGS, "--prune-saliency", saliency]
+    flags = flags_of(saliency)
     train(tmp_path / "dense", "--max-update", 3, arch=arch)
     dense = tmp_path / "dense" / "checkpoint_last.pt"
     tuned = train(

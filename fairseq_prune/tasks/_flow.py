@@ -1,0 +1,41 @@
+"""The linear copy of a fairseq model that SynFlow looks at."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_prune.network.linearise import linear_copy
+from fairseq_prune.saliency.probe import Flow
+
+_LENGTH = 2  # two steps, so that the weights from a state to the next take part
+_TOKEN = 3  # which token does not matter, as long as it is not padding
+
+
+def flow_of(model: nn.Module) -> Flow:
+    """The copy, and how to run it on one sentence of nothing but ones.
+
+    Raises ValueError for a model that takes neither source nor target tokens.
+    """
+    linear = linear_copy(model)
+    takes = inspect.signature(model.forward).parameters
+    if "src_tokens" not in takes:
+        raise ValueError(
+            f"--prune-saliency synflow does not know how to run a {type(model).__name__}; choose "
+            "another saliency."
+        )
+
+    def run(network: Any) -> Tensor:
+        device = next(network.parameters()).device
+        tokens = torch.full((1, _LENGTH), _TOKEN, device=device)
+        inputs = {"src_tokens": tokens}
+        if "src_lengths" in takes:
+            inputs["src_lengths"] = torch.tensor([_LENGTH], device=device)
+        if "prev_output_tokens" in takes:
+            inputs["prev_output_tokens"] = tokens
+        output = network(**inputs)
+        logits: Tensor = output[0] if isinstance(output, tuple) else output
+        return logits
+
+    return Flow(linear, run)
