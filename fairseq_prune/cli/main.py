@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from fairseq_prune import __version__
-from fairseq_prune.cli import apply, average, evaluate, flags, inspect, report, verify
+from fairseq_prune.cli import apply, average, control, evaluate, flags, inspect, report, verify
 
 COMMANDS: dict[str, Any] = {
     "apply": apply,
     "average": average,
+    "control": control,
     "evaluate": evaluate,
     "flags": flags,
     "inspect": inspect,

@@ -1,0 +1,69 @@
+"""``fairseq-prune control``: the controls that a pruned model has to beat."""
+
+import os
+from argparse import ArgumentParser, Namespace
+
+from fairseq_prune.cli import _output
+from fairseq_prune.pruning.control import KINDS, make_control
+from fairseq_prune.pruning.opened import open_checkpoint
+
+HELP = "give a dense model a mask with a pruned model's counts and nothing else of it"
+DESCRIPTION = """
+Writes the dense checkpoint under a mask that keeps as many weights as the pruned checkpoint's, but
+not the same ones. What a method is worth shows when its model is retrained beside these (Frankle
+et al. 2020): if shuffling inside each tensor costs nothing, only the counts mattered. Retrain the
+result with --finetune-from-model. The control of a new initialisation needs no file of its own:
+train a new model with --prune-mask-from PRUNED.
+"""
+EXAMPLES = """
+examples:
+  fairseq-prune control pruned.pt --weights dense.pt --output shuffled.pt --kind shuffle
+  fairseq-prune control pruned.pt --weights dense.pt --output inverted.pt --kind invert
+"""
+
+
+def add(parser: ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    parser.add_argument("checkpoint", metavar="PRUNED", help="the checkpoint whose counts to keep")
+    parser.add_argument(
+        "--weights", metavar="DENSE", required=True, help="the checkpoint it was pruned from"
+    )
+    parser.add_argument("--output", metavar="OUT", required=True, help="where to write")
+    parser.add_argument(
+        "--kind",
+        required=True,
+        metavar="KIND",
+        help=", ".join(f"{name} ({what})" for name, what in KINDS.items()),
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the random kinds (default 1)")
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON, no text")
+
+
+def run(arguments: Namespace) -> int:
+    """Make the control and write it; returns the exit code."""
+    kind, output = arguments.kind, arguments.output
+    if kind not in KINDS:
+        known = ", ".join(KINDS)
+        raise ValueError(f"--kind {kind!r} is unknown; choose one of {known}.")
+    _output.check_output(output, arguments.force)
+    pruned, dense = open_checkpoint(arguments.checkpoint), open_checkpoint(arguments.weights)
+    _output.check_space(output, dense.tensors.values())
+    with _output.Progress() as progress:
+        made = make_control(pruned, dense, kind, arguments.seed)
+        total = sum(t.numel() for t in dense.tensors.values())
+        content = made.content(progress.phase("zeroing", 0.7, total))
+        _output.write(content, output, progress, 0.3, os.path.getsize(dense.path))
+    assert pruned.masks is not None
+    names = list(pruned.masks)
+    both = sum(int((pruned.masks[n] & made.masks[n]).sum()) for n in names)
+    kept = sum(made.masks[n].numel() - made.masks.removed(n) for n in names)
+    if arguments.json:
+        facts = {"output": output, "kind": kind, "sparsity": made.masks.sparsity()}
+        _output.print_json({**facts, "digest": made.masks.digest(), "overlap": both / kept})
+        return 0
+    print(
+        f"{output}: {_output.size_of(output)}, {kind}, sparsity {made.masks.sparsity():.4f}, "
+        f"{both / kept:.2%} of what it keeps is kept in {pruned.path} too"
+    )
+    return 0

@@ -1,0 +1,56 @@
+"""A pruned model's controls: its weights under masks that keep only its counts."""
+
+from fairseq_prune.masks.controls import inverted, random_by_class, shuffled
+from fairseq_prune.masks.state import Masks
+from fairseq_prune.masks.storage import check_fits
+from fairseq_prune.pruning.apply import Applied
+from fairseq_prune.pruning.opened import Opened
+from fairseq_prune.pruning.pruner import find_extremes
+from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.record import Record
+
+KINDS = {
+    "shuffle": "each tensor's mask in a random order",
+    "random": "random masks with the same count in each weight class",
+    "invert": "the smallest magnitudes instead, as many in each tensor",
+}
+
+
+def make_control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Applied:
+    """``dense`` under a control of the masks of ``pruned``.
+
+    Args:
+        kind: one of KINDS.
+        seed: of the random kinds.
+
+    Raises ValueError where the files do not go together, or the dense one is pruned itself.
+    """
+    if pruned.masks is None or not any(map(pruned.masks.removed, pruned.masks)):
+        raise ValueError(f"{pruned.path} is not pruned: there is no mask to make a control of.")
+    if dense.masks is not None and any(map(dense.masks.removed, dense.masks)):
+        raise ValueError(
+            f"--weights {dense.path} is pruned itself: what a control keeps may be gone there; "
+            "give the dense checkpoint from which the other was pruned."
+        )
+    check_fits(pruned.masks, dense.tensors, pruned.path)
+    masks = _control(pruned, dense, kind, seed)
+    weights = {name: dense.weights[name] for name in masks}
+    record = Record(
+        recipe=Recipe(mask_from=pruned.path),
+        masks=masks,
+        acted=None,
+        classes=pruned.classes,
+        extremes=find_extremes(weights, masks),
+        notes={"control": kind, "seed": seed},
+    )
+    return Applied(dense, record)
+
+
+def _control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Masks:
+    masks = pruned.masks
+    assert masks is not None
+    if kind == "shuffle":
+        return shuffled(masks, seed)
+    if kind == "random":
+        return random_by_class(masks, pruned.classes, seed)
+    return inverted(masks, {name: dense.weights[name].effective() for name in masks})
