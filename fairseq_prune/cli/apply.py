@@ -81,10 +81,11 @@ def _views(arguments: Namespace, recipe: Recipe) -> Views:
     from fairseq_prune.tasks.offline import open_network  # fairseq takes seconds to load
 
     network = open_network(arguments.checkpoint, arguments.data)
-    if recipe.needs == "network":
-        return Views(flow=network.flow())
-    settings = recipe.settings
-    return Views(sample=network.sampler(settings["score_batches"], settings["seed"]))
+    count, seed = recipe.settings["score_batches"], recipe.settings["seed"]
+    return Views(
+        sample=network.sampler(count, seed) if "data" in recipe.needs else None,
+        flow=network.flow() if "network" in recipe.needs else None,
+    )
 
 
 def _report(applied: Applied, source: Opened, arguments: Namespace, output: str | None) -> None:

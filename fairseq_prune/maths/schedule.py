@@ -1,9 +1,10 @@
 """When to prune, and how far: the target sparsity at each step (updates completed)."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class Schedule(Protocol):
@@ -133,26 +134,145 @@ class Gradual:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """Everything below a threshold goes, and the threshold rises (Narang et al. 2017, section 3).
+
+    It rises along a straight line from `start` to `ramp`, and 1.5 times as steeply from there to
+    `end`. The sparsity before `end` is what falls below; at `end` it is exactly `final`.
+
+    Args:
+        final: fraction removed at `end`, never more before.
+        start, ramp, end: steps, in this order.
+        every: steps from one action to the next.
+    """
+
+    final: float
+    start: int
+    end: int
+    every: int
+    ramp: int
+
+    def __post_init__(self) -> None:
+        Gradual(self.final, self.start, self.end, self.every)
+        if not self.start <= self.ramp <= self.end:
+            raise ValueError(
+                f"`ramp` must lie between {self.start} and {self.end}, but is {self.ramp}."
+            )
+
+    def level(self, step: int) -> float:
+        """The threshold at this step, as a fraction of the one that it reaches at `end`."""
+        steep = 1.5
+        risen = min(step, self.ramp) - self.start + steep * max(min(step, self.end) - self.ramp, 0)
+        whole = self.ramp - self.start + steep * (self.end - self.ramp)
+        return max(risen, 0) / whole
+
+    def sparsity(self, step: int) -> float:
+        """The most that may be removed at this step."""
+        return self.final if step >= self.start else 0.0
+
+    def due(self, step: int) -> bool:
+        """Whether pruning acts at exactly this step."""
+        return Gradual(self.final, self.start, self.end, self.every).due(step)
+
+    @property
+    def last(self) -> int:
+        """The step of the last action."""
+        return self.end
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Constant sparsity: at `start` all at once, later some weights change places.
+
+    Attributes:
+        final: fraction removed, in [0, 1).
+        start: the step of the pruning.
+        end: the step after which nothing is exchanged.
+        every: steps from one exchange to the next.
+        drop: fraction of the survivors that would be exchanged at `start`; it falls to 0 at `end`
+            along a cosine (Dettmers and Zettlemoyer 2019; Evci et al. 2020, section 3).
+        growth: how those are chosen that come back: at random (SET) or by gradient (RigL).
+    """
+
+    final: float
+    start: int
+    end: int
+    every: int
+    drop: float
+    growth: Literal["random", "gradient"] = "random"
+
+    def __post_init__(self) -> None:
+        Gradual(self.final, self.start, self.end, self.every)
+        _check_fraction("drop", self.drop)
+
+    def fraction(self, step: int) -> float:
+        """The fraction of the survivors that is exchanged at this step."""
+        x = min(max((step - self.start) / (self.end - self.start), 0.0), 1.0)
+        return self.drop / 2 * (1 + math.cos(math.pi * x))
+
+    def sparsity(self, step: int) -> float:
+        """The fraction that is removed, from `start` on."""
+        return self.final if step >= self.start else 0.0
+
+    def due(self, step: int) -> bool:
+        """Whether something is pruned or exchanged at exactly this step."""
+        return self.start <= step < self.end and (step - self.start) % self.every == 0
+
+    @property
+    def last(self) -> int:
+        """The step of the last action."""
+        return self.start + (self.end - 1 - self.start) // self.every * self.every
+
+
+@dataclass(frozen=True)
 class Entry:
-    """A schedule as it is offered: the constructor, one line on it, and where it is from."""
+    """A schedule as it is offered.
+
+    Args:
+        build: the constructor, called with sparsity, start, and what it ``takes``.
+        summary: one line for --help and the README's table.
+        paper: where it is from.
+        takes: the further settings it needs, in the constructor's order.
+        needs: "data" where it looks at batches whenever it acts.
+    """
 
     build: Callable[..., Schedule]
     summary: str
     paper: str
+    takes: tuple[str, ...] = ()
+    needs: Literal["data"] | None = None
 
 
+_GRADUAL = ("end", "every")
+_EXCHANGE = ("end", "every", "drop")
 SCHEDULES: dict[str, Entry] = {
-    "gradual": Entry(Gradual, "a cubic rise from start to end", "Zhu and Gupta 2017, section 3"),
+    "gradual": Entry(
+        Gradual, "a cubic rise from start to end", "Zhu and Gupta 2017, section 3", _GRADUAL
+    ),
     "gradual-linear": Entry(
-        partial(Gradual, curve="linear"), "a straight rise", "Zhu and Gupta 2017, section 3"
+        partial(Gradual, curve="linear"), "a straight rise", "Zhu and Gupta 2017, section 3",
+        _GRADUAL,
     ),
     "gradual-exponential": Entry(
-        partial(Gradual, curve="exponential"),
-        "the same share of what is left each time",
-        "Frankle and Carbin 2019",
+        partial(Gradual, curve="exponential"), "the same share of what is left each time",
+        "Frankle and Carbin 2019", _GRADUAL,
+    ),
+    "gradual-threshold": Entry(
+        Threshold, "what falls below a rising threshold", "Narang et al. 2017, section 3",
+        ("end", "every", "ramp"),
     ),
     "one-shot": Entry(OneShot, "all at once, at one step", "See et al. 2016, section 3.2"),
-}
+    "static": Entry(OneShot, "all at once, before the first update", "Mocanu et al. 2018"),
+    "set": Entry(
+        Exchange, "constant sparsity; the smallest change places at random", "Mocanu et al. 2018",
+        _EXCHANGE,
+    ),
+    "rigl": Entry(
+        partial(Exchange, growth="gradient"),
+        "constant sparsity; the smallest make room where the gradient is largest",
+        "Evci et al. 2020", _EXCHANGE, "data",
+    ),
+}  # fmt: skip
 
 
 def _check_fraction(name: str, value: float) -> None:

@@ -21,7 +21,7 @@ from fairseq_prune.pruning.pruner import (
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.zeros import Tick, with_zeros
-from fairseq_prune.saliency import Probe
+from fairseq_prune.saliency import SALIENCIES, Probe
 from fairseq_prune.saliency.probe import Flow
 
 
@@ -64,13 +64,24 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
         data: the folder of data to score on, where one is given.
     """
     recipe.check()
-    if recipe.needs in ("data", "network") and data is None:
-        why = "scores on data" if recipe.needs == "data" else "runs the model"
+    timed = [n for n in ("start", "end", "every", "ramp", "drop") if getattr(recipe, n) is not None]
+    if recipe.schedule not in (None, "one-shot", "static") or timed:
+        flag = f"--prune-{timed[0]}" if timed else f"--prune-schedule {recipe.schedule}"
         raise ValueError(
-            f"--prune-saliency {recipe.saliency} {why}: give --data DATA, the binarised folder "
+            f"{flag} needs training, and apply does none: give it to fairseq-train --user-dir "
+            "fairseq_prune, or leave it out to prune at once."
+        )
+    looks = recipe.needs & {"data", "network"}
+    named = [recipe.saliency or "magnitude", *filter(None, [recipe.ratios])]
+    if looks and data is None:
+        name = next(n for n in named if SALIENCIES[n].needs in looks)
+        flag = "saliency" if name == recipe.saliency else "ratios"
+        why = "scores on data" if SALIENCIES[name].needs == "data" else "runs the model"
+        raise ValueError(
+            f"--prune-{flag} {name} {why}: give --data DATA, the binarised folder "
             "that fairseq-train would take."
         )
-    if data is not None and recipe.needs not in ("data", "network"):
+    if data is not None and not looks:
         raise ValueError(
             f"--data {data} has no effect with --prune-saliency {recipe.saliency or 'magnitude'}, "
             "which needs none: leave it out, or choose a saliency that scores on data."
@@ -79,13 +90,6 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
         raise ValueError(
             "Nothing says how to prune: give --prune-scheme, or --prune-mask-from FILE for the "
             "masks of another checkpoint."
-        )
-    timed = [n for n in ("start", "end", "every") if getattr(recipe, n) is not None]
-    if recipe.schedule not in (None, "one-shot") or timed:
-        flag = f"--prune-{timed[0]}" if timed else f"--prune-schedule {recipe.schedule}"
-        raise ValueError(
-            f"{flag} needs training, and apply does none: give it to fairseq-train --user-dir "
-            "fairseq_prune, or leave it out to prune at once."
         )
     return recipe
 
@@ -140,7 +144,7 @@ def _prune(
         masks,
         settings["seed"],
         views.sample,
-        second_moments(source) if recipe.needs == "adam" else None,
+        second_moments(source) if "adam" in recipe.needs else None,
         views.flow,
     )
     return Pruner(recipe).update(settings["sparsity"], probe)

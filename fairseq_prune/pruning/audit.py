@@ -10,6 +10,7 @@ from torch import Tensor
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import FORMAT, CheckpointError
+from fairseq_prune.maths.schedule import Threshold
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.maths.structure import Block
 from fairseq_prune.pruning.moments import moments_of
@@ -184,6 +185,12 @@ def _look_at_count(found: Audit, masks: Masks, record: Record) -> None:
         return
     timetable = recipe.timetable()
     sparsity = timetable.sparsity(record.acted)
+    if isinstance(timetable, Threshold) and record.acted < timetable.end:
+        found.notes.append(
+            f"at update {record.acted} of {timetable.end} the threshold decides how many: at most "
+            f"{sparsity:g}"
+        )
+        return
     if record.acted < timetable.last:
         found.notes.append(
             f"at update {record.acted} of {timetable.last} the schedule asks for {sparsity:.4f}"

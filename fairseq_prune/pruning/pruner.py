@@ -1,6 +1,6 @@
 """Pruner: from what weights are worth to which are kept."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,13 +9,14 @@ from torch import Tensor
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.compare import extremes
-from fairseq_prune.maths.select import Scores, make_masks
+from fairseq_prune.maths.select import Budgets, Scores, make_masks
 from fairseq_prune.maths.structure import NofM, Structure
 from fairseq_prune.network.weights import Weights, is_embedding
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import SALIENCIES, Probe
 
 Extremes = Mapping[str, tuple[float | None, float | None]]
+Adjust = Callable[[Scores, Budgets], Budgets]
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,11 @@ class Pruner:
 
     recipe: Recipe
 
-    def update(self, sparsity: float, probe: Probe) -> Pruned:
+    def update(self, sparsity: float, probe: Probe, adjust: Adjust | None = None) -> Pruned:
         """Prune to ``sparsity``; what was pruned before stays pruned.
+
+        Args:
+            adjust: what to make of the scheme's budgets before they are spent.
 
         Raises ValueError where the scores are not numbers.
         """
@@ -53,31 +57,41 @@ class Pruner:
             # the same share of what is left in each round
             left = (1.0 - start) ** (1.0 - k / rounds) * (1.0 - sparsity) ** (k / rounds)
             inner = replace(inner, masks=self._once(1.0 - left, inner).masks)
-        pruned = self._once(sparsity, inner)
+        pruned = self._once(sparsity, inner, adjust)
         classes = {name: w.weight_class for name, w in probe.weights.items()}
         before = _before(probe.masks, classes, self.recipe.groups())
         extremes = find_extremes(probe.weights, pruned.masks)
         return replace(pruned, extremes=extremes, notes={**pruned.notes, **before})
 
-    def _once(self, sparsity: float, probe: Probe) -> Pruned:
-        settings = self.recipe.settings
-        scores = SALIENCIES[settings["saliency"]].score(probe)
-        classes = {name: w.weight_class for name, w in probe.weights.items()}
+    def _once(self, sparsity: float, probe: Probe, adjust: Adjust | None = None) -> Pruned:
+        scores = SALIENCIES[self.recipe.settings["saliency"]].score(probe)
         structure = self.recipe.groups()
         notes: dict[str, Any] = {}
         if isinstance(structure, NofM):
             kept = {name: structure.masks(score) for name, score in scores.items()}
         else:
             groups = {name: structure.pool(score) for name, score in scores.items()}
-            budgets = ALLOCATIONS[settings["scheme"]].allocate(groups, sparsity, classes)
+            budgets = self._budgets(groups, sparsity, probe)
+            budgets = budgets if adjust is None else adjust(groups, budgets)
             tiles = make_masks(groups, budgets)
             kept = {name: structure.expand(tiles[name], score) for name, score in scores.items()}
             notes |= budgets.notes
         fixed = {name: w.fixed for name, w in probe.weights.items() if w.fixed}
         masks = Masks(kept, fixed)
-        if self.recipe.needs == "data":
+        if SALIENCIES[self.recipe.settings["saliency"]].needs == "data":
             notes |= _unseen(scores, probe.weights)
         return Pruned(masks, notes=notes)
+
+    def _budgets(self, groups: Scores, sparsity: float, probe: Probe) -> Budgets:
+        """How much of each tensor survives: as its own scores have it, or another saliency's."""
+        settings, structure = self.recipe.settings, self.recipe.groups()
+        if settings["ratios"] is None:
+            classes = {name: w.weight_class for name, w in probe.weights.items()}
+            return ALLOCATIONS[settings["scheme"]].allocate(groups, sparsity, classes)
+        model = replace(self.recipe, saliency=settings["ratios"], ratios=None)
+        found = Pruner(model).update(sparsity, probe)
+        counts = {n: structure.count(m, found.masks.fixed.get(n)) for n, m in found.masks.items()}
+        return Budgets({name: total - gone for name, (total, gone) in counts.items()})
 
 
 def check_structure(recipe: Recipe, weights: Weights) -> None:

@@ -1,6 +1,6 @@
 """Recipe: the frozen choice of how to prune, the one source of every prune flag."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -8,11 +8,14 @@ from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.schedule import SCHEDULES, Schedule
 from fairseq_prune.maths.structure import POOLS, Block, Element, NofM, Structure, parse
 from fairseq_prune.network.classes import GRANULARITIES
+from fairseq_prune.pruning.checks import check, flags
 from fairseq_prune.saliency import SALIENCIES
 
 DEFAULT_SPARSITY = 0.8  # the headline of See et al. (2016): 80% with no loss after retraining
 DEFAULT_EVERY = 100
 DEFAULT_SCORE_BATCHES = 32
+DEFAULT_GROW_BATCHES = 8  # at every exchange: 8 steps in DEFAULT_EVERY
+DEFAULT_DROP = 0.3  # Evci et al. (2020), section 3
 
 
 def _flag(default: Any, text: str, **more: Any) -> Any:
@@ -42,6 +45,12 @@ class Recipe:
         + "; default magnitude",
         choices=tuple(SALIENCIES),
     )
+    ratios: str | None = _flag(
+        None,
+        "keep as many weights in each tensor as this saliency would; --prune-saliency (random, "
+        "say) then decides which ones",
+        choices=tuple(SALIENCIES),
+    )
     structure: str | None = _flag(
         None,
         "what is removed together: weight, row (a neuron's inputs), block:RxC (tiles), N:M (all "
@@ -64,9 +73,21 @@ class Recipe:
     start: int | None = _flag(
         None, "first update at which to prune (default 0: before the first update)"
     )
-    end: int | None = _flag(None, "gradual: the update at which the sparsity is reached")
+    end: int | None = _flag(
+        None, "gradual: the update at which the sparsity is reached; set, rigl: the last exchange"
+    )
     every: int | None = _flag(
-        None, f"gradual: prune again every so many updates (default {DEFAULT_EVERY})"
+        None, f"gradual, set, rigl: act again every so many updates (default {DEFAULT_EVERY})"
+    )
+    ramp: int | None = _flag(
+        None,
+        "gradual-threshold: the update from which the threshold rises 1.5 times as fast (default a "
+        "quarter of the way)",
+    )
+    drop: float | None = _flag(
+        None,
+        "set, rigl: fraction of the surviving weights that the first exchange moves, falling along "
+        f"a cosine (default {DEFAULT_DROP})",
     )
     classes: str | None = _flag(
         None,
@@ -80,7 +101,8 @@ class Recipe:
     score_batches: int | None = _flag(
         None,
         "how many batches of the training data a saliency that needs data scores on, the same "
-        f"ones each time (default {DEFAULT_SCORE_BATCHES})",
+        f"ones each time (default {DEFAULT_SCORE_BATCHES}); rigl: for the gradient, new ones at "
+        f"each exchange (default {DEFAULT_GROW_BATCHES})",
     )
     seed: int | None = _flag(None, "seed of random choices (default 1)")
     mask_from: str | None = _flag(
@@ -96,126 +118,19 @@ class Recipe:
 
     def check(self) -> "Recipe":
         """The recipe itself; raises ValueError, one sentence, where it makes no sense."""
-        given = {name for name, value in asdict(self).items() if value is not None}
-        if given and not self.active:
-            raise ValueError(
-                f"{_names(given)} has no effect without --prune-scheme "
-                f"({', '.join(ALLOCATIONS)}) or --prune-mask-from FILE."
-            )
-        for name, known in (
-            ("scheme", tuple(ALLOCATIONS)),
-            ("saliency", tuple(SALIENCIES)),
-            ("schedule", tuple(SCHEDULES)),
-            ("pool", POOLS),
-        ):
-            value = getattr(self, name)
-            if value is not None and value not in known:
-                raise ValueError(f"--prune-{name} {value!r} is unknown; choose {_either(known)}.")
-        if self.sparsity is not None and not 0.0 <= self.sparsity < 1.0:
-            raise ValueError(
-                f"--prune-sparsity {self.sparsity} is outside [0, 1): it is the fraction of "
-                "weights to remove, e.g. 0.8 for 80%."
-            )
-        if self.scheme is None:
-            useless = given - {"mask_from", "classes", "exclude", "seed"}
-            if useless:
-                raise ValueError(
-                    f"{_names(useless)} has no effect with --prune-mask-from alone; "
-                    "add --prune-scheme to prune further than the file's masks."
-                )
-        self._check_batches()
-        self._check_structure()
-        self._check_schedule()
+        check(self)
         return self
 
     @property
-    def needs(self) -> str | None:
-        """What its saliency looks at beside the weights: "data", "adam" or None."""
-        return SALIENCIES[self.saliency or "magnitude"].needs
-
-    @property
-    def is_gradual(self) -> bool:
-        """Whether its schedule prunes little by little."""
-        return self.schedule is not None and self.schedule.startswith("gradual")
-
-    def _check_batches(self) -> None:
-        if self.score_batches is None:
-            return
-        if self.score_batches < 1:
-            raise ValueError(
-                f"--prune-score-batches {self.score_batches} must be a number of batches, 1 or "
-                "more."
-            )
-        if self.needs != "data":
-            known = [name for name, entry in SALIENCIES.items() if entry.needs == "data"]
-            raise ValueError(
-                f"--prune-score-batches has no effect with --prune-saliency "
-                f"{self.saliency or 'magnitude'}, which needs no data; those that do: "
-                f"{', '.join(known)}."
-            )
+    def needs(self) -> frozenset[str]:
+        """What it looks at beside the weights: "data", "adam", "network"."""
+        saliencies = [self.saliency or "magnitude", *filter(None, [self.ratios])]
+        needs = {SALIENCIES[name].needs for name in saliencies}
+        return frozenset(filter(None, {*needs, SCHEDULES[self.schedule or "one-shot"].needs}))
 
     def groups(self) -> Structure | NofM:
         """The structure with its numbers filled in."""
         return parse(self.structure or "weight", self.pool or POOLS[0])
-
-    def _check_structure(self) -> None:
-        groups = self.groups()
-        if self.pool is not None and not isinstance(groups, Block):
-            raise ValueError(
-                f"--prune-pool {self.pool} has no effect with --prune-structure "
-                f"{self.structure or 'weight'}; it is for row and block:RxC."
-            )
-        if isinstance(groups, Block) and self.scheme == "erk":
-            raise ValueError(
-                f"--prune-scheme erk spends by the shape of matrices, not of {self.structure}; use "
-                "class-blind, class-uniform or class-distribution."
-            )
-        if isinstance(groups, NofM):
-            self._check_pattern(groups)
-
-    def _check_pattern(self, groups: NofM) -> None:
-        if self.scheme != "class-uniform":
-            raise ValueError(
-                f"--prune-structure {self.structure} keeps {groups.n} of every {groups.m} weights "
-                f"everywhere, so that --prune-scheme {self.scheme} has nothing to decide; use "
-                "class-uniform."
-            )
-        if self.sparsity is not None and self.sparsity != groups.sparsity:
-            raise ValueError(
-                f"--prune-sparsity {self.sparsity} contradicts --prune-structure "
-                f"{self.structure}, which removes {groups.sparsity:g}; leave it out."
-            )
-        if self.schedule not in (None, "one-shot"):
-            raise ValueError(
-                f"--prune-schedule {self.schedule} has no steps to take with --prune-structure "
-                f"{self.structure}; use one-shot."
-            )
-
-    def _check_schedule(self) -> None:
-        for name in ("start", "end", "every"):
-            value = getattr(self, name)
-            least = 1 if name == "every" else 0
-            if value is not None and value < least:
-                raise ValueError(
-                    f"--prune-{name} {value} must be a number of updates, {least} or more."
-                )
-        if not self.is_gradual:
-            useless = [n for n in ("end", "every") if getattr(self, n) is not None]
-            if useless:
-                raise ValueError(
-                    f"--prune-{useless[0]} has no effect with the one-shot schedule; "
-                    "add --prune-schedule gradual."
-                )
-            return
-        if self.end is None:
-            raise ValueError(
-                f"--prune-schedule {self.schedule} needs --prune-end, the update at which the "
-                "sparsity is reached (while the learning rate is still high)."
-            )
-        if self.end <= (self.start or 0):
-            raise ValueError(
-                f"--prune-end {self.end} must come after --prune-start {self.start or 0}."
-            )
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -225,8 +140,8 @@ class Recipe:
             "saliency": "magnitude",
             "schedule": "one-shot",
             "start": 0,
-            "every": DEFAULT_EVERY if self.is_gradual else None,
-            "score_batches": DEFAULT_SCORE_BATCHES if self.needs == "data" else None,
+            **self._schedule_defaults(),
+            "score_batches": self._default_batches(),
             "classes": "paper",
             "seed": 1,
         }
@@ -242,6 +157,22 @@ class Recipe:
             values["structure"] = None
         return {k: defaults.get(k) if v is None else v for k, v in values.items()}
 
+    def _schedule_defaults(self) -> dict[str, Any]:
+        start, end = self.start or 0, self.end or 0
+        defaults = {
+            "every": DEFAULT_EVERY,
+            "ramp": start + (end - start) // 4,
+            "drop": DEFAULT_DROP,
+        }
+        takes = SCHEDULES[self.schedule or "one-shot"].takes
+        return {name: value for name, value in defaults.items() if name in takes}
+
+    def _default_batches(self) -> int | None:
+        scored = (self.saliency or "magnitude", self.ratios or "magnitude")
+        if any(SALIENCIES[name].needs == "data" for name in scored):
+            return DEFAULT_SCORE_BATCHES
+        return DEFAULT_GROW_BATCHES if "data" in self.needs else None
+
     @property
     def excluded(self) -> tuple[str, ...]:
         """The exclusions, one by one."""
@@ -250,16 +181,16 @@ class Recipe:
     def timetable(self) -> Schedule:
         """The schedule with its numbers filled in."""
         s = self.settings
-        build = SCHEDULES[s["schedule"]].build
-        if self.is_gradual:
-            return build(s["sparsity"], s["start"], s["end"], s["every"])
-        return build(s["sparsity"], s["start"])
+        entry = SCHEDULES[s["schedule"]]
+        return entry.build(s["sparsity"], s["start"], *(s[name] for name in entry.takes))
 
     def signature(self) -> str:
         """One line that says how a model was pruned, without what is at its default."""
         s = self.settings
         order = [name for name in s if s[name] is not None and name != "scheme"]
-        plain = Recipe(scheme=self.scheme, schedule=self.schedule, saliency=self.saliency).settings
+        same = ("scheme", "schedule", "saliency", "ratios", "start", "end")
+        plain = Recipe(**{name: getattr(self, name) for name in same}).settings
+        plain |= {name: Recipe(scheme=self.scheme).settings[name] for name in same[1:]}
         shown = [n for n in order if n in ("sparsity", "saliency", "mask_from") or s[n] != plain[n]]
         return "|".join([str(self.scheme or "masks held"), *(f"{n}:{s[n]}" for n in shown)])
 
@@ -278,13 +209,5 @@ def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
         if name == "mask_from":  # where a mask came from does not matter, only that there was one
             here, there = here and "given", there and "given"
         if here != there:
-            rows.append(f"{_names({name})} {here} (in the file: {there})")
+            rows.append(f"{flags({name})} {here} (in the file: {there})")
     return rows
-
-
-def _names(fields_: set[str]) -> str:
-    return ", ".join("--prune-" + name.replace("_", "-") for name in sorted(fields_))
-
-
-def _either(names: Sequence[str]) -> str:
-    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -12,10 +12,10 @@ from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import Weight, of_module
+from fairseq_prune.pruning.act import act
 from fairseq_prune.pruning.pruner import (
     Extremes,
     Pruned,
-    Pruner,
     check_structure,
     find_extremes,
     merge_extremes,
@@ -176,34 +176,41 @@ class Session:
 
     def _prune(self, step: int) -> None:
         sparsity = self.recipe.timetable().sparsity(step)
-        masks = self.holder.masks() if self.holder else None
+        first = self.acted is None
+        if self.holder is not None:
+            self._copies.zero(self.holder)  # weights that come back start with zero moments
         probe = Probe(
             self.weights,
-            masks,
+            self.holder.masks() if self.holder else None,
             self.recipe.settings["seed"],
-            self._sample(),
+            self._sample(first, step),
             self._moments(),
             self._flow(),
         )
-        pruned = Pruner(self.recipe).update(sparsity, probe)
+        pruned = act(self.recipe, step, probe, None if first else self.notes)
         # ranks agree by construction, except where their weights differ (bmuf): rank 0 decides
         agreed = Masks.unpack(from_first_rank(lambda: pruned.masks.pack()), "rank 0")
         self._set(Pruned(agreed, pruned.extremes, pruned.notes), step)
         self._report(step, sparsity, agreed)
 
-    def _sample(self) -> Sample | None:
-        if self.recipe.needs != "data":
+    def _sample(self, first: bool, step: int) -> Sample | None:
+        if "data" not in self.recipe.needs:
             return None
         assert self.sampler is not None
-        count = self.recipe.settings["score_batches"]
-        logger.info("scoring weights (%s) on %d batches", self.recipe.saliency, count)
-        return self.sampler(count, self.recipe.settings["seed"])
+        settings = self.recipe.settings
+        moves = settings["schedule"] == "rigl" and not first
+        logger.info(
+            "scoring weights (%s) on %d batches",
+            "gradient" if moves else self.recipe.saliency or "magnitude", settings["score_batches"],
+        )  # fmt: skip
+        # what is scored again is scored on the same batches; exchanges see new ones
+        return self.sampler(settings["score_batches"], settings["seed"] + (step if moves else 0))
 
     def _moments(self) -> dict[str, torch.Tensor] | None:
-        return self._copies.second_moments(self.weights) if self.recipe.needs == "adam" else None
+        return self._copies.second_moments(self.weights) if "adam" in self.recipe.needs else None
 
     def _flow(self) -> Flow | None:
-        if self.recipe.needs != "network":
+        if "network" not in self.recipe.needs:
             return None
         assert self.model is not None
         return flow_of(self.model)

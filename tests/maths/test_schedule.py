@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_prune.maths.schedule import SCHEDULES, Gradual, OneShot
+from fairseq_prune.maths.schedule import SCHEDULES, Exchange, Gradual, OneShot, Threshold
 
 
 def test_one_shot_acts_once():
@@ -92,10 +92,39 @@ def test_schedules_cannot_be_changed():
 
 
 def test_the_registry_builds_by_flag():
-    assert set(SCHEDULES) == {"gradual", "gradual-linear", "gradual-exponential", "one-shot"}
+    assert SCHEDULES["gradual-threshold"].build(0.5, 2, 8, 2, 4) == Threshold(0.5, 2, 8, 2, 4)
+    assert SCHEDULES["static"].build(0.5, 0) == OneShot(0.5)
+    assert SCHEDULES["set"].build(0.5, 2, 8, 2, 0.3) == Exchange(0.5, 2, 8, 2, 0.3, "random")
+    assert SCHEDULES["rigl"].build(0.5, 2, 8, 2, 0.3) == Exchange(0.5, 2, 8, 2, 0.3, "gradient")
     for curve in ("linear", "exponential"):
         built = SCHEDULES[f"gradual-{curve}"].build(0.5, 2, 8, 2)
         assert built == Gradual(0.5, 2, 8, 2, curve=curve)
     assert SCHEDULES["one-shot"].build(0.5, 2) == OneShot(0.5, 2)
     assert SCHEDULES["gradual"].build(0.5, 2, 8, 2) == Gradual(0.5, 2, 8, 2)
     assert all(entry.summary and entry.paper for entry in SCHEDULES.values())
+
+
+def test_a_threshold_rises_by_two_slopes_whose_sum_is_one() -> None:
+    """Narang et al. (2017): q = theta (ramp - start) + 1.5 theta (end - ramp)."""
+    schedule = Threshold(0.9, 100, 500, 50, 200)
+    theta = 1 / (100 + 1.5 * 300)
+    assert schedule.level(100) == 0.0 and schedule.level(0) == 0.0
+    assert schedule.level(150) == pytest.approx(50 * theta)
+    assert schedule.level(200) == pytest.approx(100 * theta)
+    assert schedule.level(300) == pytest.approx((100 + 150) * theta)
+    assert schedule.level(500) == schedule.level(900) == 1.0
+    assert [s for s in range(90, 520) if schedule.due(s)] == list(range(100, 501, 50))
+
+
+@pytest.mark.parametrize("ramp", [0, 501])
+def test_a_ramp_outside_is_refused(ramp: int) -> None:
+    with pytest.raises(ValueError, match=f"`ramp` must lie between 100 and 500, but is {ramp}."):
+        Threshold(0.9, 100, 500, 50, ramp)
+
+
+def test_an_exchange_falls_along_a_cosine_and_ends_before_it_is_zero() -> None:
+    schedule = Exchange(0.8, 0, 400, 100, 0.3)
+    assert [schedule.fraction(s) for s in (0, 200, 400)] == pytest.approx([0.3, 0.15, 0.0])
+    assert [s for s in range(600) if schedule.due(s)] == [0, 100, 200, 300]
+    assert schedule.last == 300 and Exchange(0.8, 7, 400, 100, 0.3).last == 307
+    assert {schedule.sparsity(s) for s in range(600)} == {0.8}

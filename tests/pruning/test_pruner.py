@@ -151,3 +151,33 @@ def test_n_of_m_prunes_every_group() -> None:
 def test_a_structure_of_single_weights_is_no_structure() -> None:
     plain, said = Recipe(scheme="erk").check(), Recipe(scheme="erk", structure="weight").check()
     assert plain.settings == said.settings and plain.signature() == said.signature()
+
+
+@pytest.mark.parametrize("scheme", ["class-blind", "class-uniform", "class-distribution"])
+@pytest.mark.parametrize("structure", [None, "block:2x2"])
+def test_ratios_keep_as_many_in_each_tensor_and_choose_others(
+    scheme: str, structure: str | None
+) -> None:
+    tensors = network(8)
+    recipe = Recipe(scheme=scheme, structure=structure)
+    model = Pruner(recipe).update(0.6, probe(tensors)).masks
+    matched = Recipe(scheme=scheme, structure=structure, saliency="random", ratios="magnitude")
+    found = Pruner(matched.check()).update(0.6, probe(tensors)).masks
+    groups = recipe.groups()
+    for name in model:
+        fixed = model.fixed.get(name)
+        assert groups.count(found[name], fixed) == groups.count(model[name], fixed)
+    assert found.digest() != model.digest()
+    # the best by magnitude, as many as magnitude would keep: magnitude itself
+    same = Recipe(scheme=scheme, structure=structure, saliency="magnitude", ratios="random")
+    randoms = Recipe(scheme=scheme, structure=structure, saliency="random")
+    counts = Pruner(randoms).update(0.6, probe(tensors)).masks
+    kept = Pruner(same.check()).update(0.6, probe(tensors)).masks
+    for name, mask in kept.items():
+        fixed = model.fixed.get(name)
+        assert groups.count(mask, fixed) == groups.count(counts[name], fixed)
+        worth = groups.pool(Score(tensors[name].abs().double(), fixed=fixed)).values.reshape(-1)
+        alive = groups.pool(Score(mask.double(), fixed=fixed)).values.reshape(-1) > 0
+        if structure is None and fixed:
+            alive[slice(*fixed)], worth[slice(*fixed)] = True, float("inf")
+        assert float(worth[alive].min()) >= float(worth[~alive].max())

@@ -20,7 +20,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     (
         {"scheme": "erk", "schedule": "cubic"},
         "--prune-schedule 'cubic' is unknown; choose gradual, gradual-linear, "
-        "gradual-exponential or one-shot.",
+        "gradual-exponential, gradual-threshold, one-shot, static, set or rigl.",
     ),
     (
         {"scheme": "erk", "sparsity": 1.0},
@@ -44,7 +44,8 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"scheme": "erk", "end": 5},
-        "--prune-end has no effect with the one-shot schedule; add --prune-schedule gradual.",
+        "--prune-end has no effect with --prune-schedule one-shot; it is for gradual, "
+        "gradual-linear, gradual-exponential, gradual-threshold, set or rigl.",
     ),
     (
         {"scheme": "erk", "schedule": "gradual"},
@@ -95,6 +96,53 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         {"scheme": "class-uniform", "structure": "2:4", "schedule": "gradual", "end": 9},
         "--prune-schedule gradual has no steps to take with --prune-structure 2:4; use one-shot.",
     ),
+    (
+        {"scheme": "erk", "drop": 0.3},
+        "--prune-drop has no effect with --prune-schedule one-shot; it is for set or rigl.",
+    ),
+    (
+        {"scheme": "erk", "schedule": "gradual", "end": 9, "ramp": 4},
+        "--prune-ramp has no effect with --prune-schedule gradual; it is for gradual-threshold.",
+    ),
+    (
+        {"scheme": "class-blind", "schedule": "gradual-threshold", "end": 9, "ramp": 12},
+        "--prune-ramp 12 must lie between --prune-start 0 and --prune-end 9.",
+    ),
+    (
+        {"scheme": "erk", "schedule": "rigl"},
+        "--prune-schedule rigl needs --prune-end, the update after which nothing is exchanged "
+        "(three quarters of the run is usual).",
+    ),
+    (
+        {"scheme": "erk", "schedule": "set", "end": 9, "drop": 1.0},
+        "--prune-drop 1.0 is outside (0, 1): it is the fraction of the surviving weights that the "
+        "first exchange moves, e.g. 0.3.",
+    ),
+    (
+        {"scheme": "class-blind", "schedule": "rigl", "end": 9, "structure": "block:4x4"},
+        "--prune-schedule rigl moves single weights, not block:4x4; leave --prune-structure out, "
+        "or use static.",
+    ),
+    (
+        {"scheme": "erk", "schedule": "static", "start": 5},
+        "--prune-start 5 contradicts --prune-schedule static, which prunes before the first "
+        "update; leave it out, or use one-shot.",
+    ),
+    (
+        {"scheme": "class-blind", "ratios": "magnitude"},
+        "--prune-ratios magnitude has no effect with --prune-saliency magnitude; give another "
+        "saliency, such as random, to choose the weights inside each tensor.",
+    ),
+    (
+        {"scheme": "erk", "saliency": "random", "ratios": "snip"},
+        "--prune-ratios snip has no effect with --prune-scheme erk, which looks at shapes only; "
+        "use class-blind, class-uniform or class-distribution without a pattern.",
+    ),
+    (
+        {"scheme": "class-blind", "saliency": "synflow", "score_batches": 8},
+        "--prune-score-batches has no effect with --prune-saliency synflow, which needs no data; "
+        "those that do: snip, taylor, grasp, obd, obd-hutchinson.",
+    ),
 ]
 
 
@@ -133,3 +181,12 @@ def test_differences_name_the_flag_and_both_values() -> None:
 def test_where_masks_came_from_is_no_difference() -> None:
     assert differences(Recipe(mask_from="a").settings, Recipe(mask_from="b").settings) == []
     assert differences(Recipe(mask_from="a").settings, Recipe(scheme="erk").settings) != []
+
+
+def test_a_signature_tells_schedules_apart() -> None:
+    shots = Recipe(scheme="erk", saliency="random", schedule="rigl", end=90).check()
+    assert shots.signature() == "erk|sparsity:0.8|saliency:random|schedule:rigl|end:90"
+    assert shots.needs == {"data"} and shots.settings["score_batches"] == 8
+    other = Recipe(scheme="class-blind", saliency="random", ratios="synflow").check()
+    assert other.signature() == "class-blind|sparsity:0.8|saliency:random|ratios:synflow"
+    assert other.needs == {"network"}

@@ -1,0 +1,185 @@
+"""What goes together in a recipe: each refusal is one sentence that says what to use instead."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from fairseq_prune.maths.allocate import ALLOCATIONS
+from fairseq_prune.maths.schedule import SCHEDULES
+from fairseq_prune.maths.structure import POOLS, Block, Element, NofM
+from fairseq_prune.saliency import SALIENCIES
+
+if TYPE_CHECKING:
+    from fairseq_prune.pruning.recipe import Recipe
+
+
+def check(recipe: "Recipe") -> None:
+    """Raises ValueError, one sentence, where a recipe makes no sense."""
+    given = {name for name, value in asdict(recipe).items() if value is not None}
+    if given and not recipe.active:
+        raise ValueError(
+            f"{flags(given)} has no effect without --prune-scheme "
+            f"({', '.join(ALLOCATIONS)}) or --prune-mask-from FILE."
+        )
+    _check_known(recipe)
+    if recipe.sparsity is not None and not 0.0 <= recipe.sparsity < 1.0:
+        raise ValueError(
+            f"--prune-sparsity {recipe.sparsity} is outside [0, 1): it is the fraction of "
+            "weights to remove, e.g. 0.8 for 80%."
+        )
+    if recipe.scheme is None:
+        useless = given - {"mask_from", "classes", "exclude", "seed"}
+        if useless:
+            raise ValueError(
+                f"{flags(useless)} has no effect with --prune-mask-from alone; "
+                "add --prune-scheme to prune further than the file's masks."
+            )
+    _check_ratios(recipe)
+    _check_batches(recipe)
+    _check_structure(recipe)
+    _check_schedule(recipe)
+
+
+def flags(fields: set[str]) -> str:
+    """The flags of these fields, to be read."""
+    return ", ".join("--prune-" + name.replace("_", "-") for name in sorted(fields))
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _check_known(recipe: "Recipe") -> None:
+    for name, known in (
+        ("scheme", tuple(ALLOCATIONS)),
+        ("saliency", tuple(SALIENCIES)),
+        ("ratios", tuple(SALIENCIES)),
+        ("schedule", tuple(SCHEDULES)),
+        ("pool", POOLS),
+    ):
+        value = getattr(recipe, name)
+        if value is not None and value not in known:
+            raise ValueError(f"--prune-{name} {value!r} is unknown; choose {_either(known)}.")
+
+
+def _check_ratios(recipe: "Recipe") -> None:
+    ratios, saliency = recipe.ratios, recipe.saliency or "magnitude"
+    if ratios is None:
+        return
+    if ratios == saliency:
+        raise ValueError(
+            f"--prune-ratios {ratios} has no effect with --prune-saliency {saliency}; give another "
+            "saliency, such as random, to choose the weights inside each tensor."
+        )
+    if recipe.scheme == "erk" or isinstance(recipe.groups(), NofM):
+        what = "scheme erk" if recipe.scheme == "erk" else f"structure {recipe.structure}"
+        raise ValueError(
+            f"--prune-ratios {ratios} has no effect with --prune-{what}, which looks at shapes "
+            "only; use class-blind, class-uniform or class-distribution without a pattern."
+        )
+
+
+def _check_batches(recipe: "Recipe") -> None:
+    if recipe.score_batches is None:
+        return
+    if recipe.score_batches < 1:
+        raise ValueError(
+            f"--prune-score-batches {recipe.score_batches} must be a number of batches, 1 or more."
+        )
+    if "data" not in recipe.needs:
+        known = [name for name, entry in SALIENCIES.items() if entry.needs == "data"]
+        raise ValueError(
+            f"--prune-score-batches has no effect with --prune-saliency "
+            f"{recipe.saliency or 'magnitude'}, which needs no data; those that do: "
+            f"{', '.join(known)}."
+        )
+
+
+def _check_structure(recipe: "Recipe") -> None:
+    groups = recipe.groups()
+    if recipe.pool is not None and not isinstance(groups, Block):
+        raise ValueError(
+            f"--prune-pool {recipe.pool} has no effect with --prune-structure "
+            f"{recipe.structure or 'weight'}; it is for row and block:RxC."
+        )
+    if isinstance(groups, Block) and recipe.scheme == "erk":
+        raise ValueError(
+            f"--prune-scheme erk spends by the shape of matrices, not of {recipe.structure}; use "
+            "class-blind, class-uniform or class-distribution."
+        )
+    if isinstance(groups, NofM):
+        _check_pattern(recipe, groups)
+    if not isinstance(groups, Element) and recipe.schedule in ("set", "rigl"):
+        raise ValueError(
+            f"--prune-schedule {recipe.schedule} moves single weights, not {recipe.structure}; "
+            "leave --prune-structure out, or use static."
+        )
+
+
+def _check_pattern(recipe: "Recipe", groups: NofM) -> None:
+    if recipe.scheme != "class-uniform":
+        raise ValueError(
+            f"--prune-structure {recipe.structure} keeps {groups.n} of every {groups.m} weights "
+            f"everywhere, so that --prune-scheme {recipe.scheme} has nothing to decide; use "
+            "class-uniform."
+        )
+    if recipe.sparsity is not None and recipe.sparsity != groups.sparsity:
+        raise ValueError(
+            f"--prune-sparsity {recipe.sparsity} contradicts --prune-structure "
+            f"{recipe.structure}, which removes {groups.sparsity:g}; leave it out."
+        )
+    if recipe.schedule not in (None, "one-shot", "static"):
+        raise ValueError(
+            f"--prune-schedule {recipe.schedule} has no steps to take with --prune-structure "
+            f"{recipe.structure}; use one-shot."
+        )
+
+
+def _check_schedule(recipe: "Recipe") -> None:
+    schedule = recipe.schedule or "one-shot"
+    takes = SCHEDULES[schedule].takes
+    for name in ("start", "end", "every", "ramp"):
+        value = getattr(recipe, name)
+        least = 1 if name == "every" else 0
+        if value is not None and value < least:
+            raise ValueError(
+                f"--prune-{name} {value} must be a number of updates, {least} or more."
+            )
+    for name in ("end", "every", "ramp", "drop"):
+        if getattr(recipe, name) is not None and name not in takes:
+            others = [n for n, entry in SCHEDULES.items() if name in entry.takes]
+            raise ValueError(
+                f"--prune-{name} has no effect with --prune-schedule {schedule}; it is for "
+                f"{_either(others)}."
+            )
+    if schedule == "static" and recipe.start:
+        raise ValueError(
+            f"--prune-start {recipe.start} contradicts --prune-schedule static, which prunes "
+            "before the first update; leave it out, or use one-shot."
+        )
+    if recipe.drop is not None and not 0.0 < recipe.drop < 1.0:
+        raise ValueError(
+            f"--prune-drop {recipe.drop} is outside (0, 1): it is the fraction of the surviving "
+            "weights that the first exchange moves, e.g. 0.3."
+        )
+    if "end" in takes:
+        _check_end(recipe)
+
+
+def _check_end(recipe: "Recipe") -> None:
+    start, end, ramp = recipe.start or 0, recipe.end, recipe.ramp
+    if end is None:
+        what = (
+            "after which nothing is exchanged (three quarters of the run is usual)"
+            if recipe.schedule in ("set", "rigl")
+            else "at which the sparsity is reached (while the learning rate is still high)"
+        )
+        raise ValueError(
+            f"--prune-schedule {recipe.schedule} needs --prune-end, the update {what}."
+        )
+    if end <= start:
+        raise ValueError(f"--prune-end {end} must come after --prune-start {start}.")
+    if ramp is not None and not start <= ramp <= end:
+        raise ValueError(
+            f"--prune-ramp {ramp} must lie between --prune-start {start} and --prune-end {end}."
+        )
