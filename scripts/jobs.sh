@@ -32,18 +32,18 @@ job_done() {
   job_work[$1]=$2
 }
 
-# The verdict on what NAME needs: ready, waiting or skipped.
+# Sets `verdict` on what NAME needs: ready, waiting or skipped. (A subshell for each of hundreds of
+# jobs, several times a second, would take more of the machine than the jobs leave.)
 _job_readiness() {
-  local need state verdict=ready
+  local need
+  verdict=ready
   for need in ${job_needs[$1]}; do
-    state=${job_state[${need#\?}]}
-    case $state in
+    case ${job_state[${need#\?}]} in
       done) ;;
-      failed | skipped) [[ $need == \?* ]] || { echo skipped && return; } ;;
+      failed | skipped) if [[ $need != \?* ]]; then verdict=skipped && return; fi ;;
       *) verdict=waiting ;;
     esac
   done
-  echo "$verdict"
 }
 
 # Work that NAME's log says is done: epochs of fairseq-train, checkpoints of an evaluation.
@@ -157,7 +157,7 @@ _jobs_stop() {
 
 # Starts what can start; returns 1 when nothing is waiting or running any more.
 _jobs_turn() {
-  local name parallel=$1 running open=1
+  local name parallel=$1 running open=1 verdict
   for name in "${job_names[@]}"; do
     if [[ ${job_state[$name]} == running ]]; then
       if kill -0 "${job_pid[$name]}" 2>/dev/null; then open=0; else _job_finish "$name"; fi
@@ -167,7 +167,8 @@ _jobs_turn() {
   for name in "${job_names[@]}"; do
     [[ ${job_state[$name]} == waiting ]] || continue
     open=0
-    case $(_job_readiness "$name") in
+    _job_readiness "$name"
+    case $verdict in
       ready)
         if ((running < parallel)); then
           _job_start "$name"

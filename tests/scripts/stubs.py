@@ -24,14 +24,14 @@ echo "epoch 001:      5 / 10 loss=1"
 if [[ -n ${SLEEPS:-} && $folder == *$SLEEPS* ]]; then
   sleep 60 & echo $! >>"$CALLS.pids"; wait
 fi
-echo weights >"$folder/checkpoint_best.pt"
+echo weights | tee "$folder/checkpoint_last.pt" >"$folder/checkpoint_best.pt"
 """
 )
 PRUNE = (
     NOTE
     + """
 case $1 in
-  apply) echo pruned >"$(after --output "$@")" ;;
+  apply | control) echo pruned >"$(after --output "$@")" ;;
   evaluate) echo "checkpoint 1 of 1" ;;
   report) echo "report: there" ;;
 esac
@@ -49,17 +49,25 @@ dense:
 retrain:
   lr: 0.05
   max-epoch: 1
+brief:
+  max-update: 40
+  max-epoch: 1
+brief-retrain:
+  max-update: 20
+  max-epoch: 1
 """
 
 
 class Study:
     """An ablation over stubs in a folder of its own."""
 
+    script = "ablation.sh"
+
     def __init__(self, folder: Path) -> None:
         self.folder, self.out, self.calls_file = folder, folder / "out", folder / "calls"
         programs = folder / "bin"
         for name, text in (("fairseq-train", TRAIN), ("fairseq-prune", PRUNE)):
-            self._program(programs / name, text)
+            self.add_program(programs / name, text)
         (folder / "data").mkdir()
         (folder / "test.en").write_text("a\n")
         (folder / "small.yaml").write_text(CONFIG)
@@ -71,7 +79,8 @@ class Study:
         }  # fmt: skip
 
     @staticmethod
-    def _program(path: Path, text: str) -> None:
+    def add_program(path: Path, text: str) -> None:
+        """Write a program."""
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         path.chmod(0o755)
@@ -79,7 +88,7 @@ class Study:
     def start(self, **environment: str) -> "subprocess.Popen[str]":
         """Start the study."""
         return subprocess.Popen(
-            ["bash", str(ROOT / "scripts/ablation.sh"), str(self.folder / "small.yaml")],
+            ["bash", str(ROOT / "scripts" / self.script), str(self.folder / "small.yaml")],
             env={**self.environment, **environment},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip

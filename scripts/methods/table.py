@@ -1,0 +1,112 @@
+"""The table of scripts/methods_table.sh: BLEU of every method, over seeds."""
+
+import argparse
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fairseq_prune.analysis import results
+from fairseq_prune.analysis.table import Table, as_markdown, as_text
+
+# model -> (method, percent or "", stage) -> BLEU by seed
+Scores = dict[str, dict[tuple[str, str, str], dict[str, float]]]
+STAGES = {"pruned": "after pruning", "trained": "after training"}
+
+
+def methods_of(path: Path) -> list[str]:
+    """The methods' names in their order."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line.split("|")[0].strip() for line in lines if "|" in line and line[0] != "#"]
+
+
+def folder_of(name: str) -> str:
+    """A method's name as part of a path; as in methods_table.sh."""
+    return re.sub(r"[^A-Za-z0-9:.-]", "-", name).replace(":", "of")
+
+
+def read_scores(out: Path, methods: list[str], percents: list[str]) -> tuple[Scores, set[str]]:
+    """All BLEU scores below ``out``, and the sacreBLEU signatures they were made with."""
+    places: dict[str, tuple[str, str]] = {"dense": ("dense", "")}
+    for method in methods:
+        for percent in ("", *percents):
+            places[folder_of(method) + (percent and f"-{percent}")] = (method, percent)
+    scores: Scores = defaultdict(lambda: defaultdict(dict))
+    signatures = set()
+    for top, place, row in _rows(out):
+        if place.parts[0] not in places:
+            continue
+        model, _, seed = top.rpartition("-")
+        method, percent = places[place.parts[0]]
+        stage = "pruned" if place.name == "pruned.pt" else "trained"
+        scores[model][method, percent, stage][seed] = float(row["bleu"])
+        signatures.add(str(row["bleu_signature"]))
+    return scores, signatures
+
+
+def _rows(out: Path) -> Iterator[tuple[str, Path, Mapping[str, Any]]]:
+    for file in sorted(out.glob("*-*/results.jsonl")):
+        top = file.parent.name
+        for row in results.read(file):
+            parts = Path(row["checkpoint"]).parts
+            yield top, Path(*parts[len(parts) - parts[::-1].index(top) :]), row
+
+
+def cell(by_seed: Mapping[str, float] | None, seeds: int) -> str:
+    """Mean and standard deviation (n - 1); the number of seeds where some are missing."""
+    if not by_seed:
+        return ""
+    values = list(by_seed.values())
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}" + (
+        f" (n={len(values)})" if len(values) < seeds else ""
+    )
+
+
+def table_of(model: str, scores: Scores, methods: list[str], percents: list[str]) -> Table:
+    """One row a method, two columns a sparsity; and those that choose their sparsity themselves."""
+    mine = scores[model]
+    seeds = max(len(by_seed) for by_seed in mine.values())
+    header = [f"{model}, {seeds} seeds" if seeds > 1 else f"{model}, one seed"]
+    header += [f"{percent}%: {text}" for percent in percents for text in STAGES.values()]
+    table = [header]
+    for method in ["dense", *methods]:
+        cells = [
+            cell(mine.get((method, percent, stage)), seeds)
+            for percent in percents
+            for stage in STAGES
+        ]
+        own = [cell(mine.get((method, "", stage)), seeds) for stage in STAGES]
+        if any(own):
+            cells[:2] = own
+            method += "" if method.startswith("dense") else " (its own sparsity)"
+        if any(cells):
+            table.append([method, *cells])
+    return table
+
+
+def main() -> None:
+    """Write table.md and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--methods", type=Path, required=True)
+    parser.add_argument("--percents", required=True, help="separated by spaces")
+    arguments = parser.parse_args()
+    methods, percents = methods_of(arguments.methods), arguments.percents.split()
+    scores, signatures = read_scores(arguments.out, methods, percents)
+    tables = [table_of(model, scores, methods, percents) for model in sorted(scores)]
+    for table in tables:
+        print(as_text(table))
+    text = "\n".join(map(as_markdown, tables))
+    text += "".join(f"\nsacreBLEU `{signature}`\n" for signature in sorted(signatures))
+    target = arguments.out / "table.md"
+    temporary = target.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(target)
+    print(f"table: {target}")
+
+
+if __name__ == "__main__":
+    main()

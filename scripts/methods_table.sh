@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# Every method on one corpus: BLEU after pruning and after retraining.
+#
+#   bash scripts/methods_table.sh [CONFIG.yaml...]
+#
+# For each model, seed, method (configs/prune/methods.txt) and sparsity, OUT/MODEL-SEED/ gets
+#   dense/                              trained without pruning
+#   METHOD-PERCENT/pruned.pt            pruned, not retrained
+#   METHOD-PERCENT/trained/             pruned and trained further, or trained sparse from the start
+#   results.jsonl, hypotheses/          all of them decoded and scored
+# and OUT/table.md the table: means over seeds, and how far they lie apart. A step that is finished
+# is skipped, one that was cut goes on; the table is made of what there is.
+#
+# CONFIG    default configs/train/embedded/{lstm,transformer}.yaml; others need the sections `brief`
+#           and `brief-retrain` too, with a max-update
+# OUT       default runs/methods
+# DATA, REFERENCE  as for scripts/ablation.sh (default: the embedded corpus, made here)
+# SEEDS     default: 1 2 3                 PERCENTS  default: 60 80
+# METHODS   their names, a comma between them (default: all)
+# BEAM      default 1: there are hundreds of models to decode
+# JOBS, DEVICE, MAX_LEN, PROGRAMS          as for scripts/ablation.sh
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/ablation.sh
+. "$here/ablation.sh"
+
+# The lines of methods.txt that are wanted: NAME|WHEN|FLAGS, without spaces around the bars.
+methods() {
+  awk -F'|' -v wanted="${METHODS:-}" '
+    BEGIN { n = split(wanted, list, /,/) }
+    /^#/ || !NF { next }
+    {
+      for (i = 1; i <= 3; i++) { sub(/^[ \t]+/, "", $i); sub(/[ \t]+$/, "", $i) }
+      found = (n == 0)
+      for (i = 1; i <= n; i++) found = found || list[i] == $1
+      if (found) print $1 "|" $2 "|" $3
+    }' "$root/configs/prune/methods.txt"
+}
+
+folder_of() { # NAME: as part of a path
+  local name=${1//[^[:alnum:]:.-]/-}
+  printf '%s\n' "${name//:/of}"
+}
+
+# The flags of a method, one a line: of FLAGS, PERCENT and the updates of the run.
+filled_in() {
+  local text=$1 percent=$2 updates=$3
+  text=${text//SPARSITY/0.$percent}
+  text=${text//HALF/$((updates / 2))}
+  text=${text//LATE/$((updates * 3 / 4))}
+  # shellcheck disable=SC2086 # split into words on purpose
+  if [[ $text ]]; then printf '%s\n' ${text//DATA/"$data"}; fi
+}
+
+updates_of() { # SECTION
+  flags_of "$config" "$1" | awk '/^--max-update$/ { getline; print }'
+}
+
+pruned_job() { # NAME NEEDS INPUTS COMMAND...: a command that writes OUT/NAME.pt from INPUTS
+  local name=$1 needs=$2 input text fresh=1
+  text=$(portable "${*:4}")
+  for input in $3; do [[ -f $input && $out/$name.pt -nt $input ]] || fresh=0; done
+  if ((fresh)) && [[ -f $out/$name.done && $(cat "$out/$name.done") == "$text" ]]; then
+    job_done "$name" 5
+  else
+    # shellcheck disable=SC2016 # the inner shell expands it
+    job "$name" 5 "$needs" "$out/$name.log" bash -c \
+      '"${@:3}" --force && printf "%s\n" "$1" >"$2"' prune "$text" "$out/$name.done" "${@:4}"
+  fi
+}
+
+tickets_job() { # POINT PERCENT FLAGS
+  local name=$top/$1 training flags
+  mapfile -t training < <(flags_of "$config" model brief)
+  mapfile -t flags < <(filled_in "$3" "$2" "$(updates_of brief)")
+  job "$name/trained" 300 "" "$out/$name/log" fairseq-prune tickets --output "$out/$name/tickets" \
+    "${flags[@]}" -- "$data" --task translation "${training[@]}" --seed "$SEED" \
+    --no-progress-bar --no-epoch-checkpoints "${device[@]}"
+}
+
+# plan_method NAME WHEN FLAGS PERCENT: its jobs; the checkpoints to score go to `scored`.
+plan_method() {
+  local when=$2 point flags name dense=$out/$top/dense/checkpoint_best.pt
+  point=$(folder_of "$1")${4:+-$4}
+  name=$top/$point
+  mapfile -t flags < <(filled_in "$3" "${4:-}" "$(updates_of brief-retrain)")
+  case $when in
+    after)
+      pruned_job "$name/pruned" "$top/dense" "$dense" fairseq-prune apply "$dense" \
+        --output "$out/$name/pruned.pt" "${flags[@]}"
+      ;;
+    control)
+      local model=$top/magnitude-$4
+      pruned_job "$name/pruned" "$model/pruned" "$dense $out/$model/pruned.pt" fairseq-prune control \
+        "$out/$model/pruned.pt" --weights "$dense" --output "$out/$name/pruned.pt" "${flags[@]}"
+      ;;
+    during)
+      train_job "$name/trained" brief-retrain "$top/dense" "$dense" \
+        --user-dir "$root/fairseq_prune" "${flags[@]}" --finetune-from-model "$dense"
+      ;;
+    before)
+      mapfile -t flags < <(filled_in "$3" "${4:-}" "$(updates_of brief)")
+      train_job "$name/trained" brief "" "" --user-dir "$root/fairseq_prune" "${flags[@]}"
+      ;;
+    mask)
+      train_job "$name/trained" brief "$top/magnitude-$4/pruned" "" \
+        --user-dir "$root/fairseq_prune" --prune-mask-from "$out/$top/magnitude-$4/pruned.pt"
+      ;;
+    tickets) tickets_job "$point" "$4" "$3" ;;
+    *) die "configs/prune/methods.txt: $1 is to be made $when, which is unknown." ;;
+  esac
+  if [[ $when == after || $when == control ]]; then
+    train_job "$name/trained" brief-retrain "$name/pruned" "$out/$name/pruned.pt" \
+      --user-dir "$root/fairseq_prune" --finetune-from-model "$out/$name/pruned.pt"
+    scored+=("$point/pruned:$point/pruned.pt")
+  fi
+  local last=$point/trained
+  if [[ $when == tickets ]]; then last=$point/tickets/final; fi
+  scored+=("$point/trained:$last/checkpoint_last.pt")
+}
+
+plan_seed() { # of $config and $SEED
+  local top line name when flags percent scored=("dense:dense/checkpoint_best.pt")
+  top=$(basename "$config" .yaml)-$SEED
+  train_job "$top/dense" dense "" ""
+  while IFS='|' read -r name when flags; do
+    if [[ $flags == *SPARSITY* || $when == control || $when == mask ]]; then
+      for percent in $percents; do plan_method "$name" "$when" "$flags" "$percent"; done
+    else
+      plan_method "$name" "$when" "$flags" ""
+    fi
+  done < <(methods)
+  evaluate_job "$top" all "${scored[@]}"
+}
+
+table() {
+  OUT=${OUT:-$root/runs/methods} PERCENTS=${PERCENTS:-60 80} BEAM=${BEAM:-1}
+  if [[ ! ${PROGRAMS:-} ]]; then bash "$root/scripts/setup_env.sh"; fi
+  export PROGRAMS=${PROGRAMS:-${VENV:-$root/.venv}/bin} OMP_NUM_THREADS=1
+  PATH=$PROGRAMS:$PATH
+  if [[ ! ${DATA:-} ]]; then
+    bash "$root/scripts/data/prepare_embedded.sh" "$OUT/data"
+    DATA=$OUT/data/data-bin REFERENCE=$OUT/data/raw/test.en
+  fi
+  settings
+  [[ $(methods) ]] || die "METHODS=${METHODS:-} names no method of configs/prune/methods.txt."
+  if command -v flock >/dev/null; then
+    exec 9>"$out/.lock"
+    flock -n 9 || die "another run is at work in $out; wait for it, or choose another OUT."
+  fi
+  check_data
+  local config SEED code=0
+  (($#)) || set -- "$root"/configs/train/embedded/{lstm,transformer}.yaml
+  for config in "$@"; do
+    [[ -f $config ]] || die "$config is not a file."
+    [[ $(updates_of brief) && $(updates_of brief-retrain) ]] ||
+      die "$config has no max-update in its sections brief and brief-retrain."
+  done
+  for SEED in ${SEEDS:-1 2 3}; do
+    for config in "$@"; do plan_seed; done
+  done
+  run_jobs "$jobs" || code=1
+  python "$root/scripts/methods/table.py" "$out" --methods "$root/configs/prune/methods.txt" \
+    --percents "$percents" || code=1
+  exit $code
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then table "$@"; fi
