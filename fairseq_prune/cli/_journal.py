@@ -41,7 +41,7 @@ class Journal:
         Raises ValueError where another run holds it, or it was begun with other settings.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as file:
+        with (self.folder / ".lock").open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -84,7 +84,7 @@ def _difference(name: str, here: Any, there: Any) -> str:
     if isinstance(here, Sequence) and isinstance(there, Sequence) and not isinstance(here, str):
         pairs = zip([*here, None], [*there, None], strict=False)
         place = next((i for i, (one, other) in enumerate(pairs) if one != other), 0)
-        here, there = (" ".join(words[max(place - 1, 0) : place + 2]) for words in (here, there))
+        here, there = (" ".join(words[max(place - 1, 0) : place + 1]) for words in (here, there))
         return f"{name} ... {here} ... (there: ... {there} ...)"
     return f"{name} {here} (there: {there})"
 

@@ -27,7 +27,7 @@ from fairseq_prune.pruning.tickets import (
 )
 
 CONTROLS = {
-    "reinit": "the last mask on a fresh model of another seed, trained from its beginning",
+    "reinit": "the last mask on a fresh model of another seed, its data in that seed's order",
     "random-ticket": "the last mask shuffled within each tensor, on the rewound weights",
 }
 LAST = "checkpoint_last.pt"
