@@ -65,7 +65,7 @@ def run(arguments: Namespace) -> int:
         source = open_checkpoint(arguments.checkpoint, recipe.settings["classes"], recipe.excluded)
         if output is not None:
             _output.check_space(output, source.tensors.values())
-        applied = apply_recipe(source, recipe, _views(arguments, recipe))
+        applied = apply_recipe(source, recipe, views(source.path, arguments.data, recipe))
         done(1)
         if output is not None:
             tick = progress.phase("zeroing", 0.3, sum(t.numel() for t in source.tensors.values()))
@@ -75,12 +75,13 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _views(arguments: Namespace, recipe: Recipe) -> Views:
-    if arguments.data is None:
+def views(checkpoint: str, data: str | None, recipe: Recipe) -> Views:
+    """What the recipe's saliency looks at beside the weights of a checkpoint."""
+    if data is None:
         return Views()
     from fairseq_prune.tasks.offline import open_network  # fairseq takes seconds to load
 
-    network = open_network(arguments.checkpoint, arguments.data)
+    network = open_network(checkpoint, data)
     count, seed = recipe.settings["score_batches"], recipe.settings["seed"]
     return Views(
         sample=network.sampler(count, seed) if "data" in recipe.needs else None,

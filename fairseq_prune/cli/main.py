@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from fairseq_prune import __version__
-from fairseq_prune.cli import apply, average, control, evaluate, flags, inspect, report, verify
+from fairseq_prune.cli import (
+    apply,
+    average,
+    control,
+    evaluate,
+    flags,
+    inspect,
+    report,
+    tickets,
+    verify,
+)
 
 COMMANDS: dict[str, Any] = {
     "apply": apply,
@@ -18,6 +28,7 @@ COMMANDS: dict[str, Any] = {
     "flags": flags,
     "inspect": inspect,
     "report": report,
+    "tickets": tickets,
     "verify": verify,
 }
 DESCRIPTION = "Prunes fairseq models; shows, checks, averages, decodes and scores pruned ones."

@@ -12,6 +12,11 @@ OVERRIDE_HELP = (
     "resume although the checkpoint was pruned with other flags; without --prune-scheme and "
     "--prune-mask-from: forget its masks and train dense"
 )
+KEEP = PREFIX + "keep_update"
+KEEP_HELP = (
+    "also save the state after this update, as checkpoint_update_N.pt (0: before the first one); "
+    "changes nothing else and needs no other prune flag"
+)
 
 
 def add_arguments(parser: ArgumentParser | _ArgumentGroup, recipe_only: bool = False) -> None:
@@ -28,6 +33,7 @@ def add_arguments(parser: ArgumentParser | _ArgumentGroup, recipe_only: bool = F
         )
     if not recipe_only:
         parser.add_argument(_flag(OVERRIDE), action="store_true", help=OVERRIDE_HELP)
+        parser.add_argument(_flag(KEEP), type=int, default=None, metavar="N", help=KEEP_HELP)
 
 
 def recipe_of(arguments: Namespace) -> Recipe:

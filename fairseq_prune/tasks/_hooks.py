@@ -17,7 +17,8 @@ from torch import nn
 
 from fairseq_prune.masks.storage import PRUNE_KEY
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.tasks._options import PREFIX, read_options, without_options
+from fairseq_prune.tasks._keep import keep_update
+from fairseq_prune.tasks._options import PREFIX, read_keep, read_options, without_options
 from fairseq_prune.tasks._sample import sampler
 from fairseq_prune.tasks._session import Session
 from fairseq_prune.tasks._start import start_of
@@ -48,6 +49,7 @@ class PruningHooks:
         """The task, its prune flags checked before anything is read or built."""
         with one_sentence():
             recipe, override = read_options(cfg)
+            keep = read_keep(cfg)
             root = _root(cfg)
             if recipe.active and root is not None:
                 backend = str(root.distributed_training.ddp_backend)
@@ -58,6 +60,8 @@ class PruningHooks:
                     )
         task = super().setup_task(cfg, **kwargs)  # type: ignore[misc]
         task.session = Session(recipe, override)
+        if keep is not None:
+            keep_update(task, keep)
         return task
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> nn.Module:

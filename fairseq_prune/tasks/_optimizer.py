@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairseq_prune.masks.hold import Holder, Slot, flat_slots
 from fairseq_prune.network.weights import Weights
@@ -32,6 +32,11 @@ def slots_of(optimizer: Any) -> list[Slot]:
     if isinstance(masters, Tensor):
         return flat_slots(parameters, masters)
     return [Slot(p, master) for p, master in zip(parameters, masters, strict=True)]
+
+
+def trained_parameters(model: nn.Module) -> list[tuple[str, int]]:
+    """Name and size of the model's parameters in the order in which its optimizer numbers them."""
+    return [(name, p.numel()) for name, p in model.named_parameters() if p.requires_grad]
 
 
 def state_of(optimizer: Any) -> Mapping[Any, Any]:

@@ -7,10 +7,24 @@ from typing import Any, Optional, get_type_hints
 from fairseq.dataclass import FairseqDataclass
 from omegaconf import DictConfig
 
-from fairseq_prune.pruning.flags import OVERRIDE, OVERRIDE_HELP, PREFIX, add_arguments
+from fairseq_prune.pruning.flags import (
+    KEEP,
+    KEEP_HELP,
+    OVERRIDE,
+    OVERRIDE_HELP,
+    PREFIX,
+    add_arguments,
+)
 from fairseq_prune.pruning.recipe import Recipe
 
-__all__ = ["PREFIX", "add_arguments", "read_options", "with_options", "without_options"]
+__all__ = [
+    "PREFIX",
+    "add_arguments",
+    "read_keep",
+    "read_options",
+    "with_options",
+    "without_options",
+]
 
 
 def with_options(base: type[FairseqDataclass]) -> type[FairseqDataclass]:
@@ -21,6 +35,8 @@ def with_options(base: type[FairseqDataclass]) -> type[FairseqDataclass]:
     ]
     override = dataclasses.field(default=False, metadata={"help": OVERRIDE_HELP})
     fields.append((OVERRIDE, bool, override))
+    keep = dataclasses.field(default=None, metadata={"help": KEEP_HELP})
+    fields.append((KEEP, Optional[int], keep))  # noqa: UP045
     return dataclasses.make_dataclass(f"Pruned{base.__name__}", fields, bases=(base,))
 
 
@@ -40,9 +56,24 @@ def read_options(config: Any) -> tuple[Recipe, bool]:
 
     Raises ValueError where the flags make no sense.
     """
-    get = config.get if isinstance(config, DictConfig) else lambda n, d=None: getattr(config, n, d)
+    get = _getter(config)
     given = {f.name: get(PREFIX + f.name, None) for f in dataclasses.fields(Recipe)}
     return Recipe(**given).check(), bool(get(OVERRIDE, False))
+
+
+def read_keep(config: Any) -> int | None:
+    """The update whose state is to be kept, or None.
+
+    Raises ValueError where it is none.
+    """
+    update: int | None = _getter(config)(KEEP, None)
+    if update is not None and update < 0:
+        raise ValueError(f"--prune-keep-update {update} must be a number of updates, 0 or more.")
+    return update
+
+
+def _getter(config: Any) -> Any:
+    return config.get if isinstance(config, DictConfig) else lambda n, d=None: getattr(config, n, d)
 
 
 def without_options(config: Mapping[str, Any]) -> dict[str, Any]:

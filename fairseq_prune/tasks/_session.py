@@ -32,7 +32,7 @@ from fairseq_prune.pruning.summary import (
 from fairseq_prune.saliency import Probe
 from fairseq_prune.saliency.probe import Flow
 from fairseq_prune.tasks._flow import flow_of
-from fairseq_prune.tasks._optimizer import Copies
+from fairseq_prune.tasks._optimizer import Copies, trained_parameters
 from fairseq_prune.tasks._ranks import from_first_rank
 from fairseq_prune.tasks._start import Start
 
@@ -260,10 +260,6 @@ class Session:
         """What goes into the checkpoint; None where there is nothing to say."""
         if not self.recipe.active:
             return None
-        model = self.model
-        trained = (
-            [] if model is None else [p for p in model.named_parameters() if p[1].requires_grad]
-        )
         return Record(
             recipe=self.recipe,
             masks=None if self.holder is None else self.holder.masks(),
@@ -271,5 +267,5 @@ class Session:
             classes=self.classes,
             extremes=self.extremes,
             notes=self.notes,
-            parameters=[(name, p.numel()) for name, p in trained],
+            parameters=[] if self.model is None else trained_parameters(self.model),
         ).pack()

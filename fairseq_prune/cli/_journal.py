@@ -1,0 +1,104 @@
+"""A folder of several trainings: its settings, what is finished in it, and who works in it."""
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+class Journal:
+    """NAME.json with the settings and NAME.jsonl with a line for each part that is finished.
+
+    Args:
+        folder: made where it is not there.
+        name: of the two files.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self._settings, self._rows = folder / f"{name}.json", folder / f"{name}.jsonl"
+
+    def check_folder(self) -> None:
+        """Raise ValueError where the folder is none, or holds other things already."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"--output {self.folder} is a file; give the name of a folder.")
+        others = self.folder.is_dir() and any(p.name != ".lock" for p in self.folder.iterdir())
+        if others and not self._settings.is_file():
+            raise ValueError(
+                f"--output {self.folder} holds other files already; give a new folder."
+            )
+
+    @contextmanager
+    def working(self, settings: Mapping[str, Any]) -> Iterator[int]:
+        """Hold the folder for a run with these settings; gives the descriptor that holds it.
+
+        Raises ValueError where another run holds it, or it was begun with other settings.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ValueError(
+                    f"another run, or a fairseq-train that one left behind, is at work in "
+                    f"{self.folder}; wait for it, or choose another --output."
+                ) from None
+            self._check_settings(settings)
+            yield file.fileno()
+
+    def _check_settings(self, settings: Mapping[str, Any]) -> None:
+        if not self._settings.is_file():
+            _write(self._settings, json.dumps(settings, indent=1) + "\n")
+            return
+        stored = json.loads(self._settings.read_text(encoding="utf-8"))
+        changed = [
+            _difference(name, settings.get(name), stored.get(name))
+            for name in dict.fromkeys([*settings, *stored])
+            if settings.get(name) != stored.get(name)
+        ]
+        if changed:
+            raise ValueError(
+                f"{self.folder} was begun with other settings: {'; '.join(changed)}. Repeat those "
+                "to go on, or choose another --output."
+            )
+
+    def rows(self) -> list[Row]:
+        """What is finished."""
+        if not self._rows.is_file():
+            return []
+        return [json.loads(line) for line in self._rows.read_text(encoding="utf-8").splitlines()]
+
+    def add(self, row: Row) -> None:
+        """Say that a part is finished; all lines are written anew, in one step."""
+        lines = [json.dumps(one, allow_nan=False) for one in (*self.rows(), row)]
+        _write(self._rows, "\n".join(lines) + "\n")
+
+
+def _difference(name: str, here: Any, there: Any) -> str:
+    if isinstance(here, Sequence) and isinstance(there, Sequence) and not isinstance(here, str):
+        pairs = zip([*here, None], [*there, None], strict=False)
+        place = next((i for i, (one, other) in enumerate(pairs) if one != other), 0)
+        here, there = (" ".join(words[max(place - 1, 0) : place + 1]) for words in (here, there))
+        return f"{name} ... {here} ... (there: ... {there} ...)"
+    return f"{name} {here} (there: {there})"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a small file to a temporary name and rename it."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.remove(temporary)
+        raise
