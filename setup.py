@@ -131,7 +131,7 @@ setup(
     install_requires=["fairseq==0.12.2", "torch>=2.6", "numpy", "sacrebleu", "sentencepiece"],
     extras_require={
         "figures": ["matplotlib"],
-        "test": ["pytest", "hypothesis", "ruff", "mypy"],
+        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
     },
     entry_points={"console_scripts": ["fairseq-prune = fairseq_prune.cli.main:main"]},
     cmdclass=COMMANDS,

@@ -21,4 +21,5 @@ export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 "$bin/ruff" check .
 "$bin/mypy"
-"$bin/python" -m pytest -m "$which" "$@"
+# one worker a core, up to 8; a file's tests stay together, as they share what is costly to make
+"$bin/python" -m pytest -m "$which" -n auto --maxprocesses 8 --dist loadfile "$@"
