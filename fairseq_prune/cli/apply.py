@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fairseq_prune.cli import _output
 from fairseq_prune.pruning.apply import Applied, Views, apply_recipe, check_recipe
+from fairseq_prune.pruning.eligible import format_eligibility
 from fairseq_prune.pruning.flags import add_arguments, recipe_of
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
@@ -97,6 +98,8 @@ def _report(applied: Applied, source: Opened, arguments: Namespace, output: str 
         _output.print_json({**shown.as_dict(), "output": output, "bytes": size})
         return
     print(format_table(shown.rows, notes.get("sigma")))
+    for line in format_eligibility(shown.eligible()):
+        print(line)
     if "lambda" in notes:
         print(f"lambda {notes['lambda']:.6g}: class c loses |w| < lambda * sigma_c")
     print(f"{applied.record.recipe.signature()}, masks {applied.masks.digest()[:12]}")
