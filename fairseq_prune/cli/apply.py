@@ -66,7 +66,7 @@ def run(arguments: Namespace) -> int:
         source = open_checkpoint(arguments.checkpoint, recipe.settings["classes"], recipe.excluded)
         if output is not None:
             _output.check_space(output, source.tensors.values())
-        applied = apply_recipe(source, recipe, _views(arguments, recipe))
+        applied = apply_recipe(source, recipe, _views(arguments, recipe, progress))
         done(1)
         if output is not None:
             tick = progress.phase("zeroing", 0.3, sum(t.numel() for t in source.tensors.values()))
@@ -76,12 +76,15 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _views(arguments: Namespace, recipe: Recipe) -> Views:
+def _views(arguments: Namespace, recipe: Recipe, progress: _output.Progress) -> Views:
     if arguments.data is None:
         return Views()
     from fairseq_prune.tasks.offline import open_network  # fairseq takes seconds to load
 
-    network = open_network(arguments.checkpoint, arguments.data)
+    def told(done: int, total: int) -> None:
+        progress.say(f"scored {done}/{total}")
+
+    network = open_network(arguments.checkpoint, arguments.data, told)
     if recipe.needs == "network":
         return Views(flow=network.flow())
     settings = recipe.settings

@@ -37,19 +37,19 @@ def squared_inputs(sample: Sample, names: Iterable[str]) -> Tensors:
     """By name, the sum over all tokens of the square of the input that each weight multiplies.
 
     Of the weight's shape, in float64. The input of an embedding's row is 1 for its own token and 0
-    for others. The uses of a shared weight add up. Examples are run one by one: no padding counts.
+    for others. The uses of a shared weight add up. Batches are split so that there is no padding.
 
-    Raises ValueError where the sample is empty, an example is padded, the loss is not a number, or
+    Raises ValueError where the sample is empty, padding is left, the loss is not a number, or
     a weight is used in a way whose input is not known.
     """
     weights = weights_of(sample, names)
     watch = _Watch(weights)
-    size = 0.0
+    size, split = 0.0, sample.unpadded or sample.examples
     with undisturbed(sample.model), plain_kernels(), torch.no_grad():
         for batch in sample.batches:
-            for one in sample.examples(batch):
+            for part in split(batch):
                 with watch:
-                    size += loss_of(sample, one)[1]
+                    size += loss_of(sample, part)[1]
     sums = watch.sums()
     check_size(sample, size, sums)
     for value in sums.values():
@@ -143,6 +143,6 @@ def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
 def _check_unpadded(tokens: Tensor, pad: int) -> None:
     if pad >= 0 and bool((tokens == pad).any()):
         raise ValueError(
-            "an example is padded though it is alone, and padding must not count as input: leave "
-            "out --required-seq-len-multiple, or choose another --prune-saliency."
+            "examples are padded even where they are alone, and padding must not count as input: "
+            "leave out --required-seq-len-multiple, or choose another --prune-saliency."
         )

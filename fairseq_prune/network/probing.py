@@ -38,6 +38,7 @@ class Sample:
         batches: the batches of this rank, in a fixed order.
         loss: of one batch, see :class:`Loss`; padding does not count.
         examples: the batches of one example each that a batch is made of.
+        unpadded: batches without padding that a batch can be split into; None for ``examples``.
         reduce: sums a tensor over all ranks, in place.
     """
 
@@ -46,6 +47,7 @@ class Sample:
     loss: Loss
     examples: Callable[[Any], Sequence[Any]] = lambda batch: [batch]
     reduce: Callable[[Tensor], None] = field(default=lambda tensor: None)
+    unpadded: Callable[[Any], Sequence[Any]] | None = None
 
 
 def gradient(sample: Sample, names: Iterable[str], temperature: float = 1.0) -> Tensors:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fairseq_prune.network.inputs import squared_inputs
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import of_module
+from fairseq_prune.tasks import _sample
 from fairseq_prune.tasks._sample import sampler
 from tests.conftest import Train
 
@@ -27,7 +28,7 @@ def sample(request: Any, train: Train, corpus: Path, tmp_path: Path) -> Sample:
     task.load_dataset("train")
     criterion = task.build_criterion(saved.criterion)
     found = sampler(task, model, criterion, saved.dataset)(1, 1)
-    return replace(found, batches=[range(0, 8), range(8, 12)])
+    return replace(found, batches=[range(30), range(30, 40)])
 
 
 def names_of(sample: Sample) -> list[str]:
@@ -106,9 +107,35 @@ def test_a_table_counts_tokens_and_its_use_as_output(sample: Sample) -> None:
 
 def test_padding_has_no_effect(sample: Sample) -> None:
     names = names_of(sample)
+    assert sample.unpadded is not None
+    split = [part for batch in sample.batches for part in sample.unpadded(batch)]
+    assert len(sample.batches) < len(split) < len(singles(sample))
+    assert sorted(n for part in split for n in part) == list(range(40))
     together = squared_inputs(sample, names)
-    alone = squared_inputs(replace(sample, batches=singles(sample)), names)
-    assert all(torch.equal(together[name], alone[name]) for name in names)
+    alone = squared_inputs(replace(sample, unpadded=None), names)
+    for name in names:
+        torch.testing.assert_close(together[name], alone[name], rtol=1e-4, atol=1e-6)
     # batches as they are have padding, and that is noticed
-    with pytest.raises(ValueError, match="an example is padded"):
-        squared_inputs(replace(sample, examples=lambda batch: [batch]), names)
+    with pytest.raises(ValueError, match="padding must not count"):
+        squared_inputs(replace(sample, unpadded=lambda batch: [batch]), names)
+
+
+def test_sizes_that_do_not_tell_of_padding_are_not_relied_on(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fairseq.data import LanguagePairDataset
+
+    assert sample.unpadded is not None
+    monkeypatch.setattr(LanguagePairDataset, "size", lambda self, index: 0)
+    assert sample.unpadded([0, 1, 2, 3]) == [[0], [1], [2], [3]]
+
+
+def test_scoring_that_takes_long_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "fairseq_prune")
+    batches = _sample._Told([[0], [1], [2]], _sample.log_progress)
+    assert list(batches) == [[0], [1], [2]] and not caplog.messages
+    monkeypatch.setattr(_sample, "_TELL_EVERY", 0.0)
+    assert list(batches) == [[0], [1], [2]]
+    assert caplog.messages == ["scored 1 of 3 batches", "scored 2 of 3 batches"]
