@@ -100,6 +100,11 @@ class Progress:
         self._bar.set_description_str(label, refresh=False)  # not before the delay
         return lambda done: self._advance(share * done / max(total, 1))
 
+    def scored(self, done: int, total: int) -> None:
+        """Show how many batches of how many are scored."""
+        self._bar.set_description_str(f"scored {done}/{total}", refresh=False)
+        self._bar.update(0)  # shows it, but not before the delay
+
     def _advance(self, by: float) -> None:
         self._bar.update(min(by, 1.0 - self._bar.n))
 

@@ -146,7 +146,9 @@ class Part:
         trained = plan.open(plan.output / f"round-{self.number - 1}" / LAST)
         recipe = plan.recipe_of(self.number)
         data = plan.command[0] if recipe.needs & {"data", "network"} else None
-        record = apply_recipe(trained, recipe, views(trained.path, data, recipe)).record
+        record = apply_recipe(
+            trained, recipe, views(trained.path, data, recipe, lambda *_: None)
+        ).record
         ticket = {"round": self.number, "rounds": plan.rounds, **ticket}
         return rewound(kept, trained, record, plan.rewind, ticket)
 

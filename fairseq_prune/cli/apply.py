@@ -2,10 +2,12 @@
 
 import os
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 from fairseq_prune.cli import _output
 from fairseq_prune.pruning.apply import Applied, Views, apply_recipe, check_recipe
+from fairseq_prune.pruning.eligible import format_eligibility
 from fairseq_prune.pruning.flags import add_arguments, recipe_of
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
@@ -65,7 +67,8 @@ def run(arguments: Namespace) -> int:
         source = open_checkpoint(arguments.checkpoint, recipe.settings["classes"], recipe.excluded)
         if output is not None:
             _output.check_space(output, source.tensors.values())
-        applied = apply_recipe(source, recipe, views(source.path, arguments.data, recipe))
+        looks = views(source.path, arguments.data, recipe, progress.scored)
+        applied = apply_recipe(source, recipe, looks)
         done(1)
         if output is not None:
             tick = progress.phase("zeroing", 0.3, sum(t.numel() for t in source.tensors.values()))
@@ -75,13 +78,19 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def views(checkpoint: str, data: str | None, recipe: Recipe) -> Views:
-    """What the recipe's saliency looks at beside the weights of a checkpoint."""
+def views(
+    checkpoint: str, data: str | None, recipe: Recipe, told: Callable[[int, int], None]
+) -> Views:
+    """What the recipe's saliency looks at beside the weights of a checkpoint.
+
+    Args:
+        told: is told now and then how many batches of how many are scored.
+    """
     if data is None:
         return Views()
     from fairseq_prune.tasks.offline import open_network  # fairseq takes seconds to load
 
-    network = open_network(checkpoint, data)
+    network = open_network(checkpoint, data, told)
     count, seed = recipe.settings["score_batches"], recipe.settings["seed"]
     return Views(
         sample=network.sampler(count, seed) if "data" in recipe.needs else None,
@@ -99,6 +108,8 @@ def _report(applied: Applied, source: Opened, arguments: Namespace, output: str 
         _output.print_json({**shown.as_dict(), "output": output, "bytes": size})
         return
     print(format_table(shown.rows, notes.get("sigma")))
+    for line in format_eligibility(shown.eligible()):
+        print(line)
     if "lambda" in notes:
         print(f"lambda {notes['lambda']:.6g}: class c loses |w| < lambda * sigma_c")
     print(f"{applied.record.recipe.signature()}, masks {applied.masks.digest()[:12]}")

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from fairseq_prune.cli import _output
+from fairseq_prune.pruning.eligible import format_eligibility
 from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.summary import format_table
 from fairseq_prune.pruning.view import View, view, zeros_by_class
@@ -12,7 +13,8 @@ DESCRIPTION = """
 Prints the weight classes of a checkpoint with their weights, how many are removed and kept, the
 largest magnitude removed and the smallest kept; then the masks' digest, the recipe, and the
 command and version that made the file. A checkpoint that is not pruned is shown with its classes
-too.
+too. Of a checkpoint pruned 2:4 it says which tensors have a shape and a use that the
+semi-structured kernels of GPUs take.
 """
 EXAMPLES = """
 examples:
@@ -49,7 +51,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _lines(shown: View, zeros: dict[str, int]) -> list[str]:
-    lines = []
+    lines = format_eligibility(shown.eligible())
     if shown.uncovered:
         lines.append(f"without masks: {', '.join(shown.uncovered)}")
     if shown.record is None:

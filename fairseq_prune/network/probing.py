@@ -38,6 +38,7 @@ class Sample:
         batches: the batches of this rank, in a fixed order.
         loss: of one batch, see :class:`Loss`; padding does not count.
         examples: the batches of one example each that a batch is made of.
+        unpadded: batches without padding that a batch can be split into; None for ``examples``.
         reduce: sums a tensor over all ranks, in place.
     """
 
@@ -46,6 +47,7 @@ class Sample:
     loss: Loss
     examples: Callable[[Any], Sequence[Any]] = lambda batch: [batch]
     reduce: Callable[[Tensor], None] = field(default=lambda tensor: None)
+    unpadded: Callable[[Any], Sequence[Any]] | None = None
 
 
 def gradient(sample: Sample, names: Iterable[str], temperature: float = 1.0) -> Tensors:
@@ -53,7 +55,7 @@ def gradient(sample: Sample, names: Iterable[str], temperature: float = 1.0) -> 
 
     Raises ValueError where the loss is not a number, or the sample is empty.
     """
-    weights = _weights(sample, names)
+    weights = weights_of(sample, names)
     with undisturbed(sample.model):
         sums = _zeros(weights)
         size = 0.0
@@ -70,7 +72,7 @@ def mean_of_squares(sample: Sample, names: Iterable[str], by_example: bool = Fal
 
     The gradient is that of a batch's loss over its size, or of an example's whole loss.
     """
-    weights = _weights(sample, names)
+    weights = weights_of(sample, names)
     with undisturbed(sample.model):
         sums = _zeros(weights)
         count = 0.0
@@ -92,12 +94,12 @@ def hessian_times(
     Args:
         vector: v, a tensor of the weight's shape by name.
     """
-    weights = _weights(sample, vector)
-    with undisturbed(sample.model), twice_differentiable():
+    weights = weights_of(sample, vector)
+    with undisturbed(sample.model), plain_kernels():
         sums = _zeros(weights)
         size = 0.0
         for batch in sample.batches:
-            loss, here = _loss_of(sample, batch, temperature)
+            loss, here = loss_of(sample, batch, temperature)
             size += here
             first = _grad(loss, weights, create_graph=True)
             dot = sum(
@@ -111,7 +113,8 @@ def hessian_times(
         return _divide(sample, sums, size)
 
 
-def _weights(sample: Sample, names: Iterable[str]) -> Tensors:
+def weights_of(sample: Sample, names: Iterable[str]) -> Tensors:
+    """The parameters of these names."""
     named = dict(sample.model.named_parameters(remove_duplicate=False))
     return {name: named[name] for name in names}
 
@@ -119,11 +122,12 @@ def _weights(sample: Sample, names: Iterable[str]) -> Tensors:
 def _gradient_of(
     sample: Sample, batch: Any, weights: Mapping[str, Tensor], temperature: float = 1.0
 ) -> tuple[Tensors, float]:
-    loss, size = _loss_of(sample, batch, temperature)
+    loss, size = loss_of(sample, batch, temperature)
     return _grad(loss, weights), size
 
 
-def _loss_of(sample: Sample, batch: Any, temperature: float) -> tuple[Tensor, float]:
+def loss_of(sample: Sample, batch: Any, temperature: float = 1.0) -> tuple[Tensor, float]:
+    """Loss and size of a batch; raises ValueError where the loss is not a number."""
     loss, size = sample.loss(batch, temperature)
     if not math.isfinite(float(loss.detach())):
         raise ValueError(
@@ -149,7 +153,13 @@ def _zeros(weights: Mapping[str, Tensor]) -> Tensors:
     }
 
 
-def _divide(sample: Sample, sums: Tensors, size: float) -> Tensors:
+def check_size(sample: Sample, size: float, sums: Tensors) -> Tensor:
+    """The sample's size over all ranks; raises ValueError where it is empty.
+
+    Args:
+        size: that of this rank's share.
+        sums: tensors on the device that ranks share sums on.
+    """
     total = torch.tensor([size], dtype=torch.float64, device=next(iter(sums.values())).device)
     sample.reduce(total)
     if not float(total) > 0:
@@ -157,6 +167,11 @@ def _divide(sample: Sample, sums: Tensors, size: float) -> Tensors:
             "the sample to score on is empty: it has no target tokens; check the data, or ask for "
             "more with --prune-score-batches."
         )
+    return total
+
+
+def _divide(sample: Sample, sums: Tensors, size: float) -> Tensors:
+    total = check_size(sample, size, sums)
     for value in sums.values():
         sample.reduce(value)
         value /= total
@@ -190,8 +205,9 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def twice_differentiable() -> Iterator[None]:
-    """Only kernels that have a second derivative: no cuDNN, no oneDNN, no fused attention."""
+def plain_kernels() -> Iterator[None]:
+    """No cuDNN, no oneDNN, no fused attention: these have no second derivative, nor can be seen
+    into."""
     with ExitStack() as stack:
         stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         with warnings.catch_warnings():  # it speaks of Intel GPUs

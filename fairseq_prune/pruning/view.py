@@ -6,7 +6,9 @@ from typing import Any
 import torch
 
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.maths.structure import NofM
 from fairseq_prune.network.weights import Weight, Weights
+from fairseq_prune.pruning.eligible import Eligibility, eligibility, summed
 from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.pruner import Extremes, find_extremes, merge_extremes
 from fairseq_prune.pruning.record import Record
@@ -33,9 +35,17 @@ class View:
         """Whether the checkpoint has masks."""
         return self.record is not None and self.record.masks is not None
 
+    def eligible(self) -> list[Eligibility]:
+        """By tensor, whether 2:4 kernels take it; empty where nothing is pruned in that pattern."""
+        if not self.pruned:
+            return []
+        assert self.record is not None
+        asked = isinstance(self.record.recipe.groups(), NofM)
+        return eligibility(self.weights, self.masks, asked)
+
     def as_dict(self) -> dict[str, Any]:
         """The view for JSON."""
-        record = self.record
+        record, eligible = self.record, self.eligible()
         return {
             "weights": [self._weight(weight) for weight in self.weights.values()],
             "classes": [row.as_dict() for row in self.rows],
@@ -46,6 +56,7 @@ class View:
             "command": None if record is None else record.command,
             "version": None if record is None else record.version,
             "uncovered": list(self.uncovered),
+            "two_of_four": summed(eligible) if eligible else None,
         }
 
     def _weight(self, weight: Weight) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from fairseq_prune.saliency.random import random
 from fairseq_prune.saliency.snip import snip
 from fairseq_prune.saliency.synflow import ROUNDS, synflow
 from fairseq_prune.saliency.taylor import taylor
+from fairseq_prune.saliency.wanda import wanda
 
 __all__ = ["SALIENCIES", "Entry", "Probe", "Saliency"]
 
@@ -51,6 +52,7 @@ SALIENCIES: dict[str, Entry] = {
     "obd-adam": Entry(
         obd_adam, "h w^2 / 2, h Adam's second moments", "LeCun et al. 1990", "adam"
     ),
+    "wanda": Entry(wanda, "|w| times the norm of its input", "Sun et al. 2023", "data"),
     "synflow": Entry(
         synflow, "|w| dR/d|w|, R the flow through a linear copy", "Tanaka et al. 2020", "network",
         ROUNDS,

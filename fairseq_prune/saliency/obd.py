@@ -46,7 +46,9 @@ def obd_adam(probe: Probe) -> Scores:
             "--prune-saliency obd-adam needs Adam's second moments: prune a checkpoint that has "
             "its optimizer state, or prune while training with --optimizer adam."
         )
-    moments = {name: probe.second_moments[name].double() for name in probe.weights}
+    moments = {
+        name: probe.second_moments[name].to(torch.float64, copy=True) for name in probe.weights
+    }
     return _damage(probe, moments)
 
 

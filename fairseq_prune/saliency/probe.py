@@ -1,6 +1,7 @@
 """What a saliency may look at."""
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -68,11 +69,12 @@ class Probe:
         return self.sample
 
     def times_weight(self, values: Mapping[str, Tensor], power: int = 1) -> dict[str, Tensor]:
-        """Each of ``values`` times the weight to a power, in float64, by name."""
-        return {
-            name: self.weights[name].tensor.detach().to(value) ** power * value
-            for name, value in values.items()
-        }
+        """Each of ``values`` (float64) times the weight to a power, in place, by name."""
+        for name, value in values.items():
+            weight = self.weights[name].tensor.detach().to(value)
+            for _ in range(power):
+                value.mul_(weight)
+        return dict(values)
 
     def score(self, weight: Weight, values: Tensor, absolute: bool = False) -> Score:
         """``values`` as the weight's scores, with what is already pruned left out."""
@@ -87,11 +89,12 @@ class Probe:
         nothing is pruned yet: then the loss does not see it, and the ranking would remove it whole.
         """
         for name, value in values.items():
-            if not bool(torch.isfinite(value).all()):
+            total = float(value.sum())  # where it is a number other than 0, this reading is enough
+            if not math.isfinite(total) and not bool(torch.isfinite(value).all()):
                 raise ValueError(
                     f"the scores of {name} are not all finite: the model has diverged."
                 )
-            if self.masks is None and not bool(value.any()):
+            if self.masks is None and total == 0.0 and not bool(value.any()):
                 raise ValueError(
                     f"the scores of {name} are all zero: the loss does not depend on it; leave it "
                     "out with --prune-exclude, or choose another --prune-saliency."

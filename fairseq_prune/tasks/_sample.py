@@ -1,7 +1,10 @@
 """Batches of a task's own training data, for saliencies that need data."""
 
 import copy
-from collections.abc import Callable, Sequence
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +16,16 @@ from fairseq.distributed import utils as distributed
 from torch import Tensor, nn
 
 from fairseq_prune.network.probing import Sample
+from fairseq_prune.network.weights import FAIRSEQ_PAD
 
 _MAX_TOKENS = 4096  # where the configuration limits neither tokens nor sentences
 
+_TELL_EVERY = 10.0  # seconds
+
 Batch = Sequence[int]  # the numbers of the examples
+Told = Callable[[int, int], None]
+
+logger = logging.getLogger("fairseq_prune")
 
 
 class _Tempered:
@@ -35,7 +44,14 @@ class _Tempered:
         return getattr(self._model, name)
 
 
-def sampler(task: Any, model: nn.Module, criterion: Any, data: Any) -> Callable[[int, int], Sample]:
+def log_progress(done: int, total: int) -> None:
+    """Says in the log how far the scoring is."""
+    logger.info("scored %d of %d batches", done, total)
+
+
+def sampler(
+    task: Any, model: nn.Module, criterion: Any, data: Any, told: Told = log_progress
+) -> Callable[[int, int], Sample]:
     """A function that makes the sample: (how many batches, seed) -> Sample.
 
     The batches are drawn once from those of the training set, by seed; ranks share them. The
@@ -45,39 +61,91 @@ def sampler(task: Any, model: nn.Module, criterion: Any, data: Any) -> Callable[
         task: with its training set loaded.
         model: not wrapped.
         data: fairseq's ``dataset`` configuration, or a Namespace that has its flags.
+        told: is told now and then how many batches of how many are done, at each reading.
     """
 
     def make(count: int, seed: int) -> Sample:
-        subset = getattr(data, "train_subset", None) or "train"
-        dataset = task.dataset(subset)
+        dataset = task.dataset(getattr(data, "train_subset", None) or "train")
         batches = _draw(task, model, dataset, data, count, seed)
-        group = distributed.get_data_parallel_group() if _is_distributed() else None
-        rank, ranks = (0, 1) if group is None else (
-            distributed.get_rank(group), distributed.get_world_size(group)
-        )  # fmt: skip
+        rank, ranks, reduce = _ranks()
         scored = model if _is_exact(model) else copy.deepcopy(model).float()
         device = next(scored.parameters()).device
+        collater = _Collater(dataset, seed)
 
         def loss(batch: Batch, temperature: float = 1.0) -> tuple[Tensor, float]:
-            with data_utils.numpy_seed(seed, int(batch[0])):
-                sample = dataset.collater([dataset[int(number)] for number in batch])
+            sample = collater(batch)
             sample = utils.move_to_cuda(sample, device) if device.type == "cuda" else sample
             with torch.autocast(device.type, enabled=False):
                 called = scored if temperature == 1.0 else _Tempered(scored, temperature)
                 value, size, _ = criterion(called, sample)
             return value, float(size)
 
-        def reduce(tensor: Tensor) -> None:
-            if group is not None:
-                distributed.all_reduce(tensor, group=group)
-
-        return Sample(scored, batches[rank::ranks], loss, lambda b: [[n] for n in b], reduce)
+        shared = _Told(batches[rank::ranks], told)
+        return Sample(scored, shared, loss, _singles, reduce, collater.unpadded)
 
     return make
 
 
-def _is_distributed() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+class _Told(list[Batch]):
+    """Batches whose readers are followed."""
+
+    def __init__(self, batches: Sequence[Batch], told: Told) -> None:
+        super().__init__(batches)
+        self._told = told
+
+    def __iter__(self) -> Iterator[Batch]:
+        last = time.monotonic()
+        for done, batch in enumerate(super().__iter__()):
+            if done and time.monotonic() - last >= _TELL_EVERY:
+                last = time.monotonic()
+                self._told(done, len(self))
+            yield batch
+
+
+@dataclass(frozen=True)
+class _Collater:
+    """Makes of examples' numbers what a model is given; what a data set draws is drawn by seed."""
+
+    dataset: Any
+    seed: int
+
+    def __call__(self, batch: Batch) -> Any:
+        with data_utils.numpy_seed(self.seed, int(batch[0])):
+            return self.dataset.collater([self.dataset[int(number)] for number in batch])
+
+    def unpadded(self, batch: Batch) -> list[Batch]:
+        """The batch in parts without padding: examples of the same size, or else one by one."""
+        parts = _alike(self.dataset, batch)
+        # sizes can be those of before words were dropped, or pieces joined
+        if any(len(part) > 1 and _is_padded(self(part)) for part in parts):
+            return _singles(batch)
+        return parts
+
+
+def _singles(batch: Batch) -> list[Batch]:
+    return [[number] for number in batch]
+
+
+def _alike(dataset: Any, batch: Batch) -> list[Batch]:
+    """The examples of a batch, those of the same size together (source and target, if both)."""
+    groups: dict[str, list[int]] = {}
+    for number in batch:
+        groups.setdefault(str(dataset.size(number)), []).append(number)
+    return list(groups.values())
+
+
+def _is_padded(sample: Any) -> bool:
+    tokens = [x for name, x in sample["net_input"].items() if name.endswith("tokens")]
+    return any(bool((x == FAIRSEQ_PAD).any()) for x in tokens if isinstance(x, Tensor))
+
+
+def _ranks() -> tuple[int, int, Callable[[Tensor], Any]]:
+    """This rank, how many there are, and what sums a tensor over them in place."""
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return 0, 1, lambda tensor: None
+    group = distributed.get_data_parallel_group()
+    rank, ranks = distributed.get_rank(group), distributed.get_world_size(group)
+    return rank, ranks, lambda tensor: distributed.all_reduce(tensor, group=group)
 
 
 def _is_exact(model: nn.Module) -> bool:

@@ -9,7 +9,7 @@ from fairseq import checkpoint_utils
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.saliency.probe import Flow
 from fairseq_prune.tasks._flow import flow_of
-from fairseq_prune.tasks._sample import sampler
+from fairseq_prune.tasks._sample import Told, sampler
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,13 @@ class Network:
     flow: Callable[[], Flow]
 
 
-def open_network(checkpoint: str, data: str) -> Network:
+def open_network(checkpoint: str, data: str, told: Told) -> Network:
     """The model in a checkpoint.
 
     Args:
         checkpoint: a fairseq checkpoint.
         data: the binarised data, as fairseq-train takes it.
+        told: is told how many batches of how many are scored, every ten seconds or so.
 
     Raises ValueError where fairseq cannot open one or the other.
     """
@@ -45,4 +46,5 @@ def open_network(checkpoint: str, data: str) -> Network:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise ValueError(f"fairseq cannot open {checkpoint} with --data {data}: {first}") from None
     model = models[0].cuda() if torch.cuda.is_available() else models[0]
-    return Network(sampler(task, model, criterion, saved.dataset), lambda: flow_of(model))
+    make = sampler(task, model, criterion, saved.dataset, told)
+    return Network(make, lambda: flow_of(model))

@@ -103,3 +103,20 @@ def test_infinite_weights_still_give_json(tmp_path, ask):
     content = checkpoint()
     content["model"][QUERY] = torch.full((8, 8), float("inf"))
     ask("inspect", write(tmp_path / "inf.pt", content))
+
+
+def test_a_2_of_4_file_says_which_tensors_its_kernels_take(dense, pruned, tmp_path, call, ask):
+    out = tmp_path / "pattern.pt"
+    flags = ("--prune-scheme", "class-uniform", "--prune-structure", "2:4")
+    assert "eligible: 0 of 3" in call("apply", dense, "--dry-run", *flags)[1]
+    assert call("apply", dense, "--output", out, *flags)[0] == 0
+    shown = call("inspect", out)[1]
+    assert f"{EMBEDDING} no: an embedding is looked up, not" in " ".join(shown.split())
+    assert "eligible: 0 of 3 tensors, 0 of 172 weights kept\n" in shown
+    found = ask("inspect", out)["two_of_four"]
+    assert [tensor["name"] for tensor in found["tensors"]] == list(NAMES)
+    assert found["tensors"][1]["reason"] == "8 x 8 is no multiple of 16 x 16 nor of 32 x 64"
+    assert (found["eligible"], found["kept"]) == (0, PRUNABLE // 2)
+    # nothing of it where the pattern is another
+    assert "2:4" not in call("inspect", pruned)[1]
+    assert ask("inspect", pruned)["two_of_four"] is None

@@ -68,7 +68,7 @@ def test_scoring_leaves_the_run_as_it_was(train: Train, tmp_path: Path, arch: st
 
 
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])
-@pytest.mark.parametrize("saliency", ["snip", "grasp", "obd", "synflow"])
+@pytest.mark.parametrize("saliency", ["snip", "grasp", "obd", "wanda", "synflow"])
 def test_apply_prunes_as_training_would(
     train: Train, corpus: Path, tmp_path: Path, arch: str, saliency: str
 ) -> None:
@@ -86,11 +86,12 @@ def test_apply_prunes_as_training_would(
     assert digest(read(out)) == digest(tuned)
 
 
-def test_two_ranks_score_as_one(corpus: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("saliency", ["grasp", "wanda"])
+def test_two_ranks_score_as_one(corpus: Path, tmp_path: Path, saliency: str) -> None:
     common = [
         corpus, *ARCHES["lstm"], *TRAINING, "--dropout", 0, "--ddp-backend", "legacy_ddp",
         "--user-dir", ROOT / "fairseq_prune", "--max-update", 2, *FLAGS,
-        "--prune-saliency", "grasp",
+        "--prune-saliency", saliency,
     ]  # fmt: skip
     run("fairseq-train", *common, "--update-freq", 2, "--save-dir", tmp_path / "one")
     run(
