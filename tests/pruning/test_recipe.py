@@ -7,7 +7,9 @@ import pytest
 from fairseq_prune.pruning.recipe import Recipe, differences
 
 SCHEMES = "class-blind, class-distribution, class-uniform or erk"
-SALIENCES = "magnitude, random, snip, taylor, grasp, obd, obd-hutchinson, obd-adam or synflow"
+SALIENCES = (
+    "magnitude, random, snip, taylor, grasp, obd, obd-hutchinson, obd-adam, wanda or synflow"
+)
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     (
         {"scheme": "class-blnd"},
