@@ -12,6 +12,8 @@ from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import Weight, of_module
+from fairseq_prune.pruning.penalised import Penalised
+from fairseq_prune.pruning.penalty import penalty_differences
 from fairseq_prune.pruning.pruner import (
     Extremes,
     Pruned,
@@ -32,7 +34,8 @@ from fairseq_prune.pruning.summary import (
 from fairseq_prune.saliency import Probe
 from fairseq_prune.saliency.probe import Flow
 from fairseq_prune.tasks._flow import flow_of
-from fairseq_prune.tasks._optimizer import Copies
+from fairseq_prune.tasks._optimizer import Copies, parts_of
+from fairseq_prune.tasks._penalty import choose, release
 from fairseq_prune.tasks._ranks import from_first_rank
 from fairseq_prune.tasks._start import Start
 
@@ -57,6 +60,7 @@ class Session:
         self.acted: int | None = None  # step of the last pruning
         self.extremes: Extremes = {}
         self.notes: Mapping[str, Any] = {}
+        self.penalty: Penalised | None = None  # the criterion's
         self._copies = Copies()
         self.sampler: Callable[[int, int], Sample] | None = None  # count and seed to a sample
 
@@ -112,6 +116,8 @@ class Session:
             kept = {k: stored["config"].get(k) for k in ("classes", "exclude")}
             self.recipe = Recipe(mask_from=start.path, **kept)
         self.weights = self._find(model)
+        if self.penalty is not None and start.resumes and not changed:
+            self.penalty.take_up(stored["penalty"], str(start.path))
         if stored.get("masks") is None:
             return
         masks = Masks.unpack(stored["masks"], str(start.path))
@@ -127,6 +133,7 @@ class Session:
     def _check_same(self, stored: dict[str, Any], start: Start) -> bool:
         """Whether the flags differ from the file's; refused where a run should go on unchanged."""
         changed = differences(self.recipe.settings, stored["config"])
+        changed += penalty_differences(self.penalty.settings if self.penalty else None, stored)
         # a run without prune flags that retrains a pruned model goes on when it is run again
         inherits = not self.recipe.active and stored["config"].get("scheme") is None
         if changed and start.resumes and not self.override and not inherits:
@@ -153,6 +160,9 @@ class Session:
     def catch_up(self, step: int, optimizer: Any) -> None:
         """Before the first update of this process: prune if the schedule says it is time."""
         self._copies.optimizer = optimizer
+        if self.penalty is not None:
+            self.penalty.begin(step, self.weights)
+            choose(self.penalty, step, self.weights, self._score)
         if self.recipe.scheme is not None:
             timetable = self.recipe.timetable()
             steps = range(min(step, timetable.last), timetable.start - 1, -1)
@@ -165,6 +175,9 @@ class Session:
     def after_update(self, step: int, optimizer: Any) -> None:
         """Hold the masks after an optimizer step; prune if ``step`` updates are the time to."""
         self._copies.optimizer = optimizer
+        if self.penalty is not None:
+            self.penalty.act_(step, parts_of(optimizer, self.weights))
+            choose(self.penalty, step, self.weights, self._score)
         scheme = self.recipe.scheme
         if scheme is not None and self.recipe.timetable().due(step) and step != self.acted:
             self._prune(step)
@@ -176,6 +189,12 @@ class Session:
 
     def _prune(self, step: int) -> None:
         sparsity = self.recipe.timetable().sparsity(step)
+        pruned = release(self.penalty, self.weights) or self._score(sparsity)
+        self._set(pruned, step)
+        self._report(step, sparsity, pruned.masks)
+
+    def _score(self, sparsity: float) -> Pruned:
+        """What pruning to ``sparsity`` would leave now; the same on all ranks."""
         masks = self.holder.masks() if self.holder else None
         probe = Probe(
             self.weights,
@@ -188,8 +207,7 @@ class Session:
         pruned = Pruner(self.recipe).update(sparsity, probe)
         # ranks agree by construction, except where their weights differ (bmuf): rank 0 decides
         agreed = Masks.unpack(from_first_rank(lambda: pruned.masks.pack()), "rank 0")
-        self._set(Pruned(agreed, pruned.extremes, pruned.notes), step)
-        self._report(step, sparsity, agreed)
+        return Pruned(agreed, pruned.extremes, pruned.notes)
 
     def _sample(self) -> Sample | None:
         if self.recipe.needs != "data":
@@ -265,4 +283,5 @@ class Session:
             extremes=self.extremes,
             notes=self.notes,
             parameters=[(name, p.numel()) for name, p in trained],
+            penalty=None if self.penalty is None else self.penalty.pack(),
         ).pack()
