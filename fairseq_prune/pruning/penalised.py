@@ -1,5 +1,6 @@
 """A penalty at work: what it does after each update, and what it remembers."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ from fairseq_prune.network.weights import Weight, Weights
 from fairseq_prune.pruning.penalty import GroupLasso, Growing, Penalty, settings_of
 from fairseq_prune.pruning.pruner import Pruned
 from fairseq_prune.pruning.recipe import Recipe
+
+logger = logging.getLogger("fairseq_prune")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,11 @@ class GrowingPenalty:
     def begin(self, step: int, weights: Weights) -> None:
         """The growth begins at the step at which this is called for the first time in a run."""
         self._since = step if self._since is None else self._since
+        if self._since >= self._until:
+            logger.warning(
+                "training begins after %d updates, and --prune-start is %d: no penalty grows "
+                "before the weights are removed.", self._since, self._until,
+            )  # fmt: skip
         if max(self._since, step) >= self._until:  # begun too late, or over
             return
         self._growth = self._flags.growth(self._since, self._until)

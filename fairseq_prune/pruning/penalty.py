@@ -10,9 +10,9 @@ from fairseq_prune.maths.penalty import Growth
 from fairseq_prune.maths.structure import Block, Element
 from fairseq_prune.pruning.recipe import Recipe
 
-DEFAULT_CEILING = 10.0
+DEFAULT_CEILING = 100.0  # against Adam, no weight holds out above about 1 / penalty
 DEFAULT_RAISES = 100
-DEFAULT_STRENGTH = 0.01
+DEFAULT_STRENGTH = 0.1
 KINDS = ("greg-1", "greg-2")
 
 

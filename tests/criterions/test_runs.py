@@ -4,11 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from fairseq_prune.cli.main import main
-from fairseq_prune.masks.state import Masks
-from fairseq_prune.masks.storage import masks_of
 from tests.conftest import Train, differences, trained
 
 LOSS = "label_smoothed_cross_entropy"
