@@ -93,9 +93,9 @@ class GrowingPenalty:
 
     def act_(self, step: int, parts: Iterable[Part]) -> None:
         """Shrinks the chosen weights (GReg-2, first half: all)."""
-        if self._growth is None or step == self._last:
+        if step == self._last:
             return
-        self._last, self.value = step, self._growth.at(step)
+        self._last, self.value = step, 0.0 if self._growth is None else self._growth.at(step)
         if self.value:
             for part in parts:
                 factor = max(0.0, 1.0 - part.rate * self.value)

@@ -7,8 +7,9 @@ and state_dict for each checkpoint. No trainer, optimizer, model or criterion is
 
 import weakref
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from fairseq import metrics
@@ -19,6 +20,7 @@ from fairseq_prune.masks.storage import PRUNE_KEY
 from fairseq_prune.pruning.penalised import at_work
 from fairseq_prune.pruning.penalty import Penalty
 from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.summary import ClassRow
 from fairseq_prune.tasks._options import PREFIX, read_options, without_options
 from fairseq_prune.tasks._sample import sampler
 from fairseq_prune.tasks._session import Session
@@ -121,15 +123,15 @@ class PruningHooks:
     def reduce_metrics(self, logging_outputs: Any, criterion: Any) -> None:
         """The task's metrics, and the sparsity over all and by class, in per cent."""
         super().reduce_metrics(logging_outputs, criterion)  # type: ignore[misc]
-        if self.session.penalty is not None:
-            _log_value("penalty", self.session.penalty.value)
-        if self.session.holder is None:
+        session, penalty = self.session, self.session.penalty
+        if penalty is not None:
+            _log_value("penalty", lambda: penalty.value)
+        if session.holder is None:
             return
-        rows = self.session.rows
-        removed, prunable = sum(r.removed for r in rows), sum(r.prunable for r in rows)
-        _log_value("sparsity", round(100 * removed / prunable, 2))
-        for row in rows:
-            _log_value(f"sparsity/{row.name}", round(100 * row.sparsity, 2), priority=1500)
+        _log_value("sparsity", lambda: _percent(session.rows))
+        for number, row in enumerate(session.rows):
+            now = partial(lambda n: _percent([session.rows[n]]), number)
+            _log_value(f"sparsity/{row.name}", now, priority=1500)
 
     def state_dict(self) -> dict[str, Any]:
         """The task's state and ours; what is being saved is zeroed first."""
@@ -180,9 +182,15 @@ def _root(config: Any) -> Any:
     return parent if parent is not None and "checkpoint" in parent else None
 
 
-def _log_value(key: str, value: float, priority: int = 500) -> None:
-    # derived: the value in force when the line is printed, not an average over the interval
-    metrics.log_derived(key, lambda _meters: value, priority=priority)
+def _log_value(key: str, now: Callable[[], float], priority: int = 500) -> None:
+    # derived: the value in force when the line is printed, not an average over the interval. It is
+    # asked for at that time: fairseq keeps the first function it is given under a key.
+    metrics.log_derived(key, lambda _meters: now(), priority=priority)
+
+
+def _percent(rows: Sequence[ClassRow]) -> float:
+    removed, prunable = sum(r.removed for r in rows), sum(r.prunable for r in rows)
+    return round(100 * removed / prunable, 2)
 
 
 def _hold_copies(model: nn.Module, session: Session) -> None:
