@@ -38,9 +38,8 @@ def add_penalty_arguments(parser: ArgumentParser | _ArgumentGroup, penalty: str)
     for f in dataclasses.fields(settings):
         text = f"{f.metadata['help']} (default {f.default})"
         kind = types[f.name]
-        parser.add_argument(
-            _flag(PREFIX + f.name), type=kind, metavar=_metavar(f.name, kind), help=text
-        )
+        metavar = "KIND" if kind is str else "NUMBER"
+        parser.add_argument(_flag(PREFIX + f.name), type=kind, metavar=metavar, help=text)
 
 
 def recipe_of(arguments: Namespace) -> Recipe:
