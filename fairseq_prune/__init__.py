@@ -7,10 +7,17 @@ import sys
 
 __version__ = "0.1.0"
 
+
+def register() -> None:
+    """Make fairseq's tasks and criterions prune; calling again changes nothing."""
+    from fairseq_prune import criterions, tasks
+
+    tasks.register()
+    criterions.register()
+
+
 # fairseq is loaded first whenever this package serves as its --user-dir. Asking for the loaded
 # module keeps `import fairseq_prune.maths` and the command line free of fairseq's seconds of
-# start-up; programs that import us before fairseq call fairseq_prune.tasks.register().
+# start-up; programs that import us before fairseq call fairseq_prune.register().
 if "fairseq" in sys.modules:
-    from fairseq_prune.tasks import register
-
     register()

@@ -99,7 +99,7 @@ def train_here(flags: list[Any]) -> None:
     from fairseq.logging import metrics
     from fairseq_cli.train import main
 
-    from fairseq_prune.tasks import register
+    from fairseq_prune import register
 
     register()
     metrics.reset()

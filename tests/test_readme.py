@@ -11,6 +11,7 @@ import torch
 from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.network.weights import Weight
+from fairseq_prune.pruning.penalty import PENALTIES
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import SALIENCIES, Entry, Probe
@@ -26,7 +27,12 @@ def section(title: str) -> str:
 
 @pytest.mark.parametrize(
     ("title", "known"),
-    [("Schemes", ALLOCATIONS), ("Saliencies", SALIENCIES), ("Schedules", SCHEDULES)],
+    [
+        ("Schemes", ALLOCATIONS),
+        ("Saliencies", SALIENCIES),
+        ("Schedules", SCHEDULES),
+        ("Penalties", PENALTIES),
+    ],
 )
 def test_a_table_has_every_method_and_its_file(title: str, known: dict[str, object]) -> None:
     rows = re.findall(r"^\| `([\w-]+)` \|.*\| `([\w/.]+)` \|$", section(title), flags=re.M)

@@ -2,12 +2,13 @@
 
 from argparse import SUPPRESS, ArgumentParser, Namespace
 
-from fairseq_prune.pruning.flags import add_arguments
+from fairseq_prune.pruning.flags import add_arguments, add_penalty_arguments
+from fairseq_prune.pruning.penalty import PENALTIES
 
 HELP = "list the prune flags of fairseq-train --user-dir fairseq_prune"
 DESCRIPTION = """
 Lists every prune flag of fairseq-train, fairseq-hydra-train (task.prune_scheme and so on) and
-fairseq-prune apply. fairseq's own --help does not list the flags of tasks.
+fairseq-prune apply. fairseq's own --help does not list the flags of tasks and criterions.
 """
 EXAMPLES = """
 examples:
@@ -30,4 +31,7 @@ def flags_text() -> str:
     """The prune flags and what they mean, as argparse prints them."""
     parser = ArgumentParser(usage=SUPPRESS, add_help=False)
     add_arguments(parser.add_argument_group("flags of fairseq-train --user-dir fairseq_prune"))
+    for name in PENALTIES:
+        group = parser.add_argument_group(f"and of --criterion NAME_{name}, NAME a stock criterion")
+        add_penalty_arguments(group, name)
     return parser.format_help()

@@ -3,6 +3,7 @@
 A tensor is taken as a matrix (out, in); what has more dimensions is flattened to (shape[0], rest).
 """
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,6 +28,9 @@ class Structure(Protocol):
     def expand(self, mask: Tensor, score: Score) -> Tensor:
         """The mask of the weights: what is fixed is True, what was gone stays so."""
 
+    def spread(self, groups: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """A number for each group, given to each of its weights: a tensor of ``shape``."""
+
     def count(self, mask: Tensor, fixed: tuple[int, int] | None) -> tuple[int, int]:
         """How many groups there are in a mask, and how many of them are gone."""
 
@@ -45,6 +49,10 @@ class Element:
     def expand(self, mask: Tensor, score: Score) -> Tensor:
         """The mask itself."""
         return mask
+
+    def spread(self, groups: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """The numbers themselves."""
+        return groups
 
     def count(self, mask: Tensor, fixed: tuple[int, int] | None) -> tuple[int, int]:
         """How many weights there are, and how many are gone."""
@@ -92,13 +100,18 @@ class Block:
 
     def expand(self, mask: Tensor, score: Score) -> Tensor:
         """The mask of the weights."""
-        height, width = score.values.flatten(1).shape
-        rows, columns = self._size(height, width)
-        large = mask.repeat_interleave(rows, 0)[:height].repeat_interleave(columns, 1)[:, :width]
+        large = self.spread(mask, tuple(score.values.shape)).flatten(1)
         kept = (large & _present(score)).reshape(-1)
         if score.fixed is not None:
             kept[slice(*score.fixed)] = True
         return kept.reshape(score.values.shape)
+
+    def spread(self, groups: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Each tile's number at each of its weights."""
+        height, width = shape[0], math.prod(shape[1:])
+        rows, columns = self._size(height, width)
+        large = groups.repeat_interleave(rows, 0)[:height].repeat_interleave(columns, 1)[:, :width]
+        return large.reshape(shape)
 
     def count(self, mask: Tensor, fixed: tuple[int, int] | None) -> tuple[int, int]:
         """How many tiles there are, and how many of them are gone whole."""

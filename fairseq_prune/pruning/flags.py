@@ -4,6 +4,7 @@ import dataclasses
 from argparse import ArgumentParser, Namespace, _ArgumentGroup
 from typing import get_type_hints
 
+from fairseq_prune.pruning.penalty import PENALTIES
 from fairseq_prune.pruning.recipe import Recipe
 
 PREFIX = "prune_"
@@ -34,6 +35,17 @@ def add_arguments(parser: ArgumentParser | _ArgumentGroup, recipe_only: bool = F
     if not recipe_only:
         parser.add_argument(_flag(OVERRIDE), action="store_true", help=OVERRIDE_HELP)
         parser.add_argument(_flag(KEEP), type=int, default=None, metavar="N", help=KEEP_HELP)
+
+
+def add_penalty_arguments(parser: ArgumentParser | _ArgumentGroup, penalty: str) -> None:
+    """Add the flags of the criterions ``NAME_PENALTY`` to an argparse parser."""
+    settings = PENALTIES[penalty].settings
+    types = get_type_hints(settings)
+    for f in dataclasses.fields(settings):
+        text = f"{f.metadata['help']} (default {f.default})"
+        kind = types[f.name]
+        metavar = "KIND" if kind is str else "NUMBER"
+        parser.add_argument(_flag(PREFIX + f.name), type=kind, metavar=metavar, help=text)
 
 
 def recipe_of(arguments: Namespace) -> Recipe:

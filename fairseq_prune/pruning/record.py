@@ -34,6 +34,7 @@ class Record:
         notes: what the scheme found on the way.
         parameters: name and size of what the optimizer's state numbers, in its order; empty where
             the file has no optimizer state.
+        penalty: of the criterion that it was trained with: settings and memory, packed; or None.
         command, version: what made the file.
     """
 
@@ -44,6 +45,7 @@ class Record:
     extremes: Extremes = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     parameters: Sequence[tuple[str, int]] = ()
+    penalty: Mapping[str, Any] | None = None
     command: str = field(default_factory=this_command)
     version: str = __version__
 
@@ -61,6 +63,7 @@ class Record:
             "extremes": {name: list(pair) for name, pair in self.extremes.items()},
             "notes": {k: dict(v) if isinstance(v, Mapping) else v for k, v in self.notes.items()},
             "parameters": [[name, size] for name, size in self.parameters],
+            "penalty": self.penalty,
         }
 
 
@@ -84,6 +87,7 @@ def read_record(checkpoint: Mapping[str, Any], origin: str) -> Record | None:
             extremes={str(n): (pair[0], pair[1]) for n, pair in stored["extremes"].items()},
             notes=dict(stored["notes"]),
             parameters=[(str(name), int(size)) for name, size in stored["parameters"]],
+            penalty=stored.get("penalty"),  # files of earlier versions have none
             command=str(stored["command"]),
             version=str(stored["version"]),
         )

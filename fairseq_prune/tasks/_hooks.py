@@ -7,8 +7,9 @@ and state_dict for each checkpoint. No trainer, optimizer, model or criterion is
 
 import weakref
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from fairseq import metrics
@@ -16,7 +17,10 @@ from omegaconf import DictConfig, open_dict
 from torch import nn
 
 from fairseq_prune.masks.storage import PRUNE_KEY
+from fairseq_prune.pruning.penalised import at_work
+from fairseq_prune.pruning.penalty import Penalty
 from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.summary import ClassRow
 from fairseq_prune.tasks._keep import keep_update
 from fairseq_prune.tasks._options import PREFIX, read_keep, read_options, without_options
 from fairseq_prune.tasks._sample import sampler
@@ -73,6 +77,15 @@ class PruningHooks:
             _hold_copies(model, self.session)
         return model
 
+    def penalise(self, penalty: Penalty) -> None:
+        """Take a criterion's penalty on weights, checked against the prune flags."""
+        config = self._config()
+        root = _root(config)
+        rates = (config if root is None else root.optimization).lr
+        with one_sentence():
+            penalty.check(self.session.recipe, rates)
+        self.session.penalty = at_work(penalty, self.session.recipe)
+
     def begin_epoch(self, epoch: int, model: nn.Module) -> None:
         """Before the first epoch: the masks that training starts with, and a plain saved config."""
         super().begin_epoch(epoch, model)  # type: ignore[misc]
@@ -114,13 +127,15 @@ class PruningHooks:
     def reduce_metrics(self, logging_outputs: Any, criterion: Any) -> None:
         """The task's metrics, and the sparsity over all and by class, in per cent."""
         super().reduce_metrics(logging_outputs, criterion)  # type: ignore[misc]
-        if self.session.holder is None:
+        session, penalty = self.session, self.session.penalty
+        if penalty is not None:
+            _log_value("penalty", lambda: penalty.value)
+        if session.holder is None:
             return
-        rows = self.session.rows
-        removed, prunable = sum(r.removed for r in rows), sum(r.prunable for r in rows)
-        _log_percent("sparsity", removed / prunable, priority=500)
-        for row in rows:
-            _log_percent(f"sparsity/{row.name}", row.sparsity, priority=1500)
+        _log_value("sparsity", lambda: _percent(session.rows))
+        for number, row in enumerate(session.rows):
+            now = partial(lambda n: _percent([session.rows[n]]), number)
+            _log_value(f"sparsity/{row.name}", now, priority=1500)
 
     def state_dict(self) -> dict[str, Any]:
         """The task's state and ours; what is being saved is zeroed first."""
@@ -171,9 +186,15 @@ def _root(config: Any) -> Any:
     return parent if parent is not None and "checkpoint" in parent else None
 
 
-def _log_percent(key: str, fraction: float, priority: int) -> None:
-    # derived: the value in force when the line is printed, not an average over the interval
-    metrics.log_derived(key, lambda _meters: round(100 * fraction, 2), priority=priority)
+def _log_value(key: str, now: Callable[[], float], priority: int = 500) -> None:
+    # derived: the value in force when the line is printed, not an average over the interval. It is
+    # asked for at that time: fairseq keeps the first function it is given under a key.
+    metrics.log_derived(key, lambda _meters: now(), priority=priority)
+
+
+def _percent(rows: Sequence[ClassRow]) -> float:
+    removed, prunable = sum(r.removed for r in rows), sum(r.prunable for r in rows)
+    return round(100 * removed / prunable, 2)
 
 
 def _hold_copies(model: nn.Module, session: Session) -> None:

@@ -1,12 +1,13 @@
 """Where fairseq's optimizers keep their own copies of the model's parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from fairseq_prune.masks.hold import Holder, Slot, flat_slots
 from fairseq_prune.network.weights import Weights
+from fairseq_prune.pruning.penalised import Part
 
 _LIFT_EVERY = 100  # updates; even a beta of 0.5 takes 1.0 to no less than 1e-30 in these
 
@@ -37,6 +38,23 @@ def slots_of(optimizer: Any) -> list[Slot]:
 def trained_parameters(model: nn.Module) -> list[tuple[str, int]]:
     """Name and size of the model's parameters in the order in which its optimizer numbers them."""
     return [(name, p.numel()) for name, p in model.named_parameters() if p.requires_grad]
+
+
+def parts_of(optimizer: Any, weights: Weights) -> Iterator[Part]:
+    """Each weight as the optimizer updates it, once.
+
+    Whatever is done to a part before the next one is asked for is copied to the model, where the
+    part is an fp32 master.
+    """
+    by_id = {id(weight.tensor): weight for weight in weights.values()}
+    plain = getattr(optimizer, "fp32_optimizer", optimizer)  # below fp16 and amp
+    rates = {id(p): float(group["lr"]) for group in plain.param_groups for p in group["params"]}
+    for slot in slots_of(optimizer):
+        weight, tensor = by_id.get(id(slot.parameter)), slot.view(slot.optimised.detach())
+        if weight is not None and tensor is not None:
+            yield Part(weight, tensor, rates[id(slot.optimised)])
+            if slot.optimised is not slot.parameter:
+                slot.parameter.detach().copy_(tensor)
 
 
 def state_of(optimizer: Any) -> Mapping[Any, Any]:

@@ -10,12 +10,14 @@ from torch import nn
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
-from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.act import act
+from fairseq_prune.pruning.penalised import Penalised
+from fairseq_prune.pruning.penalty import penalty_differences
 from fairseq_prune.pruning.pruner import (
     Extremes,
     Pruned,
+    Pruner,
     check_structure,
     find_extremes,
     merge_extremes,
@@ -30,9 +32,9 @@ from fairseq_prune.pruning.summary import (
     format_table,
 )
 from fairseq_prune.saliency import Probe
-from fairseq_prune.saliency.probe import Flow
-from fairseq_prune.tasks._flow import flow_of
-from fairseq_prune.tasks._optimizer import Copies, trained_parameters
+from fairseq_prune.tasks._optimizer import Copies, parts_of, trained_parameters
+from fairseq_prune.tasks._penalty import choose, release
+from fairseq_prune.tasks._probe import Sampler, probe_of
 from fairseq_prune.tasks._ranks import from_first_rank
 from fairseq_prune.tasks._start import Start
 
@@ -57,8 +59,9 @@ class Session:
         self.acted: int | None = None  # step of the last pruning
         self.extremes: Extremes = {}
         self.notes: Mapping[str, Any] = {}
+        self.penalty: Penalised | None = None  # the criterion's
         self._copies = Copies()
-        self.sampler: Callable[[int, int], Sample] | None = None  # count and seed to a sample
+        self.sampler: Sampler | None = None
 
     # ---------------------------------------------------------------- before training
     def check(self, model: nn.Module, start: Start) -> None:
@@ -112,6 +115,8 @@ class Session:
             kept = {k: stored["config"].get(k) for k in ("classes", "exclude")}
             self.recipe = Recipe(mask_from=start.path, **kept)
         self.weights = self._find(model)
+        if self.penalty is not None and start.resumes and not changed:
+            self.penalty.take_up(stored["penalty"], str(start.path))
         if stored.get("masks") is None:
             return
         masks = Masks.unpack(stored["masks"], str(start.path))
@@ -127,6 +132,7 @@ class Session:
     def _check_same(self, stored: dict[str, Any], start: Start) -> bool:
         """Whether the flags differ from the file's; refused where a run should go on unchanged."""
         changed = differences(self.recipe.settings, stored["config"])
+        changed += penalty_differences(self.penalty.settings if self.penalty else None, stored)
         # a run without prune flags that retrains a pruned model goes on when it is run again
         inherits = not self.recipe.active and stored["config"].get("scheme") is None
         if changed and start.resumes and not self.override and not inherits:
@@ -153,6 +159,9 @@ class Session:
     def catch_up(self, step: int, optimizer: Any) -> None:
         """Before the first update of this process: prune if the schedule says it is time."""
         self._copies.optimizer = optimizer
+        if self.penalty is not None:
+            self.penalty.begin(step, self.weights)
+        self._choose(step)
         if self.recipe.scheme is not None:
             timetable = self.recipe.timetable()
             steps = range(min(step, timetable.last), timetable.start - 1, -1)
@@ -165,6 +174,9 @@ class Session:
     def after_update(self, step: int, optimizer: Any) -> None:
         """Hold the masks after an optimizer step; prune if ``step`` updates are the time to."""
         self._copies.optimizer = optimizer
+        if self.penalty is not None:
+            self.penalty.act_(step, parts_of(optimizer, self.weights))
+        self._choose(step)
         scheme = self.recipe.scheme
         if scheme is not None and self.recipe.timetable().due(step) and step != self.acted:
             self._prune(step)
@@ -176,44 +188,38 @@ class Session:
 
     def _prune(self, step: int) -> None:
         sparsity = self.recipe.timetable().sparsity(step)
-        first = self.acted is None
         if self.holder is not None:
             self._copies.zero(self.holder)  # weights that come back start with zero moments
-        probe = Probe(
-            self.weights,
-            self.holder.masks() if self.holder else None,
-            self.recipe.settings["seed"],
-            self._sample(first, step),
-            self._moments(),
-            self._flow(),
+        notes = None if self.acted is None else self.notes
+        pruned = release(self.penalty, self.weights) or self._decide(
+            step, lambda probe: act(self.recipe, step, probe, notes)
         )
-        pruned = act(self.recipe, step, probe, None if first else self.notes)
+        self._set(pruned, step)
+        self._report(step, sparsity, pruned.masks)
+
+    def _choose(self, step: int) -> None:
+        """Let the criterion's penalty choose, if it is time, what a one-shot pruning would."""
+        if self.penalty is not None:
+            pruner = Pruner(self.recipe)
+            choose(
+                self.penalty, step, self.weights,
+                lambda sparsity: self._decide(step, lambda probe: pruner.update(sparsity, probe)),
+            )  # fmt: skip
+
+    def _decide(self, step: int, decide: Callable[[Probe], Pruned]) -> Pruned:
+        """What ``decide`` makes of the network as it is; the same on all ranks."""
+        assert self.model is not None
+        masks = self.holder.masks() if self.holder else None
+        moves = self.recipe.settings["schedule"] == "rigl" and self.acted is not None
+        pruned = decide(
+            probe_of(
+                self.recipe, self.model, self.weights, masks, self._copies, self.sampler,
+                step if moves else None,
+            )
+        )  # fmt: skip
         # ranks agree by construction, except where their weights differ (bmuf): rank 0 decides
         agreed = Masks.unpack(from_first_rank(lambda: pruned.masks.pack()), "rank 0")
-        self._set(Pruned(agreed, pruned.extremes, pruned.notes), step)
-        self._report(step, sparsity, agreed)
-
-    def _sample(self, first: bool, step: int) -> Sample | None:
-        if "data" not in self.recipe.needs:
-            return None
-        assert self.sampler is not None
-        settings = self.recipe.settings
-        moves = settings["schedule"] == "rigl" and not first
-        logger.info(
-            "scoring weights (%s) on %d batches",
-            "gradient" if moves else self.recipe.saliency or "magnitude", settings["score_batches"],
-        )  # fmt: skip
-        # what is scored again is scored on the same batches; exchanges see new ones
-        return self.sampler(settings["score_batches"], settings["seed"] + (step if moves else 0))
-
-    def _moments(self) -> dict[str, torch.Tensor] | None:
-        return self._copies.second_moments(self.weights) if "adam" in self.recipe.needs else None
-
-    def _flow(self) -> Flow | None:
-        if "network" not in self.recipe.needs:
-            return None
-        assert self.model is not None
-        return flow_of(self.model)
+        return Pruned(agreed, pruned.extremes, pruned.notes)
 
     def _set(self, pruned: Pruned, step: int | None) -> None:
         self.extremes = merge_extremes(self.extremes, pruned.extremes)
@@ -268,4 +274,5 @@ class Session:
             extremes=self.extremes,
             notes=self.notes,
             parameters=[] if self.model is None else trained_parameters(self.model),
+            penalty=None if self.penalty is None else self.penalty.pack(),
         ).pack()

@@ -1,0 +1,50 @@
+"""What a saliency may look at inside a training run."""
+
+import logging
+from collections.abc import Callable
+
+from torch import nn
+
+from fairseq_prune.masks.state import Masks
+from fairseq_prune.network.probing import Sample
+from fairseq_prune.network.weights import Weights
+from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.saliency import Probe
+from fairseq_prune.tasks._flow import flow_of
+from fairseq_prune.tasks._optimizer import Copies
+
+logger = logging.getLogger("fairseq_prune")
+
+Sampler = Callable[[int, int], Sample]  # count and seed to a sample
+
+
+def probe_of(
+    recipe: Recipe,
+    model: nn.Module,
+    weights: Weights,
+    masks: Masks | None,
+    copies: Copies,
+    sampler: Sampler | None,
+    moved_at: int | None,
+) -> Probe:
+    """A probe with what the recipe needs, and no more: samples and linear copies cost time.
+
+    Args:
+        moved_at: the step, where weights are exchanged along the gradient (RigL), else None.
+    """
+    settings, needs = recipe.settings, recipe.needs
+    sample = None
+    if "data" in needs:
+        assert sampler is not None
+        what = recipe.saliency or "magnitude" if moved_at is None else "gradient"
+        logger.info("scoring weights (%s) on %d batches", what, settings["score_batches"])
+        # what is scored again is scored on the same batches; exchanges see new ones
+        sample = sampler(settings["score_batches"], settings["seed"] + (moved_at or 0))
+    return Probe(
+        weights,
+        masks,
+        settings["seed"],
+        sample,
+        copies.second_moments(weights) if "adam" in needs else None,
+        flow_of(model) if "network" in needs else None,
+    )
