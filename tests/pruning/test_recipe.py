@@ -143,7 +143,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     (
         {"scheme": "class-blind", "saliency": "synflow", "score_batches": 8},
         "--prune-score-batches has no effect with --prune-saliency synflow, which needs no data; "
-        "those that do: snip, taylor, grasp, obd, obd-hutchinson.",
+        "those that do: snip, taylor, grasp, obd, obd-hutchinson, wanda.",
     ),
 ]
 
