@@ -5,28 +5,29 @@ from argparse import ArgumentParser, Namespace
 
 from fairseq_prune.cli import _output
 from fairseq_prune.pruning.control import KINDS, make_control
-from fairseq_prune.pruning.opened import open_checkpoint
+from fairseq_prune.pruning.opened import Opened, open_checkpoint, with_model
 
 HELP = "give a dense model a mask with a pruned model's counts and nothing else of it"
 DESCRIPTION = """
 Writes the dense checkpoint under a mask that keeps as many weights as the pruned checkpoint's, but
 not the same ones. What a method is worth shows when its model is retrained beside these (Frankle
 et al. 2020): if shuffling inside each tensor costs nothing, only the counts mattered. Retrain the
-result with --finetune-from-model. The control of a new initialisation needs no file of its own:
-train a new model with --prune-mask-from PRUNED.
+result with --finetune-from-model. The kind reinit keeps the masks and takes fresh weights instead.
 """
 EXAMPLES = """
 examples:
   fairseq-prune control pruned.pt --weights dense.pt --output shuffled.pt --kind shuffle
   fairseq-prune control pruned.pt --weights dense.pt --output inverted.pt --kind invert
+  fairseq-prune control pruned.pt --data data-bin --output fresh.pt --kind reinit --seed 2
 """
 
 
 def add(parser: ArgumentParser) -> None:
     """Add this subcommand's arguments."""
     parser.add_argument("checkpoint", metavar="PRUNED", help="the checkpoint whose counts to keep")
+    parser.add_argument("--weights", metavar="DENSE", help="the checkpoint it was pruned from")
     parser.add_argument(
-        "--weights", metavar="DENSE", required=True, help="the checkpoint it was pruned from"
+        "--data", metavar="DATA", help="reinit: binarised data, for its dictionaries"
     )
     parser.add_argument("--output", metavar="OUT", required=True, help="where to write")
     parser.add_argument(
@@ -35,7 +36,9 @@ def add(parser: ArgumentParser) -> None:
         metavar="KIND",
         help=", ".join(f"{name} ({what})" for name, what in KINDS.items()),
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the random kinds (default 1)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of random kinds and fresh weights (default 1)"
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--json", action="store_true", help="print one line of JSON, no text")
 
@@ -46,14 +49,21 @@ def run(arguments: Namespace) -> int:
     if kind not in KINDS:
         known = ", ".join(KINDS)
         raise ValueError(f"--kind {kind!r} is unknown; choose one of {known}.")
+    needed, useless = ("data", "weights") if kind == "reinit" else ("weights", "data")
+    if getattr(arguments, needed) is None or getattr(arguments, useless) is not None:
+        raise ValueError(
+            f"--kind {kind} takes --{needed} and no --{useless}: "
+            + ("its weights are fresh." if kind == "reinit" else "its weights are those of DENSE.")
+        )
     _output.check_output(output, arguments.force)
-    pruned, dense = open_checkpoint(arguments.checkpoint), open_checkpoint(arguments.weights)
+    pruned = open_checkpoint(arguments.checkpoint)
+    dense = _fresh(pruned, arguments) if kind == "reinit" else open_checkpoint(arguments.weights)
     _output.check_space(output, dense.tensors.values())
     with _output.Progress() as progress:
         made = make_control(pruned, dense, kind, arguments.seed)
         total = sum(t.numel() for t in dense.tensors.values())
         content = made.content(progress.phase("zeroing", 0.7, total))
-        _output.write(content, output, progress, 0.3, os.path.getsize(dense.path))
+        _output.write(content, output, progress, 0.3, os.path.getsize(pruned.path))
     assert pruned.masks is not None
     names = list(pruned.masks)
     both = sum(int((pruned.masks[n] & made.masks[n]).sum()) for n in names)
@@ -67,3 +77,10 @@ def run(arguments: Namespace) -> int:
         f"{both / kept:.2%} of what it keeps is kept in {pruned.path} too"
     )
     return 0
+
+
+def _fresh(pruned: Opened, arguments: Namespace) -> Opened:
+    from fairseq_prune.tasks.offline import fresh_weights  # fairseq takes seconds to load
+
+    model = fresh_weights(pruned.path, arguments.data, arguments.seed)
+    return with_model(pruned, model, f"the fresh model of seed {arguments.seed}")

@@ -13,6 +13,7 @@ KINDS = {
     "shuffle": "each tensor's mask in a random order",
     "random": "random masks with the same count in each weight class",
     "invert": "the smallest magnitudes instead, as many in each tensor",
+    "reinit": "the same masks on fresh weights, those of fairseq-train --seed",
 }
 
 
@@ -20,6 +21,7 @@ def make_control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Applied
     """``dense`` under a control of the masks of ``pruned``.
 
     Args:
+        dense: what it was pruned from; for ``reinit`` the fresh model.
         kind: one of KINDS.
         seed: of the random kinds.
 
@@ -49,6 +51,8 @@ def make_control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Applied
 def _control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Masks:
     masks = pruned.masks
     assert masks is not None
+    if kind == "reinit":
+        return masks
     if kind == "shuffle":
         return shuffled(masks, seed)
     if kind == "random":

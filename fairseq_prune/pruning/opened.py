@@ -77,6 +77,27 @@ def open_checkpoint(path: str, classes: str | None = None, exclude: Sequence[str
     return Opened(path, content, weights, record)
 
 
+def with_model(opened: Opened, model: Mapping[str, Tensor], path: str) -> Opened:
+    """The checkpoint with another model of the same kind in it, dense; ``path`` names it.
+
+    Averages of the old model are left out.
+    """
+    extra = dict(opened.content.get("extra_state") or {})
+    extra = {key: value for key, value in extra.items() if not key.startswith("ema")}
+    task_state = dict(opened.content.get("task_state") or {})
+    task_state.pop(storage.PRUNE_KEY, None)
+    content = {
+        **opened.content, "model": dict(model), "extra_state": extra, "task_state": task_state
+    }  # fmt: skip
+    found = of_state_dict(retie(content["model"]), "paper", ())
+    classes = opened.classes
+    weights = {
+        name: replace(w, weight_class=classes.get(name, w.weight_class))
+        for name, w in found.items()
+    }
+    return Opened(path, content, weights, None)
+
+
 def model_states(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The model's tensors wherever a checkpoint keeps them: the model itself and its averages."""
     extra = content.get("extra_state")

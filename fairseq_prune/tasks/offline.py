@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from fairseq import checkpoint_utils
+from fairseq import checkpoint_utils, tasks, utils
+from torch import Tensor
 
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.saliency.probe import Flow
@@ -43,8 +45,28 @@ def open_network(checkpoint: str, data: str, told: Told) -> Network:
         task.load_dataset(saved.dataset.train_subset, combine=False, epoch=1)
         criterion = task.build_criterion(saved.criterion)
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        raise ValueError(f"fairseq cannot open {checkpoint} with --data {data}: {first}") from None
+        raise _cannot_open(checkpoint, data, error) from None
     model = models[0].cuda() if torch.cuda.is_available() else models[0]
     make = sampler(task, model, criterion, saved.dataset, told)
     return Network(make, lambda: flow_of(model))
+
+
+def fresh_weights(checkpoint: str, data: str, seed: int) -> dict[str, Tensor]:
+    """A state dict of the checkpoint's model before training: that of ``fairseq-train --seed``.
+
+    Raises ValueError where fairseq cannot make it.
+    """
+    try:
+        saved = checkpoint_utils.load_checkpoint_to_cpu(checkpoint, {"data": data})["cfg"]
+        # as fairseq_cli.train does, in this order
+        np.random.seed(seed)
+        utils.set_torch_seed(seed)
+        model = tasks.setup_task(saved.task).build_model(saved.model)
+    except Exception as error:
+        raise _cannot_open(checkpoint, data, error) from None
+    return dict(model.state_dict())
+
+
+def _cannot_open(checkpoint: str, data: str, error: Exception) -> ValueError:
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return ValueError(f"fairseq cannot open {checkpoint} with --data {data}: {first}")

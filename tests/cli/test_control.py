@@ -3,10 +3,12 @@
 import json
 
 import pytest
+import torch
 
 from fairseq_prune.masks.storage import masks_of
 from tests.cli.conftest import BLIND_HALF
 from tests.cli.models import read
+from tests.conftest import read as trained
 
 
 @pytest.fixture
@@ -34,10 +36,36 @@ def test_a_control_has_the_counts_and_other_weights(call, dense, pruned, tmp_pat
 def test_bad_input_is_refused(call, dense, pruned, tmp_path):
     out = tmp_path / "control.pt"
     for flags, sentence in (
+        ((pruned, "--kind", "shuffle"), "--kind shuffle takes --weights and no --data"),
+        ((pruned, "--kind", "reinit"), "--kind reinit takes --data and no --weights"),
+        ((pruned, "--kind", "reinit", "--data", tmp_path), "fairseq cannot open"),
         ((pruned, "--weights", dense, "--kind", "upside"), "--kind 'upside' is unknown; choose"),
         ((dense, "--weights", dense, "--kind", "shuffle"), "is not pruned: there is no mask"),
         ((pruned, "--weights", pruned, "--kind", "shuffle"), "is pruned itself"),
     ):
         code, _, err = call("control", *flags, "--output", out)
-        assert code == 2 and sentence in err and err.count("\n") == 1
+        assert code == 2 and sentence in err and err.count("\n") == 1, err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("arch", ["lstm", "transformer"])
+def test_reinit_is_what_training_with_that_seed_starts_from(call, train, corpus, tmp_path, arch):
+    flags = ["--max-update", 2, "--prune-scheme", "class-blind", "--store-ema"]
+    train(tmp_path / "pruned", *flags, arch=arch)
+    pruned, out = tmp_path / "pruned/checkpoint_last.pt", tmp_path / "fresh.pt"
+    begun = tmp_path / "begun"
+    train(begun, "--max-update", 1, "--seed", 7, "--prune-keep-update", 0, arch=arch)
+    given = ("--data", corpus, "--kind", "reinit", "--seed", 7, "--output", out)
+    code, text, err = call("control", pruned, *given)
+    assert code == 0, err
+    assert "100.00% of what it keeps is kept in" in text
+    masks, fresh = masks_of(trained(out), "fresh"), trained(out)["model"]
+    started = trained(begun / "checkpoint_update_0.pt")["model"]
+    assert masks is not None
+    for name, mask in masks.items():
+        assert torch.equal(fresh[name], started[name] * mask)
+    assert call("verify", out)[0] == 0
+    # and it is trained under those masks
+    done = train(tmp_path / "on", "--max-update", 1, "--finetune-from-model", out, arch=arch)
+    held = masks_of(done, "on")
+    assert held is not None and held.digest() == masks.digest()
