@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every method on one corpus: BLEU after pruning and after retraining.
+# Every method on one corpus: BLEU after pruning and after retraining, and what scoring costs.
 #
 #   bash scripts/methods_table.sh [CONFIG.yaml...]
 #
@@ -139,6 +139,17 @@ plan_seed() { # of $config and $SEED
   evaluate_job "$top" all "${scored[@]}"
 }
 
+scoring_job() { # what scoring costs, on models of the bench's own
+  if [[ -f $out/scoring.json ]]; then
+    job_done scoring 100
+  else
+    # shellcheck disable=SC2016 # the inner shell expands it
+    job scoring 100 "" "$out/scoring.log" bash -o pipefail -c \
+      'python "$1/scripts/bench/scoring.py" --json | tee /dev/stderr | tail -n 1 >"$2.tmp" &&
+      mv "$2.tmp" "$2"' scoring "$root" "$out/scoring.json"
+  fi
+}
+
 table() {
   OUT=${OUT:-$root/runs/methods} PERCENTS=${PERCENTS:-60 80} BEAM=${BEAM:-1}
   if [[ ! ${PROGRAMS:-} ]]; then bash "$root/scripts/setup_env.sh"; fi
@@ -165,9 +176,10 @@ table() {
   for SEED in ${SEEDS:-1 2 3}; do
     for config in "$@"; do plan_seed; done
   done
+  scoring_job
   run_jobs "$jobs" || code=1
   python "$root/scripts/methods/table.py" "$out" --methods "$root/configs/prune/methods.txt" \
-    --percents "$percents" || code=1
+    --percents "$percents" --scoring "$out/scoring.json" || code=1
   exit $code
 }
 

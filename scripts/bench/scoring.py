@@ -4,10 +4,10 @@
 
 A training step is fairseq's own trainer's (dropout, Adam) on the same batch of the same model. A
 saliency that looks at data is measured on a few batches, everything included, and given per batch;
-the others are given whole: synflow with its 100 rounds of selection, obd-adam with fetching the
-moments. Training and scoring take turns in one process on one thread; process CPU time, medians
-over the turns of the ratios within a turn. Targets (performance.md): snip at most 1.1, grasp 5,
-synflow 25, obd-adam 0.1.
+the others are given whole: magnitude, random and synflow (100 rounds) with the choice of what goes,
+obd-adam with fetching the moments. Training and scoring take turns in one process on one thread;
+process CPU time, medians over the turns of the ratios within a turn. Targets (performance.md): snip
+at most 1.1, grasp 5, synflow 25, obd-adam 0.1.
 """
 
 import argparse
@@ -66,8 +66,13 @@ def methods(trainer: Any) -> tuple[dict[str, Callable[[], object]], list[Any]]:
     found["obd-adam"] = lambda: SALIENCIES["obd-adam"].score(
         Probe(weights, second_moments=copies.second_moments(weights))
     )
-    pruner = Pruner(Recipe(scheme="class-blind", saliency="synflow", sparsity=0.8).check())
-    found["synflow"] = lambda: pruner.update(0.8, Probe(weights, flow=flow_of(model)))
+    pruners = {
+        name: Pruner(Recipe(scheme="class-blind", saliency=name, sparsity=0.8).check())
+        for name in ("magnitude", "random", "synflow")
+    }
+    found["magnitude"] = lambda: pruners["magnitude"].update(0.8, Probe(weights))
+    found["random"] = lambda: pruners["random"].update(0.8, Probe(weights))
+    found["synflow"] = lambda: pruners["synflow"].update(0.8, Probe(weights, flow=flow_of(model)))
     return found, batches
 
 
@@ -104,7 +109,7 @@ def main() -> None:
     utils.import_user_module(argparse.Namespace(user_dir=str(root / "fairseq_prune")))
     torch.set_num_threads(1)
     device = [] if torch.cuda.is_available() else ["--cpu"]
-    result: dict[str, Any] = {"device": "gpu" if not device else "cpu"}
+    result: dict[str, Any] = {"device": "gpu" if not device else "cpu", "per_batch": list(SCORED)}
     with tempfile.TemporaryDirectory() as folder:
         data = make_corpus(Path(folder))
         for model in MODELS:

@@ -1,25 +1,47 @@
 """The table of scripts/methods_table.sh: BLEU of every method, over seeds."""
 
 import argparse
+import json
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis import results
 from fairseq_prune.analysis.table import Table, as_markdown, as_text
+from fairseq_prune.pruning.recipe import DEFAULT_SCORE_BATCHES
 
 # model -> (method, percent or "", stage) -> BLEU by seed
 Scores = dict[str, dict[tuple[str, str, str], dict[str, float]]]
+SALIENCY_FLAGS = ("--prune-saliency", "--prune-ratios")
 STAGES = {"pruned": "after pruning", "trained": "after training"}
 
 
-def methods_of(path: Path) -> list[str]:
-    """The methods' names in their order."""
+def methods_of(path: Path) -> dict[str, list[str]]:
+    """The methods' names in their order: when they prune, and the words of their flags."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [line.split("|")[0].strip() for line in lines if "|" in line and line[0] != "#"]
+    rows = [line.split("|") for line in lines if "|" in line and line[0] != "#"]
+    return {name.strip(): [when.strip(), *flags.split()] for name, when, flags in rows}
+
+
+def cost_of(words: list[str], costs: Mapping[str, Any], per_batch: list[str]) -> str:
+    """What scoring costs in training steps; empty for methods that score more than once.
+
+    Args:
+        words: see :func:`methods_of`.
+        costs: by saliency, in steps: of a batch for those in ``per_batch``, of all for others.
+    """
+    if words[0] not in ("after", "before") or "--prune-scheme" not in words or "rigl" in words:
+        return ""
+    named = [words[words.index(f) + 1] for f in SALIENCY_FLAGS if f in words]
+    if "--prune-saliency" not in words:
+        named.append("magnitude")
+    if not all(name in costs for name in named):
+        return ""
+    steps = [costs[n] * (DEFAULT_SCORE_BATCHES if n in per_batch else 1) for n in named]
+    return f"{sum(steps):.2g}" if sum(steps) < 10 else f"{sum(steps):.0f}"
 
 
 def folder_of(name: str) -> str:
@@ -27,7 +49,7 @@ def folder_of(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9:.-]", "-", name).replace(":", "of")
 
 
-def read_scores(out: Path, methods: list[str], percents: list[str]) -> tuple[Scores, set[str]]:
+def read_scores(out: Path, methods: Iterable[str], percents: list[str]) -> tuple[Scores, set[str]]:
     """All BLEU scores below ``out``, and the sacreBLEU signatures they were made with."""
     places: dict[str, tuple[str, str]] = {"dense": ("dense", "")}
     for method in methods:
@@ -65,14 +87,22 @@ def cell(by_seed: Mapping[str, float] | None, seeds: int) -> str:
     )
 
 
-def table_of(model: str, scores: Scores, methods: list[str], percents: list[str]) -> Table:
-    """One row a method, two columns a sparsity; and those that choose their sparsity themselves."""
+def table_of(
+    model: str,
+    scores: Scores,
+    methods: Mapping[str, list[str]],
+    percents: list[str],
+    scoring: Mapping[str, Any],
+) -> Table:
+    """One row a method, two columns a sparsity, and what scoring costs in training steps."""
     mine = scores[model]
     seeds = max(len(by_seed) for by_seed in mine.values())
     header = [f"{model}, {seeds} seeds" if seeds > 1 else f"{model}, one seed"]
     header += [f"{percent}%: {text}" for percent in percents for text in STAGES.values()]
-    table = [header]
+    costs, per_batch = scoring.get(model.split("-")[0], {}), scoring.get("per_batch", [])
+    table = [[*header, "scoring, steps"] if costs else header]
     for method in ["dense", *methods]:
+        price = [cost_of(methods.get(method, [""]), costs, per_batch)] if costs else []
         cells = [
             cell(mine.get((method, percent, stage)), seeds)
             for percent in percents
@@ -83,7 +113,7 @@ def table_of(model: str, scores: Scores, methods: list[str], percents: list[str]
             cells[:2] = own
             method += "" if method.startswith("dense") else " (its own sparsity)"
         if any(cells):
-            table.append([method, *cells])
+            table.append([method, *cells, *price])
     return table
 
 
@@ -93,10 +123,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--methods", type=Path, required=True)
     parser.add_argument("--percents", required=True, help="separated by spaces")
+    parser.add_argument("--scoring", type=Path, help="what scripts/bench/scoring.py --json printed")
     arguments = parser.parse_args()
     methods, percents = methods_of(arguments.methods), arguments.percents.split()
     scores, signatures = read_scores(arguments.out, methods, percents)
-    tables = [table_of(model, scores, methods, percents) for model in sorted(scores)]
+    has_costs = arguments.scoring is not None and arguments.scoring.is_file()
+    scoring = json.loads(arguments.scoring.read_text()) if has_costs else {}
+    tables = [table_of(model, scores, methods, percents, scoring) for model in sorted(scores)]
     for table in tables:
         print(as_text(table))
     text = "\n".join(map(as_markdown, tables))

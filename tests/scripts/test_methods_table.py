@@ -34,7 +34,9 @@ class Table(Study):
 def study(tmp_path: Path) -> Study:
     made = Table(tmp_path)
     made.environment |= {"SEEDS": "1 2", "PERCENTS": "60 80"}
-    made.add_program(tmp_path / "bin/python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    real = f'exec {sys.executable} "$@"'
+    python = f'#!/bin/sh\ncase $1 in *scoring.py) echo "{{}}" ;; *) {real} ;; esac\n'
+    made.add_program(tmp_path / "bin/python", python)
     return made
 
 
@@ -129,12 +131,19 @@ def test_means_and_spreads_are_over_seeds(tmp_path: Path) -> None:
             one = row("pruned", "class-blind", 0.6, value, sha=f"{seed}{place}")
             one["checkpoint"] = str(folder / place)
             results.append(folder / "results.jsonl", one)
-    scores, signatures = table.read_scores(tmp_path, ["magnitude", "2:4"], ["60"])
-    made = table.table_of("lstm", scores, ["magnitude", "2:4", "never run"], ["60"])
+    matched = "after --prune-scheme class-uniform --prune-saliency random --prune-ratios snip"
+    methods = {
+        "magnitude": "after --prune-scheme class-blind".split(),
+        "2:4": matched.split(),
+        "never run": ["during"],
+    }
+    scoring = {"per_batch": ["snip"], "lstm": {"magnitude": 0.5, "random": 1.0, "snip": 2.0}}
+    scores, signatures = table.read_scores(tmp_path, methods, ["60"])
+    made = table.table_of("lstm", scores, methods, ["60"], scoring)
     assert made == [
-        ["lstm, 2 seeds", "60%: after pruning", "60%: after training"],
-        ["dense", "", "50.0 ± 0.0"],
-        ["magnitude", "12.0 ± 2.8", "32.0 ± 2.8"],
-        ["2:4 (its own sparsity)", "30.0 (n=1)", ""],
+        ["lstm, 2 seeds", "60%: after pruning", "60%: after training", "scoring, steps"],
+        ["dense", "", "50.0 ± 0.0", ""],
+        ["magnitude", "12.0 ± 2.8", "32.0 ± 2.8", "0.5"],
+        ["2:4 (its own sparsity)", "30.0 (n=1)", "", "65"],  # 1 + 32 batches of 2
     ]
     assert len(signatures) == 1
