@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ARCHES, ROOT, TRAINING, differences, read, run, trained
+from tests.conftest import ARCHES, ROOT, TRAINING, differences, read, run
 from tests.criterions.test_runs import LOSS, PENALTIES
-from tests.tasks.test_ranks import BIN, free_port
 
 
 @pytest.fixture(scope="module", params=["greg-1", "group lasso"])
@@ -82,19 +81,3 @@ def test_hydra_takes_the_same_settings(corpus: Path, tmp_path: Path) -> None:
     assert done["cfg"]["criterion"]["label_smoothing"] == 0.1
     ours = done["task_state"]["prune"]
     assert ours["penalty"]["settings"]["penalty_ceiling"] == 7 and ours["acted"] == 2
-
-
-def test_two_ranks_equal_two_batches_an_update(corpus: Path, tmp_path: Path) -> None:
-    common = [
-        corpus, *ARCHES["transformer"], *TRAINING, "--dropout", 0, "--user-dir",
-        ROOT / "fairseq_prune", "--max-update", 4, *PENALTIES["greg-2"], "--prune-start", 3,
-    ]  # fmt: skip
-    run("fairseq-train", *common, "--update-freq", 2, "--save-dir", tmp_path / "one")
-    run(
-        "torchrun", "--nproc_per_node", 2, "--master_port", free_port(), BIN / "fairseq-train",
-        *common, "--distributed-backend", "gloo", "--save-dir", tmp_path / "two",
-    )  # fmt: skip
-    one, two = (read(tmp_path / name / "checkpoint_last.pt") for name in ("one", "two"))
-    digests = [c["task_state"]["prune"]["masks"]["digest"] for c in (one, two)]
-    assert digests[0] == digests[1]
-    assert differences(trained(one)["model"], trained(two)["model"]) == []

@@ -13,7 +13,33 @@ FLAGS = {
         "--prune-scheme class-uniform --prune-saliency random "
         "--prune-schedule gradual --prune-end 3 --prune-every 1"
     ),
+    "grasp": (
+        "--prune-scheme class-uniform --prune-sparsity 0.5 --prune-saliency grasp "
+        "--prune-score-batches 2"
+    ),
+    "wanda": (
+        "--prune-scheme class-uniform --prune-sparsity 0.5 --prune-saliency wanda "
+        "--prune-score-batches 2"
+    ),
+    "rigl": (
+        "--prune-scheme erk --prune-saliency random --prune-schedule rigl --prune-end 8 "
+        "--prune-every 1 --prune-score-batches 2"
+    ),
+    "growing": (
+        "--criterion label_smoothed_cross_entropy_growing --prune-penalty greg-2 "
+        "--prune-scheme class-blind --prune-start 3"
+    ),
 }
+CASES = [
+    ("lstm", "one-shot"),
+    ("lstm", "gradual, random"),
+    ("lstm", "grasp"),
+    ("lstm", "wanda"),
+    ("lstm", "rigl"),
+    ("transformer", "one-shot"),
+    ("transformer", "gradual, random"),
+    ("transformer", "growing"),
+]
 
 
 def free_port() -> int:
@@ -22,14 +48,13 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-@pytest.mark.parametrize("arch", ["lstm", "transformer"])
-@pytest.mark.parametrize("flags", FLAGS.values(), ids=FLAGS)
+@pytest.mark.parametrize(("arch", "name"), CASES)
 def test_two_ranks_equal_two_batches_an_update(
-    corpus: Path, tmp_path: Path, arch: str, flags: str
+    corpus: Path, tmp_path: Path, arch: str, name: str
 ) -> None:
     common = [
         corpus, *ARCHES[arch], *TRAINING, "--dropout", 0, "--ddp-backend", "legacy_ddp",
-        "--user-dir", ROOT / "fairseq_prune", *flags.split(),
+        "--user-dir", ROOT / "fairseq_prune", *FLAGS[name].split(),
     ]  # fmt: skip
     ranks = [
         "torchrun", "--nproc_per_node", 2, "--master_port", free_port(), BIN / "fairseq-train",

@@ -8,8 +8,7 @@ import torch
 
 from fairseq_prune.masks.storage import masks_of
 from fairseq_prune.saliency import SALIENCIES
-from tests.conftest import ARCHES, BIN, ROOT, TRAINING, Train, differences, read, run, trained
-from tests.tasks.test_ranks import free_port
+from tests.conftest import Train, differences, read, trained
 
 NEEDY = [name for name, entry in SALIENCIES.items() if entry.needs in ("data", "network")]
 # the embeddings of words that the few batches lack would get no score at all
@@ -84,23 +83,6 @@ def test_apply_prunes_as_training_would(
     given = [str(f) for f in (dense, "--output", out, *flags, "--data", corpus)]
     assert main(["apply", *given]) == 0
     assert digest(read(out)) == digest(tuned)
-
-
-@pytest.mark.parametrize("saliency", ["grasp", "wanda"])
-def test_two_ranks_score_as_one(corpus: Path, tmp_path: Path, saliency: str) -> None:
-    common = [
-        corpus, *ARCHES["lstm"], *TRAINING, "--dropout", 0, "--ddp-backend", "legacy_ddp",
-        "--user-dir", ROOT / "fairseq_prune", "--max-update", 2, *FLAGS,
-        "--prune-saliency", saliency,
-    ]  # fmt: skip
-    run("fairseq-train", *common, "--update-freq", 2, "--save-dir", tmp_path / "one")
-    run(
-        "torchrun", "--nproc_per_node", 2, "--master_port", free_port(), BIN / "fairseq-train",
-        *common, "--distributed-backend", "gloo", "--save-dir", tmp_path / "two",
-    )  # fmt: skip
-    one, two = (read(tmp_path / name / "checkpoint_last.pt") for name in ("one", "two"))
-    assert digest(one) == digest(two)
-    assert differences(trained(one)["model"], trained(two)["model"]) == []
 
 
 def test_adam_moments_score_while_training_and_after(train: Train, tmp_path: Path) -> None:

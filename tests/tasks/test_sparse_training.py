@@ -6,8 +6,7 @@ import pytest
 
 from fairseq_prune.cli.main import main
 from fairseq_prune.masks.storage import masks_of
-from tests.conftest import ARCHES, BIN, ROOT, TRAINING, Train, differences, read, run, trained
-from tests.tasks.test_ranks import free_port
+from tests.conftest import Train, differences, read, trained
 
 RIGL = (
     "--prune-scheme erk --prune-saliency random --prune-schedule rigl --prune-end 8 "
@@ -62,20 +61,3 @@ def test_weights_that_come_back_start_from_nothing(
         assert not bool(moments["exp_avg"][mask].any() or moments["exp_avg_sq"][mask].any())
     on = train(tmp_path, "--max-update", 5, *flags)
     assert any(bool(on["model"][name][mask].any()) for name, mask in new.items())
-
-
-def test_two_ranks_grow_as_one(corpus: Path, tmp_path: Path) -> None:
-    common = [
-        corpus, *ARCHES["lstm"], *TRAINING, "--dropout", 0, "--ddp-backend", "legacy_ddp",
-        "--user-dir", ROOT / "fairseq_prune", "--max-update", 4, *RIGL.split(),
-    ]  # fmt: skip
-    run("fairseq-train", *common, "--update-freq", 2, "--save-dir", tmp_path / "one")
-    run(
-        "torchrun", "--nproc_per_node", 2, "--master_port", free_port(), BIN / "fairseq-train",
-        *common, "--distributed-backend", "gloo", "--save-dir", tmp_path / "two",
-    )  # fmt: skip
-    one, two = (read(tmp_path / name / "checkpoint_last.pt") for name in ("one", "two"))
-    masks = [masks_of(checkpoint, "") for checkpoint in (one, two)]
-    assert masks[0] is not None and masks[1] is not None
-    assert masks[0].digest() == masks[1].digest()
-    assert differences(trained(one)["model"], trained(two)["model"]) == []
