@@ -8,6 +8,7 @@ from torch import Tensor
 from fairseq_prune.network.weights import SHADOW
 from fairseq_prune.pruning.opened import Opened
 
+_BUFFERS = ("_float_tensor", ".version")
 Moment = tuple[str, str, Tensor]  # what it is called, whose it is, the values
 
 
@@ -74,17 +75,26 @@ def _guess_parameters(source: Opened, state: Mapping[str, Any]) -> list[tuple[st
         if isinstance(value, Tensor)
         and value.is_floating_point()
         and name not in aliases
-        and not SHADOW.search(name)
-        and not name.endswith("_float_tensor")
+        and not name.endswith(_BUFFERS)
     }
-    states = state.get("state")
-    own = list(states.values()) if isinstance(states, Mapping) else []
-    sizes = [value.numel() for value in model.values()]
-    moments = [one.get("exp_avg_sq") for one in own if isinstance(one, Mapping)]
-    shapes = [tuple(m.shape) for m in moments if isinstance(m, Tensor)]
-    separate = shapes == [tuple(value.shape) for value in model.values()]
-    flat = len(shapes) == 1 and shapes[0] == (sum(sizes),)
-    return list(zip(model, sizes, strict=True)) if separate or flat else []
+    # fairseq's shadow copies are numbered too where they are part of the model that was trained
+    plain = {name: value for name, value in model.items() if not SHADOW.search(name)}
+    fitting = (tensors for tensors in (model, plain) if _fits(tensors, state))
+    return [(name, value.numel()) for name, value in next(fitting, {}).items()]
+
+
+def _fits(model: Mapping[str, Tensor], state: Mapping[str, Any]) -> bool:
+    """Whether the state may number these tensors, in this order; some may have no moments."""
+    groups, states = state.get("param_groups"), state.get("state")
+    if not isinstance(groups, Sequence) or not isinstance(states, Mapping):
+        return False
+    numbers = [n for group in groups for n in group.get("params", ())]
+    found = [(states.get(number) or {}).get("exp_avg_sq") for number in numbers]
+    shapes = [None if value is None else tuple(value.shape) for value in found]
+    if len(shapes) == 1 and len(model) > 1:
+        return shapes == [(sum(value.numel() for value in model.values()),)]
+    pairs = zip(shapes, model.values(), strict=False)
+    return len(shapes) == len(model) and all(s in (None, tuple(v.shape)) for s, v in pairs)
 
 
 def _separate(

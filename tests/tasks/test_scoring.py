@@ -85,16 +85,19 @@ def test_apply_prunes_as_training_would(
     assert digest(read(out)) == digest(tuned)
 
 
-def test_adam_moments_score_while_training_and_after(train: Train, tmp_path: Path) -> None:
+@pytest.mark.parametrize("arch", ["lstm", "transformer"])
+def test_adam_moments_score_while_training_and_after(
+    train: Train, tmp_path: Path, arch: str
+) -> None:
     from fairseq_prune.cli.main import main
 
     flags = [*FLAGS[:4], "--prune-saliency", "obd-adam"]
-    train(tmp_path / "dense", "--max-update", 3)
+    train(tmp_path / "dense", "--max-update", 3, arch=arch)
     dense = tmp_path / "dense" / "checkpoint_last.pt"
     out = tmp_path / "applied.pt"
     assert main(["apply", str(dense), "--output", str(out), *map(str, flags)]) == 0
     # the same run, had it pruned itself after its third update
-    during = train(tmp_path / "during", "--max-update", 3, *flags, "--prune-start", 3)
+    during = train(tmp_path / "during", "--max-update", 3, *flags, "--prune-start", 3, arch=arch)
     assert digest(read(out)) == digest(during)
     # an optimizer that has none, and a run that has not begun
     for more in (["--optimizer", "sgd", "--prune-start", 2], []):
