@@ -173,10 +173,10 @@ table() {
     [[ $(updates_of brief) && $(updates_of brief-retrain) ]] ||
       die "$config has no max-update in its sections brief and brief-retrain."
   done
+  scoring_job
   for SEED in ${SEEDS:-1 2 3}; do
     for config in "$@"; do plan_seed; done
   done
-  scoring_job
   run_jobs "$jobs" || code=1
   python "$root/scripts/methods/table.py" "$out" --methods "$root/configs/prune/methods.txt" \
     --percents "$percents" --scoring "$out/scoring.json" || code=1
