@@ -108,4 +108,4 @@ def as_csv(table: Table) -> str:
 
 def _is_text(table: Table, column: int) -> bool:
     cells = [row[column] for row in table[1:]]
-    return not any(cell[:1].isdigit() for cell in cells) and any(cells)
+    return column == 0 or (not any(cell[:1].isdigit() for cell in cells) and any(cells))

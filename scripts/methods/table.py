@@ -15,6 +15,13 @@ from fairseq_prune.pruning.recipe import DEFAULT_SCORE_BATCHES
 
 # model -> (method, percent or "", stage) -> BLEU by seed
 Scores = dict[str, dict[tuple[str, str, str], dict[str, float]]]
+HEAD = """\
+Test BLEU, mean over seeds ± standard deviation, made by `bash scripts/methods_table.sh` (greedy
+decoding; the steps of training are in the configurations' sections `dense`, `brief-retrain` and
+`brief`). What the names stand for: `configs/prune/methods.txt`. Scoring: in training steps, 32
+batches where data is needed, on the models of `scripts/bench/scoring.py`.
+
+"""
 SALIENCY_FLAGS = ("--prune-saliency", "--prune-ratios")
 STAGES = {"pruned": "after pruning", "trained": "after training"}
 
@@ -132,7 +139,7 @@ def main() -> None:
     tables = [table_of(model, scores, methods, percents, scoring) for model in sorted(scores)]
     for table in tables:
         print(as_text(table))
-    text = "\n".join(map(as_markdown, tables))
+    text = HEAD + "\n".join(map(as_markdown, tables))
     text += "".join(f"\nsacreBLEU `{signature}`\n" for signature in sorted(signatures))
     target = arguments.out / "table.md"
     temporary = target.with_suffix(".tmp")
