@@ -1,7 +1,6 @@
 """Decoding and scoring checkpoints, one row of results each; what is known is not done again."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairseq_prune import __version__
 from fairseq_prune.analysis import results
+from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.provenance import provenance
 from fairseq_prune.analysis.results import Row
 from fairseq_prune.analysis.scores import perplexity, read_lines, score
@@ -116,7 +116,5 @@ def _write_hypotheses(checkpoint: str, output: str, lines: Sequence[str]) -> str
     parts = path.relative_to(base).parts if inside else (path.parent.name, path.name)
     target = base / "hypotheses" / ("-".join(parts).removesuffix(".pt") + ".txt")
     target.parent.mkdir(exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    os.replace(temporary, target)
+    write_text(target, "".join(line + "\n" for line in lines))
     return str(target.relative_to(base))

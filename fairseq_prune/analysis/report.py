@@ -1,10 +1,10 @@
 """A report in a folder: tables, figures and one page, from results alone."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_prune.analysis.figures import figures_of, save_png
+from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.page import page
 from fairseq_prune.analysis.points import file_name, find_results, models_of, read_points
 from fairseq_prune.analysis.table import (
@@ -38,17 +38,11 @@ def write_report(places: Sequence[str], output: str, title: str, command: str) -
     folder.mkdir(parents=True, exist_ok=True)
     tables = [*glances(points), full_table(points)]
     notes = "".join(f"sacreBLEU {signature}\n" for signature in signatures(points))
-    _write(folder / "table.txt", "\n".join(map(as_text, tables)) + notes)
-    _write(folder / "table.md", "\n".join(map(as_markdown, tables)) + "\n" + notes)
-    _write(folder / "table.csv", as_csv(full_table(points)))
+    write_text(folder / "table.txt", "\n".join(map(as_text, tables)) + notes)
+    write_text(folder / "table.md", "\n".join(map(as_markdown, tables)) + "\n" + notes)
+    write_text(folder / "table.csv", as_csv(full_table(points)))
     for model in models_of(points):
         for figure in figures_of(points, model):
             save_png(figure, folder / f"{file_name(model)}-{figure.name}.png")
-    _write(folder / "index.html", page(points, title, command))
+    write_text(folder / "index.html", page(points, title, command))
     return "\n".join(map(as_text, glances(points))) + notes
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -2,12 +2,12 @@
 
 import fcntl
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from fairseq_prune.analysis.files import write_text
 
 Row = dict[str, Any]
 
@@ -54,7 +54,7 @@ class Journal:
 
     def _check_settings(self, settings: Mapping[str, Any]) -> None:
         if not self._settings.is_file():
-            _write(self._settings, json.dumps(settings, indent=1) + "\n")
+            write_text(self._settings, json.dumps(settings, indent=1) + "\n")
             return
         stored = json.loads(self._settings.read_text(encoding="utf-8"))
         changed = [
@@ -77,7 +77,7 @@ class Journal:
     def add(self, row: Row) -> None:
         """Say that a part is finished; all lines are written anew, in one step."""
         lines = [json.dumps(one, allow_nan=False) for one in (*self.rows(), row)]
-        _write(self._rows, "\n".join(lines) + "\n")
+        write_text(self._rows, "\n".join(lines) + "\n")
 
 
 def _difference(name: str, here: Any, there: Any) -> str:
@@ -87,18 +87,3 @@ def _difference(name: str, here: Any, there: Any) -> str:
         here, there = (" ".join(words[max(place - 1, 0) : place + 1]) for words in (here, there))
         return f"{name} ... {here} ... (there: ... {there} ...)"
     return f"{name} {here} (there: {there})"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a small file to a temporary name and rename it."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.remove(temporary)
-        raise

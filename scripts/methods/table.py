@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis import results
+from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.table import Table, as_markdown, as_text
 from fairseq_prune.pruning.recipe import DEFAULT_SCORE_BATCHES
 
@@ -142,9 +143,7 @@ def main() -> None:
     text = HEAD + "\n".join(map(as_markdown, tables))
     text += "".join(f"\nsacreBLEU `{signature}`\n" for signature in sorted(signatures))
     target = arguments.out / "table.md"
-    temporary = target.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(target)
+    write_text(target, text)
     print(f"table: {target}")
 
 
