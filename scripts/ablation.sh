@@ -103,6 +103,13 @@ is_stamped() {
   for file in "${@:3}"; do [[ -f $file && ! $file -nt $1 ]] || return 1; done
 }
 
+# stamped_job NAME WORK NEEDS LOG STAMP TEXT COMMAND...: a job that, once done, leaves TEXT in STAMP.
+stamped_job() {
+  # shellcheck disable=SC2016 # the inner shell expands it
+  job "$1" "$2" "$3" "$4" bash -c \
+    '"${@:3}" && printf "%s\n" "$1" >"$2.tmp" && mv "$2.tmp" "$2"' stamped "$6" "$5" "${@:7}"
+}
+
 # train_job NAME SECTION NEEDS INPUT FLAGS...: a run of fairseq-train into OUT/NAME, done when its
 # stamp is there; INPUT is the file that it starts from, or empty.
 train_job() {
@@ -122,10 +129,7 @@ train_job() {
     [[ ! -f $folder/command || $(cat "$folder/command") == "$text" ]] || die "$stale"
     mkdir -p "$folder"
     printf '%s\n' "$text" >"$folder/command"
-    # shellcheck disable=SC2016 # the inner shell expands it
-    job "$name" "$work" "$needs" "$folder/train.log" bash -c \
-      '"${@:3}" && printf "%s\n" "$1" >"$2.tmp" && mv "$2.tmp" "$2"' \
-      train "$text" "$folder/done" "${command[@]}"
+    stamped_job "$name" "$work" "$needs" "$folder/train.log" "$folder/done" "$text" "${command[@]}"
   fi
 }
 

@@ -58,15 +58,13 @@ updates_of() { # SECTION
 }
 
 pruned_job() { # NAME NEEDS INPUTS COMMAND...: a command that writes OUT/NAME.pt from INPUTS
-  local name=$1 needs=$2 input text fresh=1
+  local name=$1 text stamp=$out/$1.done
   text=$(portable "${*:4}")
-  for input in $3; do [[ -f $input && $out/$name.pt -nt $input ]] || fresh=0; done
-  if ((fresh)) && [[ -f $out/$name.done && $(cat "$out/$name.done") == "$text" ]]; then
+  # shellcheck disable=SC2086 # split into files on purpose
+  if is_stamped "$stamp" "$text" $3 "$out/$name.pt"; then
     job_done "$name" 5
   else
-    # shellcheck disable=SC2016 # the inner shell expands it
-    job "$name" 5 "$needs" "$out/$name.log" bash -c \
-      '"${@:3}" --force && printf "%s\n" "$1" >"$2"' prune "$text" "$out/$name.done" "${@:4}"
+    stamped_job "$name" 5 "$2" "$out/$name.log" "$stamp" "$text" "${@:4}" --force
   fi
 }
 

@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq import utils
-from step import MODELS, make_corpus, make_trainer, seconds
+from step import MODELS, make_corpus, make_trainer, seconds, set_up
 
 from fairseq_prune.network.weights import of_module
 from fairseq_prune.pruning.pruner import Pruner
@@ -105,10 +104,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="saliencies to measure (default all)")
     parser.add_argument("--json", action="store_true", help="print one line of JSON last")
     arguments = parser.parse_args()
-    root = Path(__file__).resolve().parents[2]
-    utils.import_user_module(argparse.Namespace(user_dir=str(root / "fairseq_prune")))
-    torch.set_num_threads(1)
-    device = [] if torch.cuda.is_available() else ["--cpu"]
+    device = set_up()
     result: dict[str, Any] = {"device": "gpu" if not device else "cpu", "per_batch": list(SCORED)}
     with tempfile.TemporaryDirectory() as folder:
         data = make_corpus(Path(folder))

@@ -104,15 +104,20 @@ def measure(data: Path, model: str, rounds: int, device: list[str]) -> dict[str,
     }
 
 
+def set_up() -> list[str]:
+    """Load the plugin, take one thread; gives the flags that say which device."""
+    root = Path(__file__).resolve().parents[2]
+    utils.import_user_module(argparse.Namespace(user_dir=str(root / "fairseq_prune")))
+    torch.set_num_threads(1)
+    return [] if torch.cuda.is_available() else ["--cpu"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=40, help="steps of each kind (default 40)")
     parser.add_argument("--json", action="store_true", help="print one line of JSON last")
     arguments = parser.parse_args()
-    root = Path(__file__).resolve().parents[2]
-    utils.import_user_module(argparse.Namespace(user_dir=str(root / "fairseq_prune")))
-    torch.set_num_threads(1)
-    device = [] if torch.cuda.is_available() else ["--cpu"]
+    device = set_up()
     result: dict[str, Any] = {"device": "gpu" if not device else "cpu"}
     with tempfile.TemporaryDirectory() as folder:
         data = make_corpus(Path(folder))
