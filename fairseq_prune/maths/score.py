@@ -80,6 +80,18 @@ class Score:
 
         return count_alive(self)
 
+    @property
+    def present(self) -> Tensor:
+        """What takes part and is alive by `alive`: bool, the shape of `values`, made new."""
+        here = (
+            torch.ones(self.values.shape, dtype=torch.bool, device=self.values.device)
+            if self.alive is None
+            else self.alive.clone()
+        ).reshape(-1)
+        if self.fixed is not None:
+            here[slice(*self.fixed)] = False
+        return here.reshape(self.values.shape)
+
     def with_scale(self, scale: float) -> "Score":
         """The same score with another scale; the tensors are shared."""
         return replace(self, scale=scale)

@@ -82,7 +82,7 @@ class Block:
 
     def pool(self, score: Score) -> Score:
         """The score of each tile: (tiles down, tiles across)."""
-        present = _present(score)
+        present = score.present.flatten(1)
         values = score.values.detach().flatten(1).to(torch.float64)
         values = (values.abs() if score.absolute else values) / score.scale
         fill = -torch.inf if self.pooled == "max" else 0.0
@@ -101,7 +101,7 @@ class Block:
     def expand(self, mask: Tensor, score: Score) -> Tensor:
         """The mask of the weights."""
         large = self.spread(mask, tuple(score.values.shape)).flatten(1)
-        kept = (large & _present(score)).reshape(-1)
+        kept = (large & score.present.flatten(1)).reshape(-1)
         if score.fixed is not None:
             kept[slice(*score.fixed)] = True
         return kept.reshape(score.values.shape)
@@ -159,9 +159,7 @@ class NofM:
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
         """Raises ValueError where the input does not divide into groups of m."""
-        width = 1
-        for size in shape[1:]:
-            width *= size
+        width = math.prod(shape[1:])
         if width % self.m:
             raise ValueError(
                 f"--prune-structure {self.n}:{self.m} needs inputs in multiples of {self.m}, but "
@@ -176,7 +174,7 @@ class NofM:
         """The mask of the weights. Ties go to the lower index."""
         values = score.values.detach().reshape(-1, self.m).to(torch.float64)
         values = values.abs() if score.absolute else values.clone()
-        values[~_present(score).reshape(-1, self.m)] = -torch.inf
+        values[~score.present.reshape(-1, self.m)] = -torch.inf
         places = values.argsort(dim=1, descending=True, stable=True)[:, : self.n]
         kept = torch.zeros_like(values, dtype=torch.bool).scatter_(1, places, True)
         kept = (kept & (values > -torch.inf)).reshape(-1)
@@ -204,16 +202,3 @@ def parse(text: str, pooled: str = "mean") -> Element | Block | NofM:
         f"--prune-structure {text!r} is unknown; choose weight, row, block:RxC (such as block:4x4) "
         "or N:M (such as 2:4)."
     )
-
-
-def _present(score: Score) -> Tensor:
-    """What takes part and is alive: bool, (shape[0], rest)."""
-    values = score.values
-    here = (
-        torch.ones(values.shape, dtype=torch.bool, device=values.device)
-        if score.alive is None
-        else score.alive.clone()
-    ).reshape(-1)
-    if score.fixed is not None:
-        here[slice(*score.fixed)] = False
-    return here.reshape(values.shape[0], -1)

@@ -43,11 +43,8 @@ def rise(recipe: Recipe, level: float, probe: Probe, notes: Mapping[str, Any] | 
 
 def _keys(score: Score) -> torch.Tensor:
     """The ranking keys of what is alive and takes part; float64, flat."""
-    values = score.values.detach().reshape(-1).to(torch.float64)
-    here = torch.isfinite(values) if score.alive is None else score.alive.reshape(-1).clone()
-    if score.fixed is not None:
-        here[slice(*score.fixed)] = False
-    return (values.abs() if score.absolute else values)[here] / score.scale
+    values = score.values.detach()[score.present].to(torch.float64)
+    return (values.abs() if score.absolute else values) / score.scale
 
 
 def _cut(score: Score, kept: torch.Tensor) -> float:
