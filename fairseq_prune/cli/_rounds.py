@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from fairseq_prune.masks import storage
 from fairseq_prune.pruning.apply import apply_recipe
 from fairseq_prune.pruning.audit import audit
 from fairseq_prune.pruning.control import make_control
+from fairseq_prune.pruning.flags import words_of
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
@@ -125,9 +126,7 @@ class Part:
         if self.number == 0:
             return ["--prune-keep-update", str(plan.rewind_to)]
         if self.number is not None:
-            given = asdict(plan.recipe_of(self.number)).items()
-            flags = ((f"--prune-{k.replace('_', '-')}", v) for k, v in given if v is not None)
-            return [word for flag, value in flags for word in (flag, str(value))]
+            return words_of(plan.recipe_of(self.number))
         if self.name == "control-reinit":
             ticket = plan.output / f"round-{plan.rounds}" / LAST
             return ["--seed", str(plan.control_seed), "--prune-mask-from", str(ticket)]

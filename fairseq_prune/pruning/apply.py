@@ -72,9 +72,8 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
             "fairseq_prune, or leave it out to prune at once."
         )
     looks = recipe.needs & {"data", "network"}
-    named = [recipe.saliency or "magnitude", *filter(None, [recipe.ratios])]
     if looks and data is None:
-        name = next(n for n in named if SALIENCIES[n].needs in looks)
+        name = next(n for n in recipe.saliencies if SALIENCIES[n].needs in looks)
         flag = "saliency" if name == recipe.saliency else "ratios"
         why = "scores on data" if SALIENCIES[name].needs == "data" else "runs the model"
         raise ValueError(

@@ -54,6 +54,13 @@ def recipe_of(arguments: Namespace) -> Recipe:
     return Recipe(**given)
 
 
+def words_of(recipe: Recipe) -> list[str]:
+    """The recipe as words of a command line."""
+    given = dataclasses.asdict(recipe).items()
+    pairs = ((_flag(PREFIX + name), str(value)) for name, value in given if value is not None)
+    return [word for pair in pairs for word in pair]
+
+
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 

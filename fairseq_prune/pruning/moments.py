@@ -28,18 +28,25 @@ def moments_of(
         parameters: name and size of the model's parameters in the optimizer's order.
         shapes: the weights that are asked for.
     """
+    numbered = _numbered(state)
+    if numbered is None or not parameters:
+        return None
+    if len(numbered) == 1 and len(parameters) > 1:
+        return _flat(numbered[0], parameters, shapes)
+    if len(numbered) < len(parameters):
+        return None
+    return _separate(numbered, parameters, shapes)
+
+
+def _numbered(state: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """What is remembered of each parameter, in the order of their numbers; None where unknown."""
     groups, states = state.get("param_groups"), state.get("state")
-    if not isinstance(groups, Sequence) or not isinstance(states, Mapping) or not parameters:
+    if not isinstance(groups, Sequence) or not isinstance(states, Mapping):
         return None
     try:
-        numbers = [number for group in groups for number in group["params"]]
+        return [states.get(number, {}) for group in groups for number in group["params"]]
     except (KeyError, TypeError):
         return None
-    if len(numbers) == 1 and len(parameters) > 1:
-        return _flat(states.get(numbers[0], {}), parameters, shapes)
-    if len(numbers) < len(parameters):
-        return None
-    return _separate([states.get(n, {}) for n in numbers], parameters, shapes)
 
 
 def second_moments(source: Opened) -> dict[str, Tensor]:
@@ -85,11 +92,7 @@ def _guess_parameters(source: Opened, state: Mapping[str, Any]) -> list[tuple[st
 
 def _fits(model: Mapping[str, Tensor], state: Mapping[str, Any]) -> bool:
     """Whether the state may number these tensors, in this order; some may have no moments."""
-    groups, states = state.get("param_groups"), state.get("state")
-    if not isinstance(groups, Sequence) or not isinstance(states, Mapping):
-        return False
-    numbers = [n for group in groups for n in group.get("params", ())]
-    found = [(states.get(number) or {}).get("exp_avg_sq") for number in numbers]
+    found = [own.get("exp_avg_sq") for own in _numbered(state) or ()]
     shapes = [None if value is None else tuple(value.shape) for value in found]
     if len(shapes) == 1 and len(model) > 1:
         return shapes == [(sum(value.numel() for value in model.values()),)]

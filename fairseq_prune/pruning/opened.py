@@ -10,7 +10,7 @@ from torch import Tensor
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.ties import retie
-from fairseq_prune.network.weights import Weight, of_state_dict
+from fairseq_prune.network.weights import Weight, Weights, of_state_dict
 from fairseq_prune.pruning.record import Record, read_record
 
 
@@ -69,11 +69,7 @@ def open_checkpoint(path: str, classes: str | None = None, exclude: Sequence[str
         storage.check_fits(record.masks, state, path)
     weights = of_state_dict(retie(state), classes or "paper", exclude)
     if classes is None and record is not None:
-        recorded = record.classes
-        weights = {
-            name: replace(w, weight_class=recorded.get(name, w.weight_class))
-            for name, w in weights.items()
-        }
+        weights = _classed(weights, record.classes)
     return Opened(path, content, weights, record)
 
 
@@ -89,13 +85,16 @@ def with_model(opened: Opened, model: Mapping[str, Tensor], path: str) -> Opened
     content = {
         **opened.content, "model": dict(model), "extra_state": extra, "task_state": task_state
     }  # fmt: skip
-    found = of_state_dict(retie(content["model"]), "paper", ())
-    classes = opened.classes
-    weights = {
-        name: replace(w, weight_class=classes.get(name, w.weight_class))
-        for name, w in found.items()
-    }
+    weights = _classed(of_state_dict(retie(content["model"]), "paper", ()), opened.classes)
     return Opened(path, content, weights, None)
+
+
+def _classed(weights: Weights, classes: Mapping[str, str]) -> dict[str, Weight]:
+    """The weights in these classes, where they are named, and in their own where not."""
+    return {
+        name: replace(w, weight_class=classes.get(name, w.weight_class))
+        for name, w in weights.items()
+    }
 
 
 def model_states(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -37,7 +37,6 @@ class Penalised(Protocol):
     """A penalty at work."""
 
     settings: dict[str, Any]
-    recipe: Recipe
     value: float  # the penalty that the last update was followed by
 
     def begin(self, step: int, weights: Weights) -> None:
@@ -66,7 +65,7 @@ class GrowingPenalty:
     """Growing regularisation at work."""
 
     def __init__(self, settings: Growing, recipe: Recipe) -> None:
-        self.settings, self.recipe = settings_of(settings), recipe
+        self.settings = settings_of(settings)
         self.value = 0.0
         self._flags, self._until = settings, recipe.timetable().start
         self._since: int | None = None
@@ -146,7 +145,7 @@ class LassoPenalty:
     """Group lasso at work: nothing to choose, nothing to remember."""
 
     def __init__(self, settings: GroupLasso, recipe: Recipe) -> None:
-        self.settings, self.recipe = settings_of(settings), recipe
+        self.settings = settings_of(settings)
         self.value = 0.0
         self._strength, self._until = settings.penalty_strength, recipe.timetable().last
         self._structure = settings.groups(recipe)

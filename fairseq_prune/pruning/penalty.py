@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from fairseq_prune.maths.penalty import Growth
 from fairseq_prune.maths.structure import Block, Element
+from fairseq_prune.pruning.checks import flags
 from fairseq_prune.pruning.recipe import Recipe
 
 DEFAULT_CEILING = 100.0  # against Adam, no weight holds out above about 1 / penalty
@@ -154,13 +155,9 @@ def penalty_differences(mine: Mapping[str, Any] | None, stored: Mapping[str, Any
     rows = []
     for name in dict.fromkeys((*here, *there)):
         if here.get(name) != there.get(name):
-            flag = "the criterion's penalty" if name == "name" else _spelled(name)
+            flag = "the criterion's penalty" if name == "name" else flags({name})
             rows.append(f"{flag} {here.get(name)} (in the file: {there.get(name)})")
     return rows
-
-
-def _spelled(name: str) -> str:
-    return "--prune-" + name.replace("_", "-")
 
 
 def _check_scheme(name: str, recipe: Recipe) -> None:

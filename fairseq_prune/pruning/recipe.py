@@ -122,10 +122,14 @@ class Recipe:
         return self
 
     @property
+    def saliencies(self) -> tuple[str, ...]:
+        """The saliencies that score: the one that chooses weights, and that of --prune-ratios."""
+        return (self.saliency or "magnitude", *filter(None, [self.ratios]))
+
+    @property
     def needs(self) -> frozenset[str]:
         """What it looks at beside the weights: "data", "adam", "network"."""
-        saliencies = [self.saliency or "magnitude", *filter(None, [self.ratios])]
-        needs = {SALIENCIES[name].needs for name in saliencies}
+        needs = {SALIENCIES[name].needs for name in self.saliencies}
         return frozenset(filter(None, {*needs, SCHEDULES[self.schedule or "one-shot"].needs}))
 
     def groups(self) -> Structure | NofM:
@@ -168,8 +172,7 @@ class Recipe:
         return {name: value for name, value in defaults.items() if name in takes}
 
     def _default_batches(self) -> int | None:
-        scored = (self.saliency or "magnitude", self.ratios or "magnitude")
-        if any(SALIENCIES[name].needs == "data" for name in scored):
+        if any(SALIENCIES[name].needs == "data" for name in self.saliencies):
             return DEFAULT_SCORE_BATCHES
         return DEFAULT_GROW_BATCHES if "data" in self.needs else None
 

@@ -1,7 +1,6 @@
 """When a criterion's penalty learns which weights to remove, and when they are removed."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 
 from fairseq_prune.network.weights import Weights
@@ -11,24 +10,19 @@ from fairseq_prune.pruning.pruner import Pruned, find_extremes
 logger = logging.getLogger("fairseq_prune")
 
 
-def choose(
-    penalty: Penalised, step: int, weights: Weights, score: Callable[[float], Pruned]
-) -> None:
-    """Choose the weights that will be removed, if it is time to.
+def choose(penalty: Penalised, step: int, until: int, weights: Weights, pruned: Pruned) -> None:
+    """Tell the penalty which weights will be removed, and the log.
 
     Args:
         step: updates completed.
-        score: what a one-shot pruning to a sparsity would leave now.
+        until: the step at which they will be removed.
+        pruned: what a one-shot pruning would leave now.
     """
-    if not penalty.is_time_to_choose(step):
-        return
-    settings = penalty.recipe.settings
-    pruned = score(settings["sparsity"])
     penalty.choose(pruned)
     logger.info(
         "chosen at update %d, to be removed at update %d: %r; their root mean square is %.2g of "
         "that of the others",
-        step, settings["start"], pruned.masks, size_ratio(weights, pruned.masks),
+        step, until, pruned.masks, size_ratio(weights, pruned.masks),
     )  # fmt: skip
 
 

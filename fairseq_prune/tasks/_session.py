@@ -199,12 +199,10 @@ class Session:
 
     def _choose(self, step: int) -> None:
         """Let the criterion's penalty choose, if it is time, what a one-shot pruning would."""
-        if self.penalty is not None:
-            pruner = Pruner(self.recipe)
-            choose(
-                self.penalty, step, self.weights,
-                lambda sparsity: self._decide(step, lambda probe: pruner.update(sparsity, probe)),
-            )  # fmt: skip
+        if self.penalty is not None and self.penalty.is_time_to_choose(step):
+            settings, pruner = self.recipe.settings, Pruner(self.recipe)
+            pruned = self._decide(step, lambda probe: pruner.update(settings["sparsity"], probe))
+            choose(self.penalty, step, settings["start"], self.weights, pruned)
 
     def _decide(self, step: int, decide: Callable[[Probe], Pruned]) -> Pruned:
         """What ``decide`` makes of the network as it is; the same on all ranks."""
