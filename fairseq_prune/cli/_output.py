@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from fairseq_prune.analysis.table import as_text
 from fairseq_prune.masks import storage
 
 _SLOW = 1.5  # seconds after which a progress bar is worth its line
@@ -72,6 +73,14 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def unit_table(units: Mapping[str, tuple[int, int]]) -> str:
+    """How many units of each axis there are, and how many of them are gone; "" without units."""
+    rows = [
+        [n, f"{total:,}", f"{gone:,}", f"{total - gone:,}"] for n, (total, gone) in units.items()
+    ]
+    return "\n" + as_text([["units of", "there", "removed", "kept"], *rows]) if rows else ""
 
 
 def warn(sentence: str) -> None:

@@ -108,6 +108,7 @@ def _report(applied: Applied, source: Opened, arguments: Namespace, output: str 
         _output.print_json({**shown.as_dict(), "output": output, "bytes": size})
         return
     print(format_table(shown.rows, notes.get("sigma")))
+    print(_output.unit_table(shown.units), end="")
     for line in format_eligibility(shown.eligible()):
         print(line)
     if "lambda" in notes:

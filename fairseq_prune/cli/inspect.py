@@ -44,6 +44,7 @@ def run(arguments: Namespace) -> int:
         _output.print_json({"checkpoint": opened.path, **shown.as_dict(), "zeros": zeros})
         return 0
     print(format_table(shown.rows))
+    print(_output.unit_table(shown.units), end="")
     for line in _lines(shown, zeros):
         print(line)
     print(f"{opened.path}: {_output.size_of(opened.path)}")

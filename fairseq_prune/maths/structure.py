@@ -13,7 +13,13 @@ from torch import Tensor
 
 from fairseq_prune.maths.score import Score
 
-POOLS = ("mean", "max", "sum")
+POOLS = ("mean", "max", "sum", "norm")
+UNITS = {
+    "ffn": "neurons of feed-forward layers",
+    "heads": "attention heads",
+    "hidden": "LSTM cells and what attention puts out",
+    "embedding": "columns of an LSTM's embeddings",
+}
 
 
 class Structure(Protocol):
@@ -70,7 +76,8 @@ class Block:
 
     Args:
         rows, columns: size of a tile; 0 stands for all there are.
-        pooled: the value of a tile: the mean, the largest or the sum of its weights' scores.
+        pooled: the value of a tile: the mean, the largest, the sum or the Euclidean norm of its
+            weights' scores.
     """
 
     rows: int
@@ -91,6 +98,8 @@ class Block:
         alive = there.any(dim=-1)
         if self.pooled == "max":
             found = tiles.amax(dim=-1)
+        elif self.pooled == "norm":
+            found = torch.linalg.vector_norm(tiles, dim=-1)
         else:
             found = tiles.sum(dim=-1)
             if self.pooled == "mean":
@@ -183,8 +192,23 @@ class NofM:
         return kept.reshape(score.values.shape)
 
 
-def parse(text: str, pooled: str = "mean") -> Element | Block | NofM:
-    """The structure that ``weight``, ``row``, ``block:RxC`` or ``N:M`` stands for.
+@dataclass(frozen=True)
+class Units:
+    """Whole units of a network, with all the weights that make them and read them.
+
+    They lie across tensors: :mod:`fairseq_prune.network.units` knows where.
+
+    Args:
+        kinds: some of `UNITS`.
+        pooled: as for :class:`Block`.
+    """
+
+    kinds: tuple[str, ...]
+    pooled: str = "mean"
+
+
+def parse(text: str, pooled: str = "mean") -> Element | Block | NofM | Units:
+    """The structure that ``weight``, ``row``, ``block:RxC``, ``N:M`` or ``ffn+heads`` stands for.
 
     Raises ValueError for anything else.
     """
@@ -192,6 +216,9 @@ def parse(text: str, pooled: str = "mean") -> Element | Block | NofM:
         return Element()
     if text == "row":
         return Block(1, 0, pooled)
+    kinds = tuple(dict.fromkeys(text.split("+")))
+    if all(kind in UNITS for kind in kinds):
+        return Units(kinds, pooled)
     block = re.fullmatch(r"block:(\d+)x(\d+)", text)
     if block and min(map(int, block.groups())) > 0:
         return Block(int(block[1]), int(block[2]), pooled)
@@ -199,6 +226,6 @@ def parse(text: str, pooled: str = "mean") -> Element | Block | NofM:
     if pattern and 0 < int(pattern[1]) < int(pattern[2]):
         return NofM(int(pattern[1]), int(pattern[2]))
     raise ValueError(
-        f"--prune-structure {text!r} is unknown; choose weight, row, block:RxC (such as block:4x4) "
-        "or N:M (such as 2:4)."
+        f"--prune-structure {text!r} is unknown; choose weight, row, block:RxC (such as "
+        f"block:4x4), N:M (such as 2:4), {', '.join(UNITS)}, or several of these: ffn+heads."
     )

@@ -58,7 +58,8 @@ def _tied_class(labels: Iterable[str]) -> str:
     return sides[0] if sides else known[0]
 
 
-def _coarser(label: str, granularity: str) -> str:
+def coarser(label: str, granularity: str) -> str:
+    """The paper's class in another granularity."""
     if granularity == "layer":
         return label.partition(".")[0] if "-layer-" in label else label
     if granularity == "component":
@@ -113,6 +114,6 @@ def classify(names: Mapping[str, Iterable[str]], granularity: str = "paper") -> 
     for name, aliases in names.items():
         every = list(aliases)
         own = next((label for label, rule in rules if any(map(rule.search, every))), None)
-        label = own or _coarser(_tied_class(map(paper_class, every)), granularity)
+        label = own or coarser(_tied_class(map(paper_class, every)), granularity)
         classes[name] = label
     return classes

@@ -4,7 +4,7 @@ Modules do not tell: attention hands its matrices to one function, a LSTM to a l
 at the operations themselves, and knows a matrix by its memory, whole or cut, turned or not.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -33,6 +33,31 @@ _LOOK_UP = torch.ops.aten.embedding.default
 Part = tuple[str, tuple[int, ...], tuple[int, ...], int]
 
 
+# of what a matrix multiplies, what comes out, and the matrix: (b, rows, in), (b, rows, out),
+# (b, in, out); gives a sum over rows: (b, in)
+Statistic = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def squares(x: Tensor, y: Tensor, matrix: Tensor) -> Tensor:
+    """The sum of the squared inputs."""
+    return x.double().square().sum(dim=1)
+
+
+def magnitudes(x: Tensor, y: Tensor, matrix: Tensor) -> Tensor:
+    """The sum of the inputs' magnitudes."""
+    return x.double().abs().sum(dim=1)
+
+
+def values(x: Tensor, y: Tensor, matrix: Tensor) -> Tensor:
+    """The sum of the inputs."""
+    return x.double().sum(dim=1)
+
+
+def energy(x: Tensor, y: Tensor, matrix: Tensor) -> Tensor:
+    """The sum of x_i w_ij y_j, its mean over the outputs j."""
+    return (x.double() * (y.double() @ matrix.double().mT)).sum(dim=1) / y.shape[2]
+
+
 def squared_inputs(sample: Sample, names: Iterable[str]) -> Tensors:
     """By name, the sum over all tokens of the square of the input that each weight multiplies.
 
@@ -42,50 +67,90 @@ def squared_inputs(sample: Sample, names: Iterable[str]) -> Tensors:
     Raises ValueError where the sample is empty, padding is left, the loss is not a number, or
     a weight is used in a way whose input is not known.
     """
-    weights = weights_of(sample, names)
-    watch = _Watch(weights)
+    return input_sums(sample, names, squares, tables=True)[0]
+
+
+def input_sums(
+    sample: Sample, names: Iterable[str], statistic: Statistic, tables: bool = False
+) -> tuple[Tensors, Tensors]:
+    """By name, the sum of a statistic of the inputs over all tokens, and how many tokens that is.
+
+    Both of the weight's shape, in float64. As for :func:`squared_inputs`.
+
+    Args:
+        tables: whether looking a row up in a table counts as multiplying it by 1.
+    """
+    watch = _Watch(weights_of(sample, names), statistic, tables)
     size, split = 0.0, sample.unpadded or sample.examples
     with undisturbed(sample.model), plain_kernels(), torch.no_grad():
         for batch in sample.batches:
             for part in split(batch):
                 with watch:
                     size += loss_of(sample, part)[1]
-    sums = watch.sums()
+    sums, counts = watch.sums(), watch.counts()
     check_size(sample, size, sums)
-    for value in sums.values():
+    for value in (*sums.values(), *counts.values()):
         sample.reduce(value)
-    return sums
+    return sums, counts
+
+
+def each_example(
+    sample: Sample, names: Iterable[str], statistic: Statistic
+) -> Iterator[tuple[float, Tensors]]:
+    """This rank's examples, one by one: loss per token, and means of a statistic of the inputs.
+
+    The means are over the example's tokens, of the weight's shape.
+    """
+    weights = weights_of(sample, names)
+    with undisturbed(sample.model), plain_kernels(), torch.no_grad():
+        for batch in sample.batches:
+            for one in sample.examples(batch):
+                watch = _Watch(weights, statistic, False)
+                with watch:
+                    loss, size = loss_of(sample, one)
+                counts = watch.counts()
+                means = {n: s / counts[n].clamp_min(1) for n, s in watch.sums().items()}
+                yield float(loss) / size, means
 
 
 class _Watch(TorchDispatchMode):
     """Notes the inputs of ``weights`` while it is entered."""
 
-    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], statistic: Statistic, tables: bool) -> None:
         super().__init__()
-        self._weights = weights
+        self._weights, self._statistic, self._tables = weights, statistic, tables
         self._owners: dict[int, list[str]] = {}  # storage to names: one may hold several weights
         for name, weight in weights.items():
             self._owners.setdefault(weight.untyped_storage().data_ptr(), []).append(name)
-        self._squares: dict[Part, Tensor] = {}  # (b, in) each
+        self._sums: dict[Part, Tensor] = {}  # (b, in) each
+        self._counts: dict[Part, int] = {}
 
     def sums(self) -> Tensors:
         """What was noted, of each weight's shape."""
-        sums = {
+        return self._spread({part: value.unsqueeze(-1) for part, value in self._sums.items()})
+
+    def counts(self) -> Tensors:
+        """Of how many tokens, of each weight's shape."""
+        return self._spread(self._counts)
+
+    def _spread(self, parts: Mapping[Part, Any]) -> Tensors:
+        found = {
             name: torch.zeros_like(weight, dtype=torch.float64, requires_grad=False)
             for name, weight in self._weights.items()
         }
-        for (name, size, stride, offset), squares in self._squares.items():
-            sums[name].as_strided(size, stride, offset).add_(squares.unsqueeze(-1))
-        return sums
+        for (name, size, stride, offset), value in parts.items():
+            found[name].as_strided(size, stride, offset).add_(value)
+        return found
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Runs an operation, and notes the inputs of the weights in it."""
         kwargs = kwargs or {}
+        result = func(*args, **kwargs)
         if not func.is_view and any(self._name(x) for x in _tensors((*args, *kwargs.values()))):
-            self._note(func, args)
-        return func(*args, **kwargs)
+            self._note(func, args, result)
+        return result
 
     def _name(self, tensor: Tensor) -> str | None:
         """The weight that a tensor is, or is a part of."""
@@ -95,18 +160,16 @@ class _Watch(TorchDispatchMode):
                 return name
         return None
 
-    def _note(self, func: Any, args: tuple[Any, ...]) -> None:
+    def _note(self, func: Any, args: tuple[Any, ...], result: Any) -> None:
         if func in _PRODUCTS:
-            left, right = (x if x.dim() == 3 else x.unsqueeze(0) for x in args[-2:])
+            left, right, out = (x if x.dim() == 3 else x.unsqueeze(0) for x in (*args[-2:], result))
             if self._name(right):
-                self._add(right, left)
+                self._add(right, left, out)
             if self._name(left):
-                self._add(left.mT, right.mT)
+                self._add(left.mT, right.mT, out.mT)
         elif func is _LOOK_UP:
-            table, tokens, pad = args[0], args[1].flatten(), args[2] if len(args) > 2 else -1
-            _check_unpadded(tokens, pad)
-            counts = torch.bincount(tokens, minlength=len(table)).double()
-            self._keep(table.unsqueeze(0), counts.unsqueeze(0))
+            if self._tables:
+                self._look_up(args[0], args[1].flatten(), args[2] if len(args) > 2 else -1)
         else:
             name = next(found for x in _tensors(args) if (found := self._name(x)))
             raise ValueError(
@@ -114,22 +177,25 @@ class _Watch(TorchDispatchMode):
                 "--prune-exclude, or choose another --prune-saliency."
             )
 
-    def _add(self, matrix: Tensor, x: Tensor) -> None:
-        """``x`` (b, rows, in) is multiplied by ``matrix`` (b, in, out), which is a weight."""
-        squares = x.double().square().sum(dim=1)
-        if matrix.stride(0) == 0:  # one matrix for the whole batch
-            matrix, squares = matrix[:1], squares.sum(dim=0, keepdim=True)
-        self._keep(matrix, squares)
+    def _look_up(self, table: Tensor, tokens: Tensor, pad: int) -> None:
+        _check_unpadded(tokens, pad)
+        counts = torch.bincount(tokens, minlength=len(table)).double()
+        self._keep(table.unsqueeze(0), counts.unsqueeze(0), len(tokens))
 
-    def _keep(self, matrix: Tensor, squares: Tensor) -> None:
+    def _add(self, matrix: Tensor, x: Tensor, y: Tensor) -> None:
+        """``x`` (b, rows, in) times ``matrix`` (b, in, out), which is a weight, is ``y``."""
+        noted, rows = self._statistic(x, y, matrix), x.shape[1]
+        if matrix.stride(0) == 0:  # one matrix for the whole batch
+            matrix, rows, noted = matrix[:1], rows * len(x), noted.sum(dim=0, keepdim=True)
+        self._keep(matrix, noted, rows)
+
+    def _keep(self, matrix: Tensor, noted: Tensor, rows: int) -> None:
         name = self._name(matrix)
         assert name is not None
         offset = int(matrix.storage_offset() - self._weights[name].storage_offset())
         part = (name, tuple(matrix.shape), tuple(matrix.stride()), offset)
-        if part in self._squares:
-            self._squares[part] += squares
-        else:
-            self._squares[part] = squares
+        self._counts[part] = self._counts.get(part, 0) + rows
+        self._sums[part] = self._sums[part] + noted if part in self._sums else noted
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:

@@ -72,17 +72,39 @@ def mean_of_squares(sample: Sample, names: Iterable[str], by_example: bool = Fal
 
     The gradient is that of a batch's loss over its size, or of an example's whole loss.
     """
+
+    def squares(part: Tensors) -> Tensors:
+        return {name: value.square_() for name, value in part.items()}
+
+    return mean_over(sample, names, squares, by_example)
+
+
+def mean_over(
+    sample: Sample,
+    names: Iterable[str],
+    measure: Callable[[Tensors], Tensors],
+    by_example: bool = False,
+) -> Tensors:
+    """The mean over batches, or over examples, of what is measured on the gradient; float64.
+
+    Args:
+        measure: of the gradients by name, in float64, which are its own; zeros where there is none.
+    """
     weights = weights_of(sample, names)
     with undisturbed(sample.model):
-        sums = _zeros(weights)
+        sums = measure(_zeros(weights))
+        for value in sums.values():
+            value.zero_()
         count = 0.0
         for batch in sample.batches:
             for one in sample.examples(batch) if by_example else [batch]:
                 part, size = _gradient_of(sample, one, weights)
                 scale = 1.0 if by_example else 1.0 / size
                 count += 1
-                for name, value in part.items():
-                    sums[name] += (value.double() * scale).square_()
+                whole = _zeros({name: w for name, w in weights.items() if name not in part})
+                whole |= {name: value.double() * scale for name, value in part.items()}
+                for name, value in measure(whole).items():
+                    sums[name] += value
         return _divide(sample, sums, count)
 
 

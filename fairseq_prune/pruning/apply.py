@@ -8,6 +8,8 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY, given_masks
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.network.probing import Sample
+from fairseq_prune.network.units import Axes
+from fairseq_prune.pruning.groups import groups_of
 from fairseq_prune.pruning.moments import second_moments
 from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.pruner import (
@@ -20,8 +22,9 @@ from fairseq_prune.pruning.pruner import (
 )
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.units import axes_in
 from fairseq_prune.pruning.zeros import Tick, with_zeros
-from fairseq_prune.saliency import SALIENCIES, Probe
+from fairseq_prune.saliency import Probe
 from fairseq_prune.saliency.probe import Flow
 
 
@@ -73,9 +76,9 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
         )
     looks = recipe.needs & {"data", "network"}
     if looks and data is None:
-        name = next(n for n in recipe.saliencies if SALIENCIES[n].needs in looks)
+        name = next(n for n in recipe.saliencies if recipe.entry(n).needs in looks)
         flag = "saliency" if name == recipe.saliency else "ratios"
-        why = "scores on data" if SALIENCIES[name].needs == "data" else "runs the model"
+        why = "scores on data" if recipe.entry(name).needs == "data" else "runs the model"
         raise ValueError(
             f"--prune-{flag} {name} {why}: give --data DATA, the binarised folder "
             "that fairseq-train would take."
@@ -119,11 +122,12 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
         masks, notes = pruned.masks, pruned.notes
         extremes = merge_extremes(extremes, pruned.extremes)
     acted = None if recipe.scheme is None else recipe.settings["start"]
+    axes = axes_in(source, recipe) or {}
     record = Record(
         recipe=recipe,
         masks=masks,
         acted=acted,
-        classes=source.classes,
+        classes={**source.classes, **{name: axis.label for name, axis in axes.items()}},
         extremes=extremes,
         notes=notes,
     )
@@ -136,8 +140,9 @@ def _prune(
     masks: Masks | None,
     views: Views,
 ) -> Pruned:
-    settings = recipe.settings
-    _check_shrinks(source, masks, settings["sparsity"])
+    settings, axes = recipe.settings, axes_in(source, recipe)
+    if masks is not None:
+        _check_shrinks(source, masks, settings["sparsity"], recipe, axes)
     probe = Probe(
         source.weights,
         masks,
@@ -145,6 +150,7 @@ def _prune(
         views.sample,
         second_moments(source) if "adam" in recipe.needs else None,
         views.flow,
+        axes,
     )
     return Pruner(recipe).update(settings["sparsity"], probe)
 
@@ -158,15 +164,20 @@ def _check_excluded(source: Opened) -> None:
             )
 
 
-def _check_shrinks(source: Opened, masks: Masks | None, sparsity: float) -> None:
-    if masks is None:
-        return
-    total = sum(w.prunable for w in source.weights.values())
-    gone = sum(map(masks.removed, masks))
+def _check_shrinks(
+    source: Opened, masks: Masks, sparsity: float, recipe: Recipe, axes: Axes | None
+) -> None:
+    if axes is None:
+        total, what = sum(w.prunable for w in source.weights.values()), ""
+        gone = sum(map(masks.removed, masks))
+    else:
+        counts = groups_of(recipe.groups(), source.weights, axes).count(masks).values()
+        total, gone = map(sum, zip(*counts, strict=True))
+        what = f" of {recipe.structure}"
     if gone > round_count(sparsity, total):
         raise ValueError(
-            f"--prune-sparsity {sparsity} is below the {gone / total:.4f} that {source.path} and "
-            "its masks have removed already, and masks only shrink: ask for more."
+            f"--prune-sparsity {sparsity} is below the {gone / total:.4f}{what} that {source.path} "
+            "and its masks have removed already, and masks only shrink: ask for more."
         )
 
 

@@ -1,7 +1,7 @@
 """Whether a checkpoint keeps what its masks promise."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,10 +12,13 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import FORMAT, CheckpointError
 from fairseq_prune.maths.schedule import Threshold
 from fairseq_prune.maths.select import round_count
-from fairseq_prune.maths.structure import Block
+from fairseq_prune.maths.structure import Block, Units
+from fairseq_prune.pruning.groups import groups_of, sums_by_class
 from fairseq_prune.pruning.moments import moments_of
 from fairseq_prune.pruning.opened import Opened, model_states, open_checkpoint
+from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.units import axes_in
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def audit(path: str, masks_from: str | None = None) -> Audit:
     if record is not None:
         _look_at_moments(found, opened, masks, record)
         if not masks_from:
-            _look_at_count(found, masks, record)
+            _look_at_count(found, opened, masks, record)
     return found
 
 
@@ -126,7 +129,8 @@ def _look_at_weights(found: Audit, opened: Opened, masks: Masks) -> None:
                     seen.add(value.data_ptr())
                     _look_at(found, place, alias, value, mask)
     loose = [n for n in opened.weights if not any(n in every for every in aliases.values())]
-    if loose and not (opened.record and opened.record.recipe.exclude):
+    recipe = opened.record.recipe if opened.record else Recipe()
+    if loose and not recipe.exclude and not isinstance(recipe.groups(), Units):
         found.notes.append(f"without masks: {', '.join(loose)} (frozen in training, or excluded)")
 
 
@@ -175,7 +179,7 @@ def _look_at_moments(found: Audit, opened: Opened, masks: Masks, record: Record)
         _look_at(found, f"optimizer {key}", name, value, masks[name])
 
 
-def _look_at_count(found: Audit, masks: Masks, record: Record) -> None:
+def _look_at_count(found: Audit, opened: Opened, masks: Masks, record: Record) -> None:
     recipe = record.recipe
     if recipe.scheme is None:
         found.notes.append("the masks were given, so that no count was asked for")
@@ -195,9 +199,9 @@ def _look_at_count(found: Audit, masks: Masks, record: Record) -> None:
         found.notes.append(
             f"at update {record.acted} of {timetable.last} the schedule asks for {sparsity:.4f}"
         )
-    is_block = isinstance(recipe.groups(), Block)
+    is_block = isinstance(recipe.groups(), Block | Units)
     things = f"groups ({recipe.structure})" if is_block else "weights"
-    for label, prunable, removed, before in _groups(masks, record):
+    for label, prunable, removed, before in _groups(opened, masks, record):
         expected = max(round_count(sparsity, prunable), before)
         if removed != expected:
             found.problems.append(
@@ -206,16 +210,14 @@ def _look_at_count(found: Audit, masks: Masks, record: Record) -> None:
             )
 
 
-def _groups(masks: Masks, record: Record) -> Iterator[tuple[str, int, int, int]]:
+def _groups(opened: Opened, masks: Masks, record: Record) -> Iterator[tuple[str, int, int, int]]:
     """What a scheme counts exactly: everything together, or (class-uniform) each class."""
     before = dict(record.notes.get("before", {}))
-    groups = record.recipe.groups()
-    counts = {name: groups.count(masks[name], masks.fixed.get(name)) for name in masks}
+    axes = axes_in(opened, replace(record.recipe, classes="tensor"))  # their labels are known
+    counts = groups_of(record.recipe.groups(), opened.weights, axes).count(masks)
     if record.recipe.scheme != "class-uniform":
         total, removed = map(sum, zip(*counts.values(), strict=True))
         yield "", total, removed, sum(before.values())
         return
-    for label in dict.fromkeys(record.classes[name] for name in masks):
-        members = [counts[name] for name in masks if record.classes[name] == label]
-        total, removed = map(sum, zip(*members, strict=True))
+    for label, (total, removed) in sums_by_class(counts, record.classes).items():
         yield f" in {label}", total, removed, before.get(label, 0)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.schedule import SCHEDULES
-from fairseq_prune.maths.structure import POOLS, Block, Element, NofM
-from fairseq_prune.saliency import SALIENCIES
+from fairseq_prune.maths.structure import POOLS, UNITS, Block, Element, NofM, Units
+from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES
 
 if TYPE_CHECKING:
     from fairseq_prune.pruning.recipe import Recipe
@@ -52,8 +52,8 @@ def _either(names: Sequence[str]) -> str:
 def _check_known(recipe: "Recipe") -> None:
     for name, known in (
         ("scheme", tuple(ALLOCATIONS)),
-        ("saliency", tuple(SALIENCIES)),
-        ("ratios", tuple(SALIENCIES)),
+        ("saliency", tuple(dict.fromkeys((*SALIENCIES, *UNIT_SALIENCIES)))),
+        ("ratios", tuple(dict.fromkeys((*SALIENCIES, *UNIT_SALIENCIES)))),
         ("schedule", tuple(SCHEDULES)),
         ("pool", POOLS),
     ):
@@ -97,12 +97,13 @@ def _check_batches(recipe: "Recipe") -> None:
 
 def _check_structure(recipe: "Recipe") -> None:
     groups = recipe.groups()
-    if recipe.pool is not None and not isinstance(groups, Block):
+    _check_units(recipe)
+    if recipe.pool is not None and not isinstance(groups, Block | Units):
         raise ValueError(
             f"--prune-pool {recipe.pool} has no effect with --prune-structure "
-            f"{recipe.structure or 'weight'}; it is for row and block:RxC."
+            f"{recipe.structure or 'weight'}; it is for row, block:RxC and units."
         )
-    if isinstance(groups, Block) and recipe.scheme == "erk":
+    if isinstance(groups, Block | Units) and recipe.scheme == "erk":
         raise ValueError(
             f"--prune-scheme erk spends by the shape of matrices, not of {recipe.structure}; use "
             "class-blind, class-uniform or class-distribution."
@@ -113,6 +114,21 @@ def _check_structure(recipe: "Recipe") -> None:
         raise ValueError(
             f"--prune-schedule {recipe.schedule} moves single weights, not {recipe.structure}; "
             "leave --prune-structure out, or use static."
+        )
+
+
+def _check_units(recipe: "Recipe") -> None:
+    is_units = isinstance(recipe.groups(), Units)
+    for name in recipe.saliencies:
+        if not is_units and name not in SALIENCIES:
+            raise ValueError(
+                f"--prune-saliency {name} scores units; give --prune-structure "
+                f"{_either(tuple(UNITS))}, or choose another saliency."
+            )
+    if is_units and recipe.pool is not None and not recipe.is_pooled:
+        raise ValueError(
+            f"--prune-pool {recipe.pool} has no effect with --prune-saliency {recipe.saliency}, "
+            "which scores units as they are; leave it out."
         )
 
 

@@ -3,6 +3,7 @@
 from fairseq_prune.masks.controls import inverted, random_by_class, shuffled
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import check_fits
+from fairseq_prune.maths.structure import Units
 from fairseq_prune.pruning.apply import Applied
 from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.pruner import find_extremes
@@ -33,6 +34,12 @@ def make_control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Applied
         raise ValueError(
             f"--weights {dense.path} is pruned itself: what a control keeps may be gone there; "
             "give the dense checkpoint from which the other was pruned."
+        )
+    structure = pruned.record.recipe.groups() if pruned.record else None
+    if isinstance(structure, Units) and kind != "reinit":
+        raise ValueError(
+            f"{pruned.path} was pruned by unit ({'+'.join(structure.kinds)}), and {kind} moves "
+            "single weights: its control is apply --prune-saliency random with the other flags."
         )
     check_fits(pruned.masks, dense.tensors, pruned.path)
     masks = _control(pruned, dense, kind, seed)

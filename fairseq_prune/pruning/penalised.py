@@ -98,7 +98,8 @@ class GrowingPenalty:
         if self.value:
             for part in parts:
                 factor = max(0.0, 1.0 - part.rate * self.value)
-                shrink_(part.tensor, factor, self._where[part.weight.name])
+                if part.weight.name in self._where:
+                    shrink_(part.tensor, factor, self._where[part.weight.name])
 
     def is_time_to_choose(self, step: int) -> bool:
         """At the start, or half way (GReg-2)."""

@@ -98,8 +98,8 @@ class GroupLasso:
         _check_scheme(self.name, recipe)
         if not isinstance(recipe.groups(), Element | Block):
             raise ValueError(
-                f"--prune-structure {recipe.structure} has no groups that could go whole; group "
-                "lasso takes row, block:RxC, or weight (plain lasso)."
+                f"--prune-structure {recipe.structure} has no groups inside a tensor that could go "
+                "whole; group lasso takes row, block:RxC, or weight (plain lasso)."
             )
         if recipe.timetable().last == 0:
             raise ValueError(

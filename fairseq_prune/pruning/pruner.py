@@ -1,6 +1,6 @@
 """Pruner: from what weights are worth to which are kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,10 +10,11 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.compare import extremes
 from fairseq_prune.maths.select import Budgets, Scores, make_masks
-from fairseq_prune.maths.structure import NofM, Structure
+from fairseq_prune.maths.structure import NofM, Units
 from fairseq_prune.network.weights import Weights, is_embedding
+from fairseq_prune.pruning.groups import Groups, groups_of, sums_by_class
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.saliency import SALIENCIES, Probe
+from fairseq_prune.saliency import Probe
 
 Extremes = Mapping[str, tuple[float | None, float | None]]
 Adjust = Callable[[Scores, Budgets], Budgets]
@@ -50,67 +51,74 @@ class Pruner:
 
         Raises ValueError where the scores are not numbers.
         """
-        rounds = SALIENCIES[self.recipe.settings["saliency"]].rounds
-        start = 0.0 if probe.masks is None else probe.masks.sparsity()
+        groups = groups_of(self.recipe.groups(), probe.weights, probe.axes)
+        before = sums_by_class(groups.count(probe.masks or Masks({})), groups.classes)
+        start = _share_gone(before.values())
+        rounds = self.recipe.entry().rounds
         inner = probe
         for k in range(1, rounds):
             # the same share of what is left in each round
             left = (1.0 - start) ** (1.0 - k / rounds) * (1.0 - sparsity) ** (k / rounds)
-            inner = replace(inner, masks=self._once(1.0 - left, inner).masks)
-        pruned = self._once(sparsity, inner, adjust)
-        classes = {name: w.weight_class for name, w in probe.weights.items()}
-        before = _before(probe.masks, classes, self.recipe.groups())
+            inner = replace(inner, masks=self._once(1.0 - left, inner, groups).masks)
+        pruned = self._once(sparsity, inner, groups, adjust)
         extremes = find_extremes(probe.weights, pruned.masks)
-        return replace(pruned, extremes=extremes, notes={**pruned.notes, **before})
+        counts = {label: away for label, (_, away) in before.items()}
+        notes = {**pruned.notes, **({"before": counts} if any(counts.values()) else {})}
+        return replace(pruned, extremes=extremes, notes=notes)
 
-    def _once(self, sparsity: float, probe: Probe, adjust: Adjust | None = None) -> Pruned:
-        scores = SALIENCIES[self.recipe.settings["saliency"]].score(probe)
+    def _once(
+        self, sparsity: float, probe: Probe, groups: Groups, adjust: Adjust | None = None
+    ) -> Pruned:
         structure = self.recipe.groups()
+        ranked, scores = groups.rank(self.recipe.settings["saliency"], probe)
         notes: dict[str, Any] = {}
         if isinstance(structure, NofM):
             kept = {name: structure.masks(score) for name, score in scores.items()}
         else:
-            groups = {name: structure.pool(score) for name, score in scores.items()}
-            budgets = self._budgets(groups, sparsity, probe)
-            budgets = budgets if adjust is None else adjust(groups, budgets)
-            tiles = make_masks(groups, budgets)
-            kept = {name: structure.expand(tiles[name], score) for name, score in scores.items()}
+            budgets = self._budgets(ranked, sparsity, probe, groups)
+            budgets = budgets if adjust is None else adjust(ranked, budgets)
+            kept = groups.expand(make_masks(ranked, budgets), scores, probe)
             notes |= budgets.notes
-        fixed = {name: w.fixed for name, w in probe.weights.items() if w.fixed}
-        masks = Masks(kept, fixed)
-        if SALIENCIES[self.recipe.settings["saliency"]].needs == "data":
+        others = {n: mask for n, mask in (probe.masks or {}).items() if n not in kept}
+        masks = _with_pads({**others, **kept}, probe)
+        if self.recipe.entry().needs == "data":
             notes |= _unseen(scores, probe.weights)
         return Pruned(masks, notes=notes)
 
-    def _budgets(self, groups: Scores, sparsity: float, probe: Probe) -> Budgets:
+    def _budgets(self, ranked: Scores, sparsity: float, probe: Probe, groups: Groups) -> Budgets:
         """How much of each tensor survives: as its own scores have it, or another saliency's."""
-        settings, structure = self.recipe.settings, self.recipe.groups()
+        settings = self.recipe.settings
         if settings["ratios"] is None:
-            classes = {name: w.weight_class for name, w in probe.weights.items()}
-            return ALLOCATIONS[settings["scheme"]].allocate(groups, sparsity, classes)
+            return ALLOCATIONS[settings["scheme"]].allocate(ranked, sparsity, groups.classes)
         model = replace(self.recipe, saliency=settings["ratios"], ratios=None)
-        found = Pruner(model).update(sparsity, probe)
-        counts = {n: structure.count(m, found.masks.fixed.get(n)) for n, m in found.masks.items()}
-        return Budgets({name: total - gone for name, (total, gone) in counts.items()})
+        counts = groups.count(Pruner(model).update(sparsity, probe).masks)
+        return Budgets({name: counts[name][0] - counts[name][1] for name in ranked})
+
+
+def _with_pads(kept: Mapping[str, Tensor], probe: Probe) -> Masks:
+    """The masks, with pad rows fixed where they are whole; units go out of them for good."""
+    masks, fixed, before = dict(kept), {}, probe.masks
+    for name, weight in probe.weights.items():
+        if name not in kept or weight.fixed is None:
+            continue
+        if before is not None and name in before and name not in before.fixed:
+            masks[name] = masks[name] & before[name].to(masks[name].device)
+        if bool(masks[name].reshape(-1)[slice(*weight.fixed)].all()):
+            fixed[name] = weight.fixed
+    return Masks(masks, fixed)
 
 
 def check_structure(recipe: Recipe, weights: Weights) -> None:
     """Raises ValueError, naming the tensor, where the recipe's structure does not fit a shape."""
     groups = recipe.groups()
-    for name, weight in weights.items():
-        groups.check(name, tuple(weight.tensor.shape))
+    if not isinstance(groups, Units):  # units are found in the network, and fit it
+        for name, weight in weights.items():
+            groups.check(name, tuple(weight.tensor.shape))
 
 
-def _before(
-    masks: Masks | None, classes: Mapping[str, str], structure: Structure | NofM
-) -> dict[str, dict[str, int]]:
-    """By class, what was removed already: there, more than the sparsity asks for may be gone."""
-    counts: dict[str, int] = {}
-    for name in masks or ():
-        assert masks is not None
-        gone = structure.count(masks[name], masks.fixed.get(name))[1]
-        counts[classes[name]] = counts.get(classes[name], 0) + gone
-    return {"before": counts} if any(counts.values()) else {}
+def _share_gone(counts: Iterable[tuple[int, int]]) -> float:
+    total, away = map(sum, zip((0, 0), *counts, strict=True))
+    return away / total if total else 0.0
 
 
 def _unseen(scores: Scores, weights: Weights) -> dict[str, dict[str, int]]:

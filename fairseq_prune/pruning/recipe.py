@@ -6,10 +6,19 @@ from typing import Any
 
 from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.schedule import SCHEDULES, Schedule
-from fairseq_prune.maths.structure import POOLS, Block, Element, NofM, Structure, parse
+from fairseq_prune.maths.structure import (
+    POOLS,
+    UNITS,
+    Block,
+    Element,
+    NofM,
+    Structure,
+    Units,
+    parse,
+)
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.pruning.checks import check, flags
-from fairseq_prune.saliency import SALIENCIES
+from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, Entry
 
 DEFAULT_SPARSITY = 0.8  # the headline of See et al. (2016): 80% with no loss after retraining
 DEFAULT_EVERY = 100
@@ -42,25 +51,29 @@ class Recipe:
         None,
         "what a weight is worth: "
         + ", ".join(f"{n} ({e.summary})" for n, e in SALIENCIES.items())
-        + "; default magnitude",
-        choices=tuple(SALIENCIES),
+        + "; default magnitude. What a unit is worth: any of these, pooled, or "
+        + ", ".join(f"{n} ({e.summary})" for n, e in UNIT_SALIENCIES.items() if n != "random"),
+        choices=tuple(dict.fromkeys((*SALIENCIES, *UNIT_SALIENCIES))),
     )
     ratios: str | None = _flag(
         None,
         "keep as many weights in each tensor as this saliency would; --prune-saliency (random, "
         "say) then decides which ones",
-        choices=tuple(SALIENCIES),
+        choices=tuple(dict.fromkeys((*SALIENCIES, *UNIT_SALIENCIES))),
     )
     structure: str | None = _flag(
         None,
         "what is removed together: weight, row (a neuron's inputs), block:RxC (tiles), N:M (all "
-        "but N of every M inputs; the sparsity follows); default weight",
+        "but N of every M inputs; the sparsity follows), whole units that fairseq-prune shrink "
+        "can then cut out: "
+        + ", ".join(f"{name} ({what})" for name, what in UNITS.items())
+        + ", or several such as ffn+heads; default weight",
         metavar="STRUCTURE",
     )
     pool: str | None = _flag(
         None,
-        f"what a row or block is worth: the {', '.join(POOLS)} of its weights' scores (default "
-        f"{POOLS[0]})",
+        f"what a row, block or unit is worth: the {', '.join(POOLS)} of its weights' scores "
+        f"(default {POOLS[0]})",
         choices=POOLS,
     )
     schedule: str | None = _flag(
@@ -129,12 +142,25 @@ class Recipe:
     @property
     def needs(self) -> frozenset[str]:
         """What it looks at beside the weights: "data", "adam", "network"."""
-        needs = {SALIENCIES[name].needs for name in self.saliencies}
+        needs = {self.entry(name).needs for name in self.saliencies}
         return frozenset(filter(None, {*needs, SCHEDULES[self.schedule or "one-shot"].needs}))
 
-    def groups(self) -> Structure | NofM:
+    def entry(self, name: str | None = None) -> Entry:
+        """A saliency by name, or the one that chooses; its form for units, where they go."""
+        name = name or self.saliency or "magnitude"
+        units = isinstance(self.groups(), Units) or name not in SALIENCIES
+        return UNIT_SALIENCIES[name] if units and name in UNIT_SALIENCIES else SALIENCIES[name]
+
+    def groups(self) -> Structure | NofM | Units:
         """The structure with its numbers filled in."""
         return parse(self.structure or "weight", self.pool or POOLS[0])
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a group's score is made of its weights' scores."""
+        groups, name = self.groups(), self.saliency or "magnitude"
+        own = isinstance(groups, Units) and name in UNIT_SALIENCIES
+        return isinstance(groups, Block | Units) and not own
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -150,7 +176,7 @@ class Recipe:
             "seed": 1,
         }
         groups = self.groups()
-        if isinstance(groups, Block):
+        if self.is_pooled:
             defaults["pool"] = POOLS[0]
         elif isinstance(groups, NofM):
             defaults["sparsity"] = groups.sparsity
@@ -172,7 +198,7 @@ class Recipe:
         return {name: value for name, value in defaults.items() if name in takes}
 
     def _default_batches(self) -> int | None:
-        if any(SALIENCIES[name].needs == "data" for name in self.saliencies):
+        if any(self.entry(name).needs == "data" for name in self.saliencies):
             return DEFAULT_SCORE_BATCHES
         return DEFAULT_GROW_BATCHES if "data" in self.needs else None
 

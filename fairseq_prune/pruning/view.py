@@ -1,6 +1,7 @@
 """What a checkpoint's pruning looks like: by class, by weight, and for programs."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -9,10 +10,12 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.structure import NofM
 from fairseq_prune.network.weights import Weight, Weights
 from fairseq_prune.pruning.eligible import Eligibility, eligibility, summed
+from fairseq_prune.pruning.groups import groups_of
 from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.pruner import Extremes, find_extremes, merge_extremes
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.summary import ClassRow, by_class
+from fairseq_prune.pruning.units import axes_in
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class View:
     Args:
         weights: those that the masks cover; all that can be pruned where there are none.
         uncovered: weights without a mask in a pruned checkpoint: excluded, or frozen.
+        units: where units are pruned, how many an axis has and how many are gone.
     """
 
     rows: list[ClassRow]
@@ -29,6 +33,7 @@ class View:
     masks: Masks
     record: Record | None
     uncovered: tuple[str, ...] = ()
+    units: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def pruned(self) -> bool:
@@ -56,6 +61,7 @@ class View:
             "command": None if record is None else record.command,
             "version": None if record is None else record.version,
             "uncovered": list(self.uncovered),
+            "units": {name: list(counts) for name, counts in self.units.items()},
             "two_of_four": summed(eligible) if eligible else None,
         }
 
@@ -88,7 +94,15 @@ def view(opened: Opened, record: Record | None, *, fresh: bool = False) -> View:
         before: Extremes = {} if record is None else record.extremes
         extremes = merge_extremes(before, find_extremes(covered, shown))
     rows = by_class(shown, {n: w.weight_class for n, w in covered.items()}, extremes)
-    return View(rows, covered, shown, record, uncovered)
+    units = {} if masks is None or record is None else _units(opened, record, masks)
+    return View(rows, covered, shown, record, uncovered, units)
+
+
+def _units(opened: Opened, record: Record, masks: Masks) -> dict[str, tuple[int, int]]:
+    axes = axes_in(opened, replace(record.recipe, classes="tensor"))  # no file of rules is read
+    if axes is None:
+        return {}
+    return groups_of(record.recipe.groups(), opened.weights, axes).count(masks)
 
 
 def zeros_by_class(weights: Weights) -> dict[str, int]:

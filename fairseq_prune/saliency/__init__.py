@@ -3,17 +3,21 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from fairseq_prune.saliency.gate import gate
 from fairseq_prune.saliency.grasp import grasp
+from fairseq_prune.saliency.hagiwara import consuming_energy, goodness_factor, weights_power
 from fairseq_prune.saliency.magnitude import magnitude
+from fairseq_prune.saliency.mutual_information import mutual_information
+from fairseq_prune.saliency.n2ps import n2ps
 from fairseq_prune.saliency.obd import obd, obd_adam, obd_hutchinson
 from fairseq_prune.saliency.probe import Probe, Saliency
-from fairseq_prune.saliency.random import random
+from fairseq_prune.saliency.random import random, random_units
 from fairseq_prune.saliency.snip import snip
 from fairseq_prune.saliency.synflow import ROUNDS, synflow
-from fairseq_prune.saliency.taylor import taylor
+from fairseq_prune.saliency.taylor import taylor, taylor_units
 from fairseq_prune.saliency.wanda import wanda
 
-__all__ = ["SALIENCIES", "Entry", "Probe", "Saliency"]
+__all__ = ["SALIENCIES", "UNIT_SALIENCIES", "Entry", "Probe", "Saliency"]
 
 
 @dataclass(frozen=True)
@@ -56,5 +60,36 @@ SALIENCIES: dict[str, Entry] = {
     "synflow": Entry(
         synflow, "|w| dR/d|w|, R the flow through a linear copy", "Tanaka et al. 2020", "network",
         ROUNDS,
+    ),
+}  # fmt: skip
+
+# what scores units, not weights; where a name is in both, this one is for --prune-structure ffn,
+# heads, hidden or embedding, and any other saliency of weights is pooled there (--prune-pool)
+UNIT_SALIENCIES: dict[str, Entry] = {
+    "random": Entry(random_units, "a random number, the control", "See et al. 2016"),
+    "taylor": Entry(
+        taylor_units, "(sum of w g)^2 over the unit's weights, averaged over batches",
+        "Molchanov et al. 2019", "data",
+    ),
+    "gate": Entry(
+        gate, "|dL/dm| of each example, m a gate on the unit's value", "Michel et al. 2019", "data"
+    ),
+    "n2ps": Entry(
+        n2ps, "sum of |w| over what reads the unit, times its mean activation",
+        "Augasta & Kathirvalavakumar 2011", "data",
+    ),
+    "goodness-factor": Entry(
+        goodness_factor, "sum of (w o)^2 over what reads the unit, o its activation",
+        "Hagiwara 1994", "data",
+    ),
+    "consuming-energy": Entry(
+        consuming_energy, "sum of w o_i o_j, j what reads the unit i", "Hagiwara 1994", "data"
+    ),
+    "weights-power": Entry(
+        weights_power, "sum of w^2 over what reads the unit", "Hagiwara 1994"
+    ),
+    "mutual-information": Entry(
+        mutual_information, "what the unit tells of the loss, less what others tell too",
+        "Xing & Hu 2009", "data",
     ),
 }  # fmt: skip

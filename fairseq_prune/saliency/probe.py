@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.select import Score, Scores
 from fairseq_prune.network.probing import Sample
+from fairseq_prune.network.unit_masks import Part, gone, sums
+from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, Weights
 
 
@@ -39,6 +41,7 @@ class Probe:
         sample: the batches to score on, for saliencies that need data.
         flow: the linear copy, for SynFlow.
         second_moments: Adam's ``exp_avg_sq`` by weight name, for saliencies that need it.
+        axes: of the units that are to be pruned, where units are.
     """
 
     weights: Weights
@@ -47,6 +50,7 @@ class Probe:
     sample: Sample | None = None
     second_moments: Mapping[str, Tensor] | None = None
     flow: Flow | None = None
+    axes: Axes | None = None
 
     @property
     def linear(self) -> Flow:
@@ -100,6 +104,39 @@ class Probe:
                     "out with --prune-exclude, or choose another --prune-saliency."
                 )
         return {name: self.score(self.weights[name], value) for name, value in values.items()}
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the matrices that multiply the units' values."""
+        assert self.axes is not None
+        return list(dict.fromkeys(p.name for axis in self.axes.values() for p in axis.columns))
+
+    def sums_over_units(
+        self, values: Mapping[str, Tensor], part: Part = "places"
+    ) -> dict[str, Tensor]:
+        """By axis, the sum of ``values`` (of the weights' shapes) over each unit's weights.
+
+        Args:
+            part: which of the unit's weights count.
+        """
+        assert self.axes is not None
+        return {n: sums(axis, values, part) for n, axis in self.axes.items()}
+
+    def unit_scores(self, values: Mapping[str, Tensor]) -> Scores:
+        """``values`` of all units, by axis, as scores, with the units that are gone left out.
+
+        Raises ValueError naming an axis whose values are not numbers.
+        """
+        assert self.axes is not None
+        scores = {}
+        for name, axis in self.axes.items():
+            if not bool(torch.isfinite(values[name]).all()):
+                raise ValueError(
+                    f"the scores of {name} are not all finite: the model has diverged."
+                )
+            away = gone(axis, self.masks or {}, self.weights).to(values[name].device)
+            scores[name] = Score(values[name], alive=~away if bool(away.any()) else None)
+        return scores
 
     def generator(self, name: str) -> torch.Generator:
         """A random generator of this weight's own: its numbers depend on seed and name alone."""

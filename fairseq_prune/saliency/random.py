@@ -15,6 +15,17 @@ def random(probe: Probe) -> Scores:
     return each(probe, _score)
 
 
+def random_units(probe: Probe) -> Scores:
+    """The same for units, by axis."""
+    assert probe.axes is not None
+    return probe.unit_scores(
+        {
+            name: torch.rand(axis.units, generator=probe.generator(name))
+            for name, axis in probe.axes.items()
+        }
+    )
+
+
 def _score(probe: Probe, weight: Weight) -> Score:
     drawn = torch.rand(weight.tensor.shape, generator=probe.generator(weight.name))
     return probe.score(weight, drawn.to(weight.tensor.device))

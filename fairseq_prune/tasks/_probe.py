@@ -7,6 +7,7 @@ from torch import nn
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.probing import Sample
+from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import Probe
@@ -26,6 +27,7 @@ def probe_of(
     copies: Copies,
     sampler: Sampler | None,
     moved_at: int | None,
+    axes: Axes | None,
 ) -> Probe:
     """A probe with what the recipe needs, and no more: samples and linear copies cost time.
 
@@ -47,4 +49,5 @@ def probe_of(
         sample,
         copies.second_moments(weights) if "adam" in needs else None,
         flow_of(model) if "network" in needs else None,
+        axes,
     )

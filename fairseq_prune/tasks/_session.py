@@ -10,6 +10,8 @@ from torch import nn
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.network.axes import on_axes
+from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.act import act
 from fairseq_prune.pruning.penalised import Penalised
@@ -31,6 +33,7 @@ from fairseq_prune.pruning.summary import (
     find_unseen,
     format_table,
 )
+from fairseq_prune.pruning.units import axes_of
 from fairseq_prune.saliency import Probe
 from fairseq_prune.tasks._optimizer import Copies, parts_of, trained_parameters
 from fairseq_prune.tasks._penalty import choose, release
@@ -54,6 +57,7 @@ class Session:
         self.override = override
         self.model: nn.Module | None = None
         self.weights: dict[str, Weight] = {}
+        self.axes: Axes | None = None  # where units are pruned
         self.holder: Holder | None = None
         self.rows: list[ClassRow] = []
         self.acted: int | None = None  # step of the last pruning
@@ -69,6 +73,7 @@ class Session:
         if self.recipe.active:
             weights = self._find(model)
             check_structure(self.recipe, weights)
+            axes_of(model, weights, self.recipe)
             if self.recipe.mask_from:
                 from_first_rank(lambda: start.resumes or self._given_masks(weights).digest())
 
@@ -91,6 +96,7 @@ class Session:
         if not self.recipe.active and self.holder is None:
             return
         self.weights = self.weights or self._find(model)
+        self.axes = axes_of(model, self.weights, self.recipe)
         if self.holder is None and self.recipe.mask_from:
             given = from_first_rank(lambda: self._given_masks(self.weights).pack())
             masks = Masks.unpack(given, str(self.recipe.mask_from))
@@ -160,7 +166,7 @@ class Session:
         """Before the first update of this process: prune if the schedule says it is time."""
         self._copies.optimizer = optimizer
         if self.penalty is not None:
-            self.penalty.begin(step, self.weights)
+            self.penalty.begin(step, on_axes(self.weights, self.axes))
         self._choose(step)
         if self.recipe.scheme is not None:
             timetable = self.recipe.timetable()
@@ -212,7 +218,7 @@ class Session:
         pruned = decide(
             probe_of(
                 self.recipe, self.model, self.weights, masks, self._copies, self.sampler,
-                step if moves else None,
+                step if moves else None, self.axes,
             )
         )  # fmt: skip
         # ranks agree by construction, except where their weights differ (bmuf): rank 0 decides
@@ -238,8 +244,9 @@ class Session:
 
     @property
     def classes(self) -> dict[str, str]:
-        """Weight class by weight name."""
-        return {name: w.weight_class for name, w in self.weights.items()}
+        """Weight class by weight name, and by axis where units are pruned."""
+        labels = {name: axis.label for name, axis in (self.axes or {}).items()}
+        return {**{name: w.weight_class for name, w in self.weights.items()}, **labels}
 
     # ---------------------------------------------------------------- what is said and saved
     def _report(self, step: int, target: float, masks: Masks) -> None:

@@ -69,3 +69,16 @@ def test_reinit_is_what_training_with_that_seed_starts_from(call, train, corpus,
     done = train(tmp_path / "on", "--max-update", 1, "--finetune-from-model", out, arch=arch)
     held = masks_of(done, "on")
     assert held is not None and held.digest() == masks.digest()
+
+
+def test_units_have_a_control_of_their_own(call, dense, tmp_path):
+    content = read(dense)
+    content["model"]["decoder.layers.0.fc2.weight"] = torch.randn(8, 16)
+    whole, units = tmp_path / "whole.pt", tmp_path / "units.pt"
+    torch.save(content, whole)
+    flags = ("--prune-scheme", "class-uniform", "--prune-structure", "ffn")
+    assert call("apply", whole, "--output", units, *flags, "--prune-sparsity", "0.5")[0] == 0
+    flags = ("--weights", whole, "--output", tmp_path / "control.pt", "--kind", "shuffle")
+    code, _, err = call("control", units, *flags)
+    assert code == 2
+    assert "was pruned by unit (ffn), and shuffle moves single weights: its control is" in err

@@ -8,7 +8,8 @@ from fairseq_prune.pruning.recipe import Recipe, differences
 
 SCHEMES = "class-blind, class-distribution, class-uniform or erk"
 SALIENCES = (
-    "magnitude, random, snip, taylor, grasp, obd, obd-hutchinson, obd-adam, wanda or synflow"
+    "magnitude, random, snip, taylor, grasp, obd, obd-hutchinson, obd-adam, wanda, synflow, gate, "
+    "n2ps, goodness-factor, consuming-energy, weights-power or mutual-information"
 )
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     (
@@ -68,17 +69,43 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"scheme": "erk", "structure": "unit"},
-        "--prune-structure 'unit' is unknown; choose weight, row, block:RxC (such as block:4x4) or "
-        "N:M (such as 2:4).",
+        "--prune-structure 'unit' is unknown; choose weight, row, block:RxC (such as block:4x4), "
+        "N:M (such as 2:4), ffn, heads, hidden, embedding, or several of these: ffn+heads.",
+    ),
+    (
+        {"scheme": "class-uniform", "structure": "ffn+rows"},
+        "--prune-structure 'ffn+rows' is unknown; choose weight, row, block:RxC (such as "
+        "block:4x4), N:M (such as 2:4), ffn, heads, hidden, embedding, or several of these: "
+        "ffn+heads.",
+    ),
+    (
+        {"scheme": "class-uniform", "saliency": "gate"},
+        "--prune-saliency gate scores units; give --prune-structure ffn, heads, hidden or "
+        "embedding, or choose another saliency.",
+    ),
+    (
+        {"scheme": "class-uniform", "structure": "ffn", "saliency": "taylor", "pool": "max"},
+        "--prune-pool max has no effect with --prune-saliency taylor, which scores units as they "
+        "are; leave it out.",
+    ),
+    (
+        {"scheme": "erk", "structure": "heads"},
+        "--prune-scheme erk spends by the shape of matrices, not of heads; use class-blind, "
+        "class-uniform or class-distribution.",
+    ),
+    (
+        {"scheme": "class-blind", "structure": "ffn", "schedule": "set", "end": 9},
+        "--prune-schedule set moves single weights, not ffn; leave --prune-structure out, or use "
+        "static.",
     ),
     (
         {"scheme": "class-blind", "pool": "max"},
-        "--prune-pool max has no effect with --prune-structure weight; it is for row and "
-        "block:RxC.",
+        "--prune-pool max has no effect with --prune-structure weight; it is for row, "
+        "block:RxC and units.",
     ),
     (
         {"scheme": "class-blind", "structure": "row", "pool": "median"},
-        "--prune-pool 'median' is unknown; choose mean, max or sum.",
+        "--prune-pool 'median' is unknown; choose mean, max, sum or norm.",
     ),
     (
         {"scheme": "erk", "structure": "row"},

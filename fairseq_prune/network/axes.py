@@ -1,0 +1,128 @@
+"""The units of a network, found in a live module or in a checkpoint's tensors."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from fairseq_prune.maths.structure import UNITS
+from fairseq_prune.network.lstm_units import is_lstm, lstm_axes
+from fairseq_prune.network.transformer_units import transformer_axes
+from fairseq_prune.network.units import Axes, Axis, check_places, classed, owned
+from fairseq_prune.network.weights import Weights, is_prunable
+
+
+def find_axes(tensors: Mapping[str, Tensor], heads: Mapping[str, int]) -> list[Axis]:
+    """All axes of a network with these tensors, under each tensor's first name.
+
+    Args:
+        tensors: by name, shared ones under each of their names.
+        heads: how many heads an attention module has, by its name.
+
+    Raises ValueError where the tensors contradict each other or the heads.
+    """
+    owners = _owners(tensors)
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    if is_lstm(shapes):
+        axes = lstm_axes(shapes, lambda a, b: owners[a] == owners[b])
+    else:
+        axes = transformer_axes(shapes, heads)
+    for axis in axes:
+        check_places(axis, shapes)
+    return [owned(axis, owners) for axis in axes]
+
+
+def choose_axes(
+    axes: Sequence[Axis],
+    kinds: Sequence[str],
+    prunable: Iterable[str],
+    tensors: Mapping[str, Tensor],
+    classes: str = "paper",
+) -> dict[str, Axis]:
+    """The axes of these kinds whose matrices can all be pruned, by name and labelled.
+
+    Args:
+        prunable: names of the weights that are neither excluded nor frozen.
+        classes: see :func:`fairseq_prune.network.units.classed`.
+
+    Raises ValueError where there are none.
+    """
+    free = set(prunable)
+    chosen = [
+        axis for axis in axes if axis.kind in kinds and matrices(axis, tensors) <= free
+    ]  # fmt: skip
+    if chosen:
+        return classed(chosen, classes)
+    there = [kind for kind in UNITS if any(axis.kind == kind for axis in axes)]
+    what = f"it has: {', '.join(there)}" if there else "its units are not known"
+    if set(there) & set(kinds):
+        what = "all of them are excluded or frozen, at least in a part"
+    raise ValueError(
+        f"--prune-structure {'+'.join(kinds)} finds no units in this model; {what}."
+    )  # fmt: skip
+
+
+def on_axes(weights: Weights, axes: Axes | None) -> Weights:
+    """Those of the weights that have a place on an axis; all of them where no units are pruned."""
+    if axes is None:
+        return weights
+    own = {place.name for axis in axes.values() for place in axis.places}
+    return {name: weight for name, weight in weights.items() if name in own}
+
+
+def matrices(axis: Axis, tensors: Mapping[str, Tensor]) -> set[str]:
+    """The names of the axis' tensors that masks are for: biases stay, and have no effect."""
+    return {p.name for p in axis.places if is_prunable(p.name, tensors[p.name])}
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """A live module's parameters, shared ones under each of their names."""
+    return dict(model.named_parameters(remove_duplicate=False))
+
+
+def heads_of(model: nn.Module) -> dict[str, int]:
+    """How many heads each attention module of a live model has, by its name."""
+    return {
+        name: int(module.num_heads)
+        for name, module in model.named_modules()
+        if hasattr(module, "q_proj") and isinstance(getattr(module, "num_heads", None), int)
+    }
+
+
+def heads_in(config: Mapping[str, Any], names: Iterable[str]) -> dict[str, int]:
+    """The same from a checkpoint's model configuration.
+
+    Args:
+        names: of the checkpoint's tensors.
+    """
+    found = {}
+    for name in names:
+        attention, dot, _ = name.rpartition(".q_proj.weight")
+        layer = attention.rpartition(".layers.")[2].partition(".")[0]
+        if not dot or not layer.isdigit():
+            continue
+        heads = _configured(config, attention, int(layer))
+        if heads:
+            found[attention] = heads
+    return found
+
+
+def _configured(config: Mapping[str, Any], attention: str, layer: int) -> int | None:
+    side = "encoder" if attention.startswith("encoder.") else "decoder"
+    part = "decoder_cross" if attention.endswith(".encoder_attn") else side
+    by_layer = config.get(f"{part}_heads")  # shrunk_transformer's
+    if isinstance(by_layer, str):
+        return int(by_layer.split(",")[layer])
+    heads = config.get(f"{side}_attention_heads")
+    return int(heads) if heads is not None else None
+
+
+def _owners(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Each name's first name among those that share its memory and shape."""
+    first: dict[Any, str] = {}
+    return {
+        name: first.setdefault((value.data_ptr(), tuple(value.shape)), name)
+        if value.numel()
+        else name
+        for name, value in tensors.items()
+    }

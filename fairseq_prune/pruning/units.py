@@ -1,0 +1,59 @@
+"""The units that a recipe prunes, found in a checkpoint or in a live model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from fairseq_prune.maths.structure import Units
+from fairseq_prune.network.axes import choose_axes, find_axes, heads_in, heads_of, tensors_of
+from fairseq_prune.network.ties import retie
+from fairseq_prune.network.units import Axes, Axis
+from fairseq_prune.network.weights import Weights
+from fairseq_prune.pruning.opened import Opened
+from fairseq_prune.pruning.recipe import Recipe
+
+
+def axes_in(source: Opened, recipe: Recipe) -> Axes | None:
+    """The axes that a recipe prunes in a checkpoint; None where it prunes no units.
+
+    Raises ValueError where the model has none of them.
+    """
+    structure = recipe.groups()
+    if not isinstance(structure, Units):
+        return None
+    axes, classes = every_axis(source), recipe.settings["classes"]
+    tensors = tensors_in(source.content["model"])
+    return choose_axes(axes, structure.kinds, source.weights, tensors, classes)
+
+
+def axes_of(model: nn.Module, weights: Weights, recipe: Recipe) -> Axes | None:
+    """The same in a live model, among these weights."""
+    structure = recipe.groups()
+    if not isinstance(structure, Units):
+        return None
+    tensors = tensors_of(model)
+    axes, classes = find_axes(tensors, heads_of(model)), recipe.settings["classes"]
+    return choose_axes(axes, structure.kinds, weights, tensors, classes)
+
+
+def every_axis(source: Opened) -> list[Axis]:
+    """All axes of a checkpoint's model."""
+    tensors = tensors_in(source.content["model"])
+    return find_axes(tensors, heads_in(model_config(source.content), tensors))
+
+
+def tensors_in(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """A state dict's tensors, those that are tied again as one."""
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    return retie(tensors)
+
+
+def model_config(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's settings that a checkpoint was trained with, by name; empty where unknown."""
+    config = content.get("cfg")
+    model = config.get("model") if isinstance(config, Mapping) else None
+    found = model if model is not None else content.get("args")
+    if isinstance(found, Mapping):
+        return dict(found)
+    return dict(vars(found)) if hasattr(found, "__dict__") else {}

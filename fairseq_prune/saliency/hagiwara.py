@@ -1,0 +1,28 @@
+"""Three scores of hidden units (Hagiwara 1994): what a unit sends to the units that read it.
+
+Our reading, beside the sums over patterns p, here tokens: the activation o_j of a reader is what
+its matrix puts out, before biases of its own, residual connections and nonlinearities; a head is
+the sum over its dimensions.
+"""
+
+from fairseq_prune.maths.select import Scores
+from fairseq_prune.network.inputs import energy, input_sums, squares
+from fairseq_prune.saliency.probe import Probe
+
+
+def goodness_factor(probe: Probe) -> Scores:
+    """The scores sum_p sum_j (w_ij o_i)^2."""
+    totals, _ = input_sums(probe.data, probe.columns, squares)
+    return probe.unit_scores(probe.sums_over_units(probe.times_weight(totals, power=2), "columns"))
+
+
+def consuming_energy(probe: Probe) -> Scores:
+    """The scores sum_p sum_j w_ij o_i o_j. They have a sign: what is below 0 goes first."""
+    shares, _ = input_sums(probe.data, probe.columns, energy)  # each j has an equal share
+    return probe.unit_scores(probe.sums_over_units(shares, "columns"))
+
+
+def weights_power(probe: Probe) -> Scores:
+    """The scores sum_j w_ij^2."""
+    powers = {n: probe.weights[n].tensor.detach().double().square() for n in probe.columns}
+    return probe.unit_scores(probe.sums_over_units(powers, "columns"))
