@@ -9,11 +9,12 @@ __version__ = "0.1.0"
 
 
 def register() -> None:
-    """Make fairseq's tasks and criterions prune; calling again changes nothing."""
-    from fairseq_prune import criterions, tasks
+    """Make fairseq's tasks and criterions prune, and our models known; again changes nothing."""
+    from fairseq_prune import criterions, models, tasks
 
     tasks.register()
     criterions.register()
+    models.register()
 
 
 # fairseq is loaded first whenever this package serves as its --user-dir. Asking for the loaded

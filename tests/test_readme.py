@@ -14,7 +14,7 @@ from fairseq_prune.network.weights import Weight
 from fairseq_prune.pruning.penalty import PENALTIES
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.saliency import SALIENCIES, Entry, Probe
+from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, Entry, Probe
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 
@@ -30,6 +30,7 @@ def section(title: str) -> str:
     [
         ("Schemes", ALLOCATIONS),
         ("Saliencies", SALIENCIES),
+        ("Saliencies of units", UNIT_SALIENCIES),
         ("Schedules", SCHEDULES),
         ("Penalties", PENALTIES),
     ],

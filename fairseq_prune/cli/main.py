@@ -16,6 +16,7 @@ from fairseq_prune.cli import (
     flags,
     inspect,
     report,
+    shrink,
     tickets,
     verify,
 )
@@ -28,10 +29,11 @@ COMMANDS: dict[str, Any] = {
     "flags": flags,
     "inspect": inspect,
     "report": report,
+    "shrink": shrink,
     "tickets": tickets,
     "verify": verify,
 }
-DESCRIPTION = "Prunes fairseq models; shows, checks, averages, decodes and scores pruned ones."
+DESCRIPTION = "Prunes fairseq models; shows, checks, shrinks, averages, decodes and scores them."
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 

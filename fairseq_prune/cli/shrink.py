@@ -1,0 +1,158 @@
+"""``fairseq-prune shrink``: cut pruned units out of a checkpoint."""
+
+import math
+import os
+import shlex
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from fairseq_prune.analysis.table import Table, as_text
+from fairseq_prune.cli import _output
+from fairseq_prune.network.weights import SHADOW
+from fairseq_prune.pruning.opened import open_checkpoint
+from fairseq_prune.pruning.shrink import Cut, plan, shrink
+from fairseq_prune.pruning.units import model_config
+
+HELP = "cut pruned units out of a checkpoint: fewer weights, the same translations"
+DESCRIPTION = """
+Cuts out the units that have no effect: neurons of feed-forward layers, attention heads, LSTM
+cells and embedding columns whose readers are all zero, as --prune-structure ffn, heads, hidden
+and embedding leave them. The network computes the same. Where its layers are left equally wide,
+as after --prune-scheme class-uniform, the result is a plain fairseq checkpoint with other widths
+in its settings, which fairseq opens without this package. Where they are not, or heads are gone
+(fairseq has no setting for that), it is one of our architectures, shrunk_transformer or
+shrunk_lstm: give --user-dir fairseq_prune to every command that opens it. The result can be
+trained further; the optimizer's state is left out.
+"""
+EXAMPLES = """
+examples:
+  fairseq-prune apply dense.pt --output pruned.pt --prune-scheme class-uniform \\
+      --prune-structure ffn --prune-sparsity 0.75
+  fairseq-prune shrink pruned.pt --output small.pt
+  fairseq-prune shrink pruned.pt --output small.pt --uniform
+      opens in stock fairseq whatever the scheme was: the widest layer decides
+"""
+
+
+def add(parser: ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint pruned by unit")
+    parser.add_argument("--output", metavar="OUT", help="where to write the smaller checkpoint")
+    parser.add_argument(
+        "--uniform",
+        action="store_true",
+        help="leave so many units in place, heads too, that stock fairseq can open the result",
+    )
+    parser.add_argument(
+        "--anyway",
+        action="store_true",
+        help="cut out the few whole units that pruning by weight happens to leave without effect",
+    )
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be cut out, write nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON, no table")
+
+
+def run(arguments: Namespace) -> int:
+    """Cut and write; returns the exit code."""
+    output = None if arguments.dry_run else arguments.output
+    if output is None and not arguments.dry_run:
+        raise ValueError("shrink needs --output OUT for the smaller checkpoint, or --dry-run.")
+    if output is not None:
+        _output.check_output(output, arguments.force)
+    with _output.Progress() as progress:
+        done = progress.phase("reading", 0.5, 1)
+        cut = plan(open_checkpoint(arguments.checkpoint), arguments.uniform, arguments.anyway)
+        _check_family(cut)
+        content = shrink(cut)
+        done(1)
+        if output is not None:
+            _output.check_space(output, _tensors(content))
+            _output.write(content, output, progress, 0.5, os.path.getsize(arguments.checkpoint))
+    facts = _facts(cut, content, output)
+    if arguments.json:
+        _output.print_json(facts)
+        return 0
+    print(as_text(_table(cut)), end="")
+    for line in _lines(cut, facts):
+        print(line)
+    return 0
+
+
+def _check_family(cut: Cut) -> None:
+    """Raises ValueError where layers differ and ours is no architecture for this model."""
+    if cut.settings.arch is None:
+        return
+    from fairseq.models import ARCH_MODEL_NAME_REGISTRY  # fairseq takes seconds to load
+
+    config = model_config(cut.source.content)
+    arch = config.get("_name") or config.get("arch")
+    family, ours = ARCH_MODEL_NAME_REGISTRY.get(arch, arch), cut.settings.arch
+    attends = "decoder.attention.output_proj.weight" in cut.source.content["model"]
+    if family not in (ours, ours.removeprefix("shrunk_")) or (
+        ours == "shrunk_lstm" and not attends
+    ):
+        raise ValueError(
+            f"{cut.source.path} would have layers of different widths, which {arch} cannot say: "
+            "give --uniform, or prune with --prune-scheme class-uniform."
+        )
+
+
+def _tensors(content: Mapping[str, Any]) -> list[Tensor]:
+    return [value for value in content["model"].values() if isinstance(value, Tensor)]
+
+
+def _parameters(content: Mapping[str, Any]) -> int:
+    """How many weights there are, shared ones once and fairseq's shadow copies not."""
+    named = content["model"].items()
+    found = {v.data_ptr(): v for n, v in named if isinstance(v, Tensor) and not SHADOW.search(n)}
+    # a single number is a version or a buffer
+    return sum(v.numel() for v in found.values() if v.is_floating_point() and v.numel() > 1)
+
+
+def _facts(cut: Cut, content: Mapping[str, Any], output: str | None) -> dict[str, Any]:
+    return {
+        "checkpoint": cut.source.path,
+        "output": output,
+        "bytes": None if output is None else os.path.getsize(output),
+        "units": {name: list(pair) for name, pair in cut.counts.items()},
+        "arch": cut.settings.arch,
+        "settings": dict(cut.settings.values),
+        "parameters": [_parameters(cut.source.content), _parameters(content)],
+    }
+
+
+def _table(cut: Cut) -> Table:
+    rows = [
+        [axis.name, axis.kind, f"{axis.units:,}", f"{left:,}", f"{1 - left / axis.units:.0%}"]
+        for axis in cut.axes
+        for left in [cut.counts[axis.name][1]]
+    ]
+    return [["units of", "kind", "before", "left", "cut out"], *rows]
+
+
+def _lines(cut: Cut, facts: dict[str, Any]) -> list[str]:
+    before, after = facts["parameters"]
+    ratio = after / before if before else math.nan
+    stock = cut.settings.arch is None
+    config = model_config(cut.source.content)
+    arch = cut.settings.arch or config.get("arch") or config.get("_name")
+    plugin = "" if stock else "--user-dir fairseq_prune "
+    lines = [
+        f"parameters: {before:,} -> {after:,} ({ratio:.0%})",
+        "a plain fairseq checkpoint: it opens without this package"
+        if stock
+        else f"architecture {arch}: give --user-dir fairseq_prune to commands that open it",
+        f"to train it further: fairseq-train DATA --user-dir fairseq_prune --finetune-from-model "
+        f"{facts['output'] or 'OUT'} --arch {arch} {shlex.join(cut.settings.flags)} ...",
+    ]
+    source = f"{cut.source.path}, {_output.size_of(cut.source.path)}"
+    if facts["output"] is None:
+        return [*lines, f"dry run of {source}: nothing was written"]
+    lines.append(f"to translate: fairseq-generate DATA {plugin}--path {facts['output']} --beam 5")
+    return [*lines, f"{facts['output']}: {_output.size_of(facts['output'])}, cut out of {source}"]

@@ -1,0 +1,212 @@
+"""Cutting units without effect out of a checkpoint: a smaller network, the same function."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairseq_prune.masks.state import Masks
+from fairseq_prune.masks.storage import PRUNE_KEY
+from fairseq_prune.maths.structure import UNITS, Units
+from fairseq_prune.network.units import Axis
+from fairseq_prune.network.weights import FAIRSEQ_PAD, SHADOW
+from fairseq_prune.pruning.opened import Opened, model_states
+from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.units import every_axis, tensors_in
+from fairseq_prune.pruning.widths import Settings, even, paired, settings_of
+
+Keep = Mapping[str, Mapping[int, Tensor]]  # name to dimension to the indices that stay
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What is to be cut out of a checkpoint; nothing is done yet.
+
+    Args:
+        axes: all of the network's.
+        kept: bool by axis, ``(units,)``: those with an effect, and a few without where a width
+            asks for them.
+        settings: of the network that is left.
+    """
+
+    source: Opened
+    axes: list[Axis]
+    kept: Mapping[str, Tensor]
+    keep: Keep
+    settings: Settings
+
+    @property
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """By axis, how many units there were and how many are left."""
+        return {axis.name: (axis.units, int(self.kept[axis.name].sum())) for axis in self.axes}
+
+
+def without_effect(axis: Axis, tensors: Mapping[str, Tensor]) -> Tensor:
+    """Which units nothing reads, so that the network's output is the same without them: bool."""
+    read = torch.zeros(axis.units, dtype=torch.bool)
+    for place in axis.readers:
+        along = (tensors[place.name] != 0).movedim(place.dim, 0).flatten(1).any(dim=1)
+        read |= place.per_unit(along, axis.units).any(dim=1)
+    return ~read
+
+
+def plan(source: Opened, uniform: bool = False, anyway: bool = False) -> Cut:
+    """What can be cut out of a checkpoint.
+
+    Args:
+        uniform: leave units without effect in place until stock fairseq can open the result.
+        anyway: cut also where weights were pruned, not units.
+
+    Raises ValueError where there is nothing to cut, or little and ``anyway`` is not set.
+    """
+    tensors, axes = tensors_in(source.content["model"]), every_axis(source)
+    dead = {axis.name: without_effect(axis, tensors) for axis in axes}
+    _check(source, axes, dead, anyway)
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    # a width of 0 is none; a unit without effect in its place is
+    counts = {name: max(1, int((~flags).sum())) for name, flags in dead.items()}
+    counts = even(axes, counts, shapes) if uniform else paired(axes, counts)
+    kept = {name: _fill(~flags, counts[name]) for name, flags in dead.items()}
+    keep = _indices(axes, kept, shapes)
+    left = {name: _shape(shape, keep.get(name, {})) for name, shape in shapes.items()}
+    names = {alias: first for first, aliases in _aliases(tensors).items() for alias in aliases}
+    left = {name: left[names[name]] for name in left}
+    sizes = [axis.places[0].width for axis in axes if axis.kind == "heads"]
+    return Cut(source, axes, kept, keep, settings_of(left, sizes[0] if sizes else None))
+
+
+def shrink(cut: Cut) -> dict[str, Any]:
+    """The smaller checkpoint: its model and averages cut, its settings rewritten.
+
+    The optimizer's state is left out, and so are fairseq's shadow copies, which it makes anew.
+    Masks stay where they prune what is left.
+    """
+    content = {k: v for k, v in cut.source.content.items() if k != "last_optimizer_state"}
+    states = {place: _cut_state(state, cut.keep) for place, state in
+              model_states(cut.source.content).items()}  # fmt: skip
+    content["model"] = states["model"]
+    if isinstance(content.get("extra_state"), Mapping):
+        keys = {"EMA": "ema", "EMA (fp32)": "ema_fp32_params"}
+        found = {keys[place]: state for place, state in states.items() if place in keys}
+        content["extra_state"] = {**content["extra_state"], **found}
+    task_state = dict(content.get("task_state") or {})
+    task_state.pop(PRUNE_KEY, None)
+    record = _record(cut)
+    content["task_state"] = {**task_state, **({PRUNE_KEY: record.pack()} if record else {})}
+    if isinstance(content.get("cfg"), Mapping):
+        config = dict(content["cfg"])
+        content["cfg"] = {**config, "model": _configured(config.get("model"), cut.settings)}
+    content["args"] = _configured(content.get("args"), cut.settings)
+    return content
+
+
+def _check(source: Opened, axes: list[Axis], dead: Mapping[str, Tensor], anyway: bool) -> None:
+    if not axes:
+        raise ValueError(
+            f"{source.path} has no units that are known here: fairseq's LSTM and Transformer can "
+            "be shrunk, other models cannot."
+        )
+    count, total = sum(int(flags.sum()) for flags in dead.values()), sum(a.units for a in axes)
+    by_unit = source.record is not None and isinstance(source.record.recipe.groups(), Units)
+    advice = f"prune units first (--prune-structure {', '.join(UNITS)}, or several: ffn+heads)"
+    if count == 0:
+        raise ValueError(
+            f"{source.path} has no whole unit to cut out: each of its {total:,} has an effect; "
+            f"{advice}."
+        )
+    if source.masks is not None and not (by_unit or anyway):
+        raise ValueError(
+            f"{source.path} was not pruned by unit: {count:,} of its {total:,} units could go; "
+            f"{advice}, or give --anyway to cut out these."
+        )
+
+
+def _fill(kept: Tensor, count: int) -> Tensor:
+    """``kept`` with the first of the others, until they are ``count``."""
+    more = (~kept).nonzero().reshape(-1)[: count - int(kept.sum())]
+    filled = kept.clone()
+    filled[more] = True
+    return filled
+
+
+def _indices(
+    axes: list[Axis], kept: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
+) -> Keep:
+    flags: dict[str, dict[int, Tensor]] = {}
+    for axis in axes:
+        for place in axis.places:
+            along = flags.setdefault(place.name, {})
+            size = shapes[place.name][place.dim]
+            mask = along.setdefault(place.dim, torch.ones(size, dtype=torch.bool))
+            mask[axis.indices(place, ~kept[axis.name])] = False
+    return {
+        name: {dim: mask.nonzero().reshape(-1) for dim, mask in along.items()}
+        for name, along in flags.items()
+    }
+
+
+def _shape(shape: tuple[int, ...], along: Mapping[int, Tensor]) -> tuple[int, ...]:
+    return tuple(len(along[dim]) if dim in along else size for dim, size in enumerate(shape))
+
+
+def _take(tensor: Tensor, along: Mapping[int, Tensor]) -> Tensor:
+    for dim, indices in along.items():
+        tensor = tensor.index_select(dim, indices)
+    return tensor.clone() if not along else tensor
+
+
+def _aliases(tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """By first name, all names of a tensor."""
+    found: dict[Any, list[str]] = {}
+    for name, value in tensors.items():
+        key = (value.data_ptr(), tuple(value.shape)) if value.numel() else name
+        found.setdefault(key, []).append(name)
+    return {names[0]: names for names in found.values()}
+
+
+def _cut_state(state: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
+    tensors = {n: v for n, v in tensors_in(state).items() if not SHADOW.search(n)}
+    made: dict[str, Tensor] = {}
+    for first, names in _aliases(tensors).items():
+        along = next((keep[name] for name in names if name in keep), {})
+        made |= dict.fromkeys(names, _take(tensors[first], along))
+    return {n: made.get(n, v) for n, v in state.items() if n in made or not SHADOW.search(n)}
+
+
+def _record(cut: Cut) -> Record | None:
+    """The record of the masks that still prune something."""
+    masks = cut.source.masks
+    if masks is None:
+        return None
+    left = {name: _take(mask, cut.keep.get(name, {})) for name, mask in masks.items()}
+    if all(bool(mask.all()) for mask in left.values()):
+        return None
+    fixed = {}
+    for name in masks.fixed:  # a pad row, whose width may be less by now
+        width = left[name][0].numel()
+        fixed[name] = (FAIRSEQ_PAD * width, (FAIRSEQ_PAD + 1) * width)
+    assert cut.source.record is not None
+    settings = cut.source.record.recipe.settings
+    recipe = Recipe(mask_from=cut.source.path, classes=settings["classes"])
+    return replace(
+        cut.source.record, recipe=recipe, masks=Masks(left, fixed), acted=None, notes={},
+        parameters=(), penalty=None,
+    )  # fmt: skip
+
+
+def _configured(config: Any, settings: Settings) -> Any:
+    """A model's configuration with other widths; a namespace or a mapping, or None."""
+    if config is None:
+        return None
+    # the tables are in the file: what they began with, elsewhere and as wide as it was, is not read
+    changes = {**settings.values, "encoder_embed_path": None, "decoder_embed_path": None}
+    names = {"arch": settings.arch, "_name": settings.arch} if settings.arch else {}
+    if isinstance(config, argparse.Namespace):
+        known = {name: value for name, value in changes.items() if value is not None}
+        known |= {name: None for name in changes if hasattr(config, name) and name not in known}
+        return argparse.Namespace(**{**vars(config), **known, **names})
+    return {**config, **changes, **names}

@@ -1,0 +1,147 @@
+"""How wide a shrunk network can be: what stock fairseq's settings can say, and what only ours can.
+
+fairseq has one width for the feed-forward layers of a side and one for its cells, and as many
+heads as fill the width of the embedding. What differs goes into :mod:`fairseq_prune.models`.
+"""
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fairseq_prune.network.lstm_units import is_lstm
+from fairseq_prune.network.units import Axis, Shapes
+
+Counts = Mapping[str, int]
+_SIDES = ("encoder", "decoder")
+_OUT = "decoder.attention.output_proj.weight"
+_EXTRA = "decoder.additional_fc.weight"
+_PROJECTION = "decoder.encoder_hidden_proj.weight"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a model's configuration has to say of its widths.
+
+    Args:
+        arch: of :mod:`fairseq_prune.models`, or None where stock fairseq will do.
+        values: by the names of fairseq's settings, or of ours.
+    """
+
+    arch: str | None
+    values: Mapping[str, Any]
+
+    @property
+    def flags(self) -> list[str]:
+        """The settings as words of a command line, without the architecture."""
+        pairs = (("--" + n.replace("_", "-"), str(v)) for n, v in self.values.items() if v != "")
+        return [word for pair in pairs for word in pair]
+
+
+# ------------------------------------------------------------------ how many to keep
+def paired(axes: Sequence[Axis], counts: Counts) -> dict[str, int]:
+    """Counts with both directions of an LSTM's layer alike, as a layer is one module."""
+    stems = {axis.name: re.sub(r"\.(forward|backward)$", "", axis.name) for axis in axes}
+    most: dict[str, int] = {}
+    for name, stem in stems.items():
+        most[stem] = max(counts[name], most.get(stem, 0))
+    return {name: most[stem] for name, stem in stems.items()}
+
+
+def even(axes: Sequence[Axis], counts: Counts, shapes: Shapes) -> dict[str, int]:
+    """The least counts, none below ``counts``, that stock fairseq can say.
+
+    Args:
+        shapes: of the network's tensors, before anything is cut.
+    """
+    if is_lstm(shapes):
+        return _even_lstm(axes, counts, shapes)
+    target = dict(counts)
+    for side in _SIDES:
+        group = [a for a in axes if a.kind == "ffn" and a.name.startswith(side)]
+        target |= {a.name: max(counts[b.name] for b in group) for a in group}
+    return target | {axis.name: axis.units for axis in axes if axis.kind == "heads"}
+
+
+def _even_lstm(axes: Sequence[Axis], counts: Counts, shapes: Shapes) -> dict[str, int]:
+    projects, known = _PROJECTION in shapes, {axis.name: axis for axis in axes}
+    hidden = [a for a in axes if a.kind == "hidden" and a.name != "decoder.attention"]
+    source = [a for a in hidden if a.name != "decoder.layers"]
+    target = [known[n] for n in ("decoder.layers", "decoder.attention") if n in known]
+    directions = 2 if any(a.name.endswith(".backward") for a in source) else 1
+    least = max(counts[a.name] for a in source)
+    wide = max((counts[a.name] for a in target), default=0)
+    whole = shapes["decoder.layers.0.weight_hh"][1]
+    out = counts.get("decoder.additional_fc", counts.get("decoder.embed_tokens", 0))
+    for one, two in itertools.product(range(least, source[0].units + 1), range(wide, whole + 1)):
+        # fairseq has a projection where widths differ, and only there
+        projected = (directions * one != two) == projects
+        if projected and (_EXTRA not in shapes or two != out):
+            sizes = {a.name: one for a in source} | {a.name: two for a in target}
+            return {**counts, **sizes}
+    raise AssertionError("the widths it had are among them")
+
+
+# ------------------------------------------------------------------ what to call it
+def settings_of(shapes: Shapes, head_dim: int | None) -> Settings:
+    """The settings of a network with these tensors.
+
+    Args:
+        head_dim: the size of a head; None where there are no heads.
+    """
+    return _lstm(shapes) if is_lstm(shapes) else _transformer(shapes, head_dim)
+
+
+def _transformer(shapes: Shapes, head_dim: int | None) -> Settings:
+    widths = {side: _sizes(shapes, rf"{side}\.layers\.\d+\.fc1\.weight$") for side in _SIDES}
+    heads = {
+        "encoder_heads": _sizes(shapes, r"encoder\.layers\.\d+\.self_attn\.q_proj\.weight$"),
+        "decoder_heads": _sizes(shapes, r"decoder\.layers\.\d+\.self_attn\.q_proj\.weight$"),
+        "decoder_cross_heads": _sizes(
+            shapes, r"decoder\.layers\.\d+\.encoder_attn\.q_proj\.weight$"
+        ),
+    }
+    embed = _sizes(shapes, r"(en|de)coder\.layers\.\d+\.self_attn\.out_proj\.weight$")
+    own = [size for sizes in heads.values() for size in sizes]
+    if all(len(set(sizes)) <= 1 for sizes in widths.values()) and {*own} <= {*embed}:
+        return Settings(None, {f"{s}_ffn_embed_dim": w[0] for s, w in widths.items() if w})
+    assert head_dim is not None
+    values: dict[str, Any] = {f"{s}_ffn_widths": _joined(w) for s, w in widths.items()}
+    values |= {name: _joined(size // head_dim for size in heads[name]) for name in heads}
+    return Settings("shrunk_transformer", {**values, "head_dim": head_dim})
+
+
+def _lstm(shapes: Shapes) -> Settings:
+    source = _sizes(shapes, r"encoder\.lstm\.weight_hh_l\d+$", 1)
+    target = _sizes(shapes, r"decoder\.layers\.\d+\.weight_hh$", 1)
+    directions = 2 if "encoder.lstm.weight_hh_l0_reverse" in shapes else 1
+    attention = shapes[_OUT][0] if _OUT in shapes else target[-1]
+    out = shapes[_EXTRA][0] if _EXTRA in shapes else attention
+    values: dict[str, Any] = {
+        "encoder_embed_dim": shapes["encoder.embed_tokens.weight"][1],
+        "decoder_embed_dim": shapes["decoder.embed_tokens.weight"][1],
+        "decoder_out_embed_dim": out,
+    }
+    alike = len({*source}) == 1 and len({*target, attention}) == 1
+    projected = (directions * source[-1] != target[0]) == (_PROJECTION in shapes)
+    if alike and projected and (attention != out) == (_EXTRA in shapes):
+        sizes = {"encoder_hidden_size": source[0], "decoder_hidden_size": target[0]}
+        return Settings(None, {**values, **sizes})
+    values |= {"encoder_hidden_sizes": _joined(source), "decoder_hidden_sizes": _joined(target)}
+    values |= {"decoder_attention_dim": attention, "encoder_hidden_proj": _PROJECTION in shapes}
+    return Settings("shrunk_lstm", {**values, "decoder_additional_fc": _EXTRA in shapes})
+
+
+def _sizes(shapes: Shapes, pattern: str, dim: int = 0) -> list[int]:
+    """One size a layer, in the order of their numbers."""
+    found = {
+        int(re.findall(r"\d+", name)[0]): shape[dim]
+        for name, shape in shapes.items()
+        if re.match(pattern, name)
+    }
+    return [size for _, size in sorted(found.items())]
+
+
+def _joined(sizes: Any) -> str:
+    return ",".join(map(str, sizes))

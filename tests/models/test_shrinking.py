@@ -1,0 +1,108 @@
+"""Cutting units out of every kind of network leaves its logits as they were."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fairseq_prune.maths.structure import UNITS
+from fairseq_prune.network.axes import choose_axes, find_axes, heads_of, tensors_of
+from fairseq_prune.network.unit_masks import cut as masks_without
+from fairseq_prune.network.weights import of_module
+from fairseq_prune.pruning.opened import open_checkpoint
+from fairseq_prune.pruning.shrink import plan, shrink
+from tests.models.nets import NETS, batch, build, checkpoint, load, logits, net, save, settings
+
+
+def prune(
+    model: Any, seed: int, even: bool, kinds: tuple[str, ...] = tuple(UNITS)
+) -> dict[str, Any]:
+    """Random units of these kinds zeroed, half of each axis if ``even``; gives what is kept."""
+    draw = torch.Generator().manual_seed(seed)
+    weights = of_module(model)
+    tensors = tensors_of(model)
+    axes = choose_axes(find_axes(tensors, heads_of(model)), kinds, weights, tensors)
+    kept = {}
+    for name, axis in axes.items():
+        share = 0.5 if even else float(torch.rand((), generator=draw))
+        gone = torch.randperm(axis.units, generator=draw)[: int(share * axis.units)]
+        kept[name] = torch.ones(axis.units, dtype=torch.bool).index_fill_(0, gone, False)
+    with torch.no_grad():
+        for name, mask in masks_without(axes, kept, weights, None).items():
+            weights[name].tensor.mul_(mask)
+    return kept
+
+
+def cut_of(tmp_path: Path, args: Any, model: Any, uniform: bool = False) -> dict[str, Any]:
+    path = save(tmp_path / "pruned.pt", checkpoint(args, model))
+    return shrink(plan(open_checkpoint(path), uniform))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("name", [name for name in NETS if "no attention" not in name])
+def test_layers_of_different_widths_compute_the_same(name: str, seed: int, tmp_path: Path) -> None:
+    args, model = net(name, seed)
+    prune(model, seed, even=False)
+    content = cut_of(tmp_path, args, model)
+    small = load(content)
+    assert torch.allclose(logits(small), logits(model), rtol=0, atol=1e-9)
+    count = sum(p.numel() for p in small.parameters())
+    assert count < sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_half_of_every_axis_needs_no_plugin(name: str, tmp_path: Path) -> None:
+    args, model = net(name)
+    kinds = ("ffn",) if "transformer" in name else ("hidden",)
+    prune(model, 1, even=True, kinds=kinds)
+    content = cut_of(tmp_path, args, model)
+    small = load(content)
+    assert torch.allclose(logits(small), logits(model), rtol=0, atol=1e-9)
+    assert content["cfg"]["model"]._name in ("lstm", "transformer")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("name", NETS)
+def test_uniform_widths_need_no_plugin(name: str, seed: int, tmp_path: Path) -> None:
+    args, model = net(name, seed)
+    prune(model, seed, even=False)
+    content = cut_of(tmp_path, args, model, uniform=True)
+    assert content["cfg"]["model"]._name in ("lstm", "transformer")
+    assert torch.allclose(logits(load(content)), logits(model), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in NETS if "no attention" not in name])
+def test_decoding_word_by_word_computes_the_same(name: str, tmp_path: Path) -> None:
+    args, model = net(name)
+    prune(model, 1, even=False)
+    small = load(cut_of(tmp_path, args, model))
+    source, target = batch()
+    with torch.no_grad():
+        encoded = small.encoder(source, (source != 1).sum(dim=1))
+        state: dict[str, Any] = {}
+        steps = [
+            small.decoder(target[:, : end + 1], encoder_out=encoded, incremental_state=state)[0]
+            for end in range(target.shape[1])
+        ]
+    # fairseq's own step by step has a softmax in float32
+    assert torch.allclose(torch.cat(steps, dim=1), logits(model), rtol=0, atol=1e-5)
+
+
+def test_synflow_does_not_guess_at_padded_cells(tmp_path: Path) -> None:
+    from fairseq_prune.tasks._flow import flow_of
+
+    args, model = net("lstm, 2 layers")
+    prune(model, 3, even=False)
+    small = load(cut_of(tmp_path, args, model))
+    assert type(small).__name__ == "ShrunkLSTMModel"
+    with pytest.raises(ValueError, match="synflow does not know how to run a ShrunkLSTMModel"):
+        flow_of(small)
+
+
+@pytest.mark.parametrize("flags", ["--encoder-ffn-widths 4", "--encoder-ffn-widths 4,x"])
+def test_widths_that_are_not_one_a_layer_are_refused(flags: str) -> None:
+    widths = "--decoder-ffn-widths 4,4 --encoder-heads 1,1 --decoder-heads 1,1 --head-dim 4 "
+    text = NETS["transformer"].replace("transformer", "shrunk_transformer") + widths + flags
+    with pytest.raises(ValueError, match=r"must be 2 whole numbers, one a layer, such as 64,64"):
+        build(settings(text + " --decoder-cross-heads 1,1"))

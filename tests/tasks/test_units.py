@@ -1,0 +1,105 @@
+"""Units pruned in real runs: held, resumed, verified, cut out and trained further."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairseq_prune.cli.main import main
+from fairseq_prune.pruning.opened import open_checkpoint
+from fairseq_prune.pruning.shrink import plan, shrink
+from tests.conftest import Train, differences, trained
+
+RUNS = {
+    "cells": ("lstm", "--prune-scheme class-uniform --prune-structure hidden"),
+    "cells, gradual": (
+        "lstm",
+        "--prune-scheme class-uniform --prune-structure hidden+embedding --prune-schedule gradual "
+        "--prune-end 5 --prune-every 2",
+    ),
+    "neurons, rising threshold": (
+        "transformer",
+        "--prune-scheme class-uniform --prune-structure ffn --prune-pool norm "
+        "--prune-schedule gradual-threshold --prune-end 5 --prune-every 2",
+    ),
+    "neurons and heads, by Taylor": (
+        "transformer",
+        "--prune-scheme class-uniform --prune-structure ffn+heads --prune-saliency taylor "
+        "--prune-score-batches 2",
+    ),
+    "neurons, by SNIP's ratios": (
+        "transformer",
+        "--prune-scheme class-blind --prune-structure ffn --prune-saliency random "
+        "--prune-ratios snip --prune-score-batches 2",
+    ),
+    "neurons, growing": (
+        "transformer",
+        "--prune-scheme class-uniform --prune-structure ffn --prune-start 4 --prune-penalty greg-1 "
+        "--criterion label_smoothed_cross_entropy_growing",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_is_resumed_verified_and_cut(train: Train, tmp_path: Path, name: str) -> None:
+    arch, text = RUNS[name]
+    flags = [*text.split(), "--prune-sparsity", "0.5"]
+    straight = train(tmp_path / "straight", "--max-update", 6, *flags, arch=arch)
+    train(tmp_path / "cut", "--max-update", 3, *flags, arch=arch)
+    resumed = train(tmp_path / "cut", "--max-update", 6, *flags, arch=arch)
+    assert differences(trained(straight), trained(resumed)) == []
+    last = str(tmp_path / "straight" / "checkpoint_last.pt")
+    assert main(["verify", last]) == 0
+    cut = plan(open_checkpoint(last))
+    gone = [left < units for units, left in cut.counts.values()]
+    assert any(gone)
+    if "uniform" in text:
+        kinds = text.split("--prune-structure ")[1].split()[0].split("+")
+        expected = {
+            axis.name: axis.units // 2 if axis.kind in kinds else axis.units for axis in cut.axes
+        }
+        assert {name: left for name, (_, left) in cut.counts.items()} == expected
+
+
+def settings(content: dict[str, Any]) -> Any:
+    return content["cfg"]["model"]
+
+
+@pytest.mark.parametrize("structure", ["ffn", "heads"])
+def test_a_smaller_model_is_trained_further(train: Train, tmp_path: Path, structure: str) -> None:
+    flags = ["--prune-scheme", "class-uniform", "--prune-structure", structure]
+    train(
+        tmp_path / "pruned", "--max-update", 2, *flags, "--prune-sparsity", "0.5",
+        arch="transformer",
+    )  # fmt: skip
+    cut = plan(open_checkpoint(str(tmp_path / "pruned" / "checkpoint_last.pt")))
+    assert cut.settings.arch == (None if structure == "ffn" else "shrunk_transformer")
+    from fairseq_prune.masks import storage
+
+    small = tmp_path / "small.pt"
+    storage.save(shrink(cut), small)
+    arch = ["--arch", cut.settings.arch or "transformer", *cut.settings.flags]
+    further = train(
+        tmp_path / "further", "--max-update", 4, "--finetune-from-model", small, *arch,
+        arch="transformer",
+    )  # fmt: skip
+    if structure == "heads":  # one is left of two
+        assert further["model"]["encoder.layers.0.self_attn.q_proj.weight"].shape == (8, 16)
+        assert settings(further).arch == "shrunk_transformer"
+        return
+    assert further["model"]["encoder.layers.0.fc1.weight"].shape == (16, 16)
+    # and pruned again, half of what is left
+    train(
+        tmp_path / "again", "--max-update", 2, "--finetune-from-model", small, *arch, *flags,
+        "--prune-sparsity", "0.5", arch="transformer",
+    )  # fmt: skip
+    assert main(["verify", str(tmp_path / "again" / "checkpoint_last.pt")]) == 0
+    left = plan(open_checkpoint(str(tmp_path / "again" / "checkpoint_last.pt"))).counts
+    assert left["encoder.layers.0.ffn"] == (16, 8)
+
+
+def test_units_that_are_not_there_are_refused_before_training(train: Train, tmp_path: Path) -> None:
+    flags = ["--prune-scheme", "class-uniform", "--prune-structure", "heads"]
+    with pytest.raises(SystemExit, match="heads finds no units in this model; it has: hidden"):
+        train(tmp_path, "--max-update", 1, *flags)
+    assert not (tmp_path / "checkpoint_last.pt").exists()
