@@ -18,6 +18,7 @@ from fairseq_prune.cli import (
     report,
     tickets,
     verify,
+    vocab,
 )
 
 COMMANDS: dict[str, Any] = {
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Any] = {
     "report": report,
     "tickets": tickets,
     "verify": verify,
+    "vocab": vocab,
 }
 DESCRIPTION = "Prunes fairseq models; shows, checks, averages, decodes and scores pruned ones."
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141

@@ -16,6 +16,7 @@ from fairseq_prune.maths.structure import Block
 from fairseq_prune.pruning.moments import moments_of
 from fairseq_prune.pruning.opened import Opened, model_states, open_checkpoint
 from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.vocab import VOCABULARY
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,11 @@ def _look_at_count(found: Audit, masks: Masks, record: Record) -> None:
         return
     if record.acted is None:
         found.notes.append("the masks are those that training started with: it has not pruned yet")
+        return
+    if VOCABULARY in record.notes:
+        found.notes.append(
+            "the vocabulary was cut after pruning, so that the count is not the recipe's"
+        )
         return
     timetable = recipe.timetable()
     sparsity = timetable.sparsity(record.acted)
