@@ -1,7 +1,5 @@
 """What ``fairseq-prune vocab`` reads beside the checkpoint: dictionaries, splits and counts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +74,7 @@ def counts_in_text(
 
 
 def counts_in_train(
-    splits: Sequence[Split], dictionaries: Mapping[str, Dictionary], languages: Mapping[str, str],
+    splits: Sequence["Split"], dictionaries: Mapping[str, Dictionary], languages: Mapping[str, str],
     data: str, phase: Phase,
 ) -> dict[str, Counts]:  # fmt: skip
     """By side, the counts in the binarised training data; raises ValueError where there is none."""

@@ -1,7 +1,5 @@
 """``fairseq-prune vocab``: take the tokens that a corpus does not use out of a model."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shlex
@@ -59,7 +57,7 @@ class _Plan:
     tables: Tables
     languages: Mapping[str, str]
     choices: Mapping[str, Choice]
-    splits: list[Split]
+    splits: "list[Split]"
 
     @property
     def kept(self) -> dict[str, Any]:
