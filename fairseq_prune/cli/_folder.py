@@ -37,11 +37,11 @@ def check_folder(folder: str, data: str, force: bool) -> None:
 def check_stale(folder: str, names: set[str]) -> None:
     """Raise ValueError where the folder has binarised data that is not among the new files.
 
-    Its numbers would be those of another dictionary.
+    Its numbers would be those of another dictionary. Alignments have no such numbers.
     """
     target = Path(folder)
     old = sorted(path.name for path in target.glob("*.idx")) if target.is_dir() else []
-    stale = next((name for name in old if name not in names), None)
+    stale = next((name for name in old if name not in names and ".align." not in name), None)
     if stale:
         raise ValueError(
             f"--output-data {folder} has {stale}, which --data has not, and which would not fit "

@@ -191,7 +191,8 @@ def _write(plan: _Plan, arguments: Namespace, progress: _output.Progress) -> Non
             text = choice.dictionary.text(choice.kept)
             path = folder / f"dict.{plan.languages[side]}.txt"
             path.write_text(text, encoding="utf-8")
-        tick = progress.phase("cutting", 0.1, sum(plan.tables.rows.values()))
+        model = plan.opened.content["model"]
+        tick = progress.phase("cutting", 0.1, sum(model[n].numel() for n in plan.tables.sides))
         content = cut(plan.opened, plan.tables, plan.kept, arguments.output_data, tick)
         about = os.path.getsize(plan.opened.path)
         _output.write(content, arguments.output, progress, 0.2, about)

@@ -233,6 +233,35 @@ def test_dictionaries_alone(checkpoints, corpus, tmp_path, call):
     assert "try fairseq-preprocess -s de -t en --srcdict" in out.splitlines()[-1]
 
 
+def test_force_replaces_both_and_alignments_are_copied(checkpoints, corpus, tmp_path, domain, call):
+    data = shutil.copytree(corpus, tmp_path / "bin")
+    for ending in ("bin", "idx"):
+        (data / f"train.align.de-en.{ending}").write_bytes(b"positions")
+    outputs = ("--output", tmp_path / "o.pt", "--output-data", tmp_path / "out")
+    flags = ("vocab", checkpoints("lstm"), "--data", data, *outputs)
+    assert call(*flags)[0] == 0 and call(*flags, "--corpus", domain)[0] == 2
+    assert call(*flags, "--corpus", domain, "--force")[0] == 0
+    assert len(read(tmp_path / "o.pt")["model"]["encoder.embed_tokens.weight"]) == 8
+    assert len((tmp_path / "out" / "dict.de.txt").read_text().splitlines()) == 4
+    assert (tmp_path / "out" / "train.align.de-en.idx").read_bytes() == b"positions"
+    left = sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("domain"))
+    assert left == ["bin", "o.pt", "out"]
+
+
+@pytest.mark.parametrize("name", ["transformer-shared"])
+def test_training_goes_on_from_a_cut_file_and_holds_its_masks(name, checkpoints, small, call):
+    half = checkpoints(name).parent / "half.pt"
+    recipe = ("--prune-scheme", "class-uniform", "--prune-sparsity", "0.5")
+    assert call("apply", checkpoints(name), "--output", half, *recipe, "--force")[0] == 0
+    output, folder = small(half)
+    arch, flags = MODELS[name]
+    common = (folder, *ARCHES[arch], *TRAINING, *flags, "--max-update", 2)
+    train_here([*common, "--finetune-from-model", output, "--save-dir", folder / "run"])
+    retrained = folder / "run" / "checkpoint_last.pt"
+    assert masks_in(retrained).digest() == masks_in(output).digest()
+    assert call("verify", retrained)[0] == 0
+
+
 @pytest.fixture
 def refused(checkpoints, corpus, tmp_path, call):
     """Calls vocab with these flags, which has to refuse; gives its sentence."""
