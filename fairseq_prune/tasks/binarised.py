@@ -85,8 +85,8 @@ def count_tokens(splits: Sequence[Split], dictionary: Dictionary, tick: Tick) ->
     """
     counts = np.zeros(len(dictionary), dtype=np.int64)
     for split in splits:
-        for sentences in _batches(split, len(dictionary), tick):
-            counts += np.bincount(torch.cat(sentences).numpy(), minlength=len(counts))
+        for ids, _ in _batches(split, len(dictionary), tick):
+            counts += np.bincount(ids.numpy(), minlength=len(counts))
     return without_ends(counts)
 
 
@@ -100,9 +100,9 @@ def renumber(split: Split, numbers: Tensor, size: int, folder: Path, tick: Tick)
     """
     prefix = str(folder / split.path.name)
     builder = indexed_dataset.make_builder(f"{prefix}.bin", "mmap", vocab_size=size)
-    for sentences in _batches(split, len(numbers), tick):
-        for sentence in sentences:
-            builder.add_item(numbers[sentence])
+    for ids, lengths in _batches(split, len(numbers), tick):
+        for sentence in numbers[ids].split(lengths):
+            builder.add_item(sentence)
     builder.finalize(f"{prefix}.idx")
 
 
@@ -113,15 +113,16 @@ def copy_alignments(data: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
-def _batches(split: Split, size: int, tick: Tick) -> Iterator[list[Tensor]]:
+def _batches(split: Split, size: int, tick: Tick) -> Iterator[tuple[Tensor, list[int]]]:
+    """Yields the tokens of many sentences in a row, and the length of each sentence."""
     for start in range(0, len(split.sentences), _BATCH):
         stop = min(start + _BATCH, len(split.sentences))
-        sentences = [split.sentences[i].long() for i in range(start, stop)]
-        largest = max((int(s.max()) for s in sentences if len(s)), default=0)
-        if largest >= size:
+        sentences = [split.sentences[i] for i in range(start, stop)]
+        ids = torch.cat(sentences).long()
+        if ids.numel() and int(ids.max()) >= size:
             raise ValueError(
-                f"{split.path}.bin has the token number {largest:,}, but its dictionary has only "
-                f"{size:,} tokens: binarise the data again with that dictionary."
+                f"{split.path}.bin has the token number {int(ids.max()):,}, but its dictionary has "
+                f"only {size:,} tokens: binarise the data again with that dictionary."
             )
-        yield sentences
+        yield ids, [len(sentence) for sentence in sentences]
         tick(stop - start)
