@@ -27,9 +27,10 @@ with --corpus the texts of a domain, tokenised as the training data was.
 
 Tokens keep their order. Special tokens stay, and so do language tags (__de__, [de_DE]) and whatever
 is in angle brackets; fairseq's filling (madeupword0000) goes, so that the number of tokens need not
-be a multiple of 8. Removed tokens become <unk>. A model with one table for both languages keeps
-what either side uses; with a table for each, each side is cut on its own, also where both had the
-same dictionary.
+be a multiple of 8. A model with one table for both languages keeps what either side uses; with a
+table for each, each side is cut on its own, also where both had the same dictionary. Removed tokens
+become <unk>; new text is better segmented with the tokens that are left, such as by subword-nmt
+apply-bpe --vocabulary FOLDER/dict.LANG.txt, so that a removed one falls into smaller ones.
 
 Rows that stay are the same bits, and so are the logits of kept tokens up to rounding. Probabilities
 are shared among fewer tokens, so that beam search can differ a little; greedy search differs only
