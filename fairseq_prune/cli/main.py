@@ -19,6 +19,7 @@ from fairseq_prune.cli import (
     shrink,
     tickets,
     verify,
+    vocab,
 )
 
 COMMANDS: dict[str, Any] = {
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Any] = {
     "shrink": shrink,
     "tickets": tickets,
     "verify": verify,
+    "vocab": vocab,
 }
 DESCRIPTION = "Prunes fairseq models; shows, checks, shrinks, averages, decodes and scores them."
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141

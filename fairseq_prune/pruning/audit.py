@@ -19,6 +19,7 @@ from fairseq_prune.pruning.opened import Opened, model_states, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.units import axes_in
+from fairseq_prune.pruning.vocab import VOCABULARY
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,11 @@ def _look_at_count(found: Audit, opened: Opened, masks: Masks, record: Record) -
         return
     if record.acted is None:
         found.notes.append("the masks are those that training started with: it has not pruned yet")
+        return
+    if VOCABULARY in record.notes:
+        found.notes.append(
+            "the vocabulary was cut after pruning, so that the count is not the recipe's"
+        )
         return
     timetable = recipe.timetable()
     sparsity = timetable.sparsity(record.acted)
