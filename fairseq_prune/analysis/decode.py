@@ -14,6 +14,7 @@ import torch
 from fairseq import checkpoint_utils, options, tasks, utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
+from fairseq_prune import models
 from fairseq_prune.analysis.settings import Settings
 
 
@@ -42,6 +43,7 @@ class Decoder:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.cfg = convert_namespace_to_omegaconf(_arguments(settings))
+        models.register()  # shrunk checkpoints need no --user-dir here
         utils.import_user_module(self.cfg.common)
         if self.cfg.dataset.max_tokens is None and self.cfg.dataset.batch_size is None:
             self.cfg.dataset.max_tokens = 12000  # fairseq-generate's own default
@@ -56,11 +58,11 @@ class Decoder:
     def open(self, checkpoint: str) -> None:
         """Load a checkpoint; it is the model that the other methods use."""
         try:
-            models, self.saved = checkpoint_utils.load_model_ensemble([checkpoint], task=self.task)
+            loaded, self.saved = checkpoint_utils.load_model_ensemble([checkpoint], task=self.task)
         except Exception as error:
             first = str(error).strip().splitlines() or [type(error).__name__]
             raise ValueError(f"fairseq cannot load {checkpoint}: {first[0][:300]}") from None
-        self.model = models[0]
+        self.model = loaded[0]
         if self.cuda:
             self.model.cuda()
 

@@ -88,8 +88,10 @@ def views(
     """
     if data is None:
         return Views()
-    from fairseq_prune.tasks.offline import open_network  # fairseq takes seconds to load
+    from fairseq_prune import models  # fairseq takes seconds to load
+    from fairseq_prune.tasks.offline import open_network
 
+    models.register()
     network = open_network(checkpoint, data, told)
     count, seed = recipe.settings["score_batches"], recipe.settings["seed"]
     return Views(

@@ -80,7 +80,9 @@ def run(arguments: Namespace) -> int:
 
 
 def _fresh(pruned: Opened, arguments: Namespace) -> Opened:
-    from fairseq_prune.tasks.offline import fresh_weights  # fairseq takes seconds to load
+    from fairseq_prune import models  # fairseq takes seconds to load
+    from fairseq_prune.tasks.offline import fresh_weights
 
+    models.register()
     model = fresh_weights(pruned.path, arguments.data, arguments.seed)
     return with_model(pruned, model, f"the fresh model of seed {arguments.seed}")

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from fairseq_prune.analysis.table import Table, as_text
 from fairseq_prune.cli import _output
-from fairseq_prune.network.weights import SHADOW
 from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.shrink import Cut, plan, shrink
 from fairseq_prune.pruning.units import model_config
+from fairseq_prune.pruning.vocab import weights_of
 
 HELP = "cut pruned units out of a checkpoint: fewer weights, the same translations"
 DESCRIPTION = """
@@ -107,14 +107,6 @@ def _tensors(content: Mapping[str, Any]) -> list[Tensor]:
     return [value for value in content["model"].values() if isinstance(value, Tensor)]
 
 
-def _parameters(content: Mapping[str, Any]) -> int:
-    """How many weights there are, shared ones once and fairseq's shadow copies not."""
-    named = content["model"].items()
-    found = {v.data_ptr(): v for n, v in named if isinstance(v, Tensor) and not SHADOW.search(n)}
-    # a single number is a version or a buffer
-    return sum(v.numel() for v in found.values() if v.is_floating_point() and v.numel() > 1)
-
-
 def _facts(cut: Cut, content: Mapping[str, Any], output: str | None) -> dict[str, Any]:
     return {
         "checkpoint": cut.source.path,
@@ -123,7 +115,10 @@ def _facts(cut: Cut, content: Mapping[str, Any], output: str | None) -> dict[str
         "units": {name: list(pair) for name, pair in cut.counts.items()},
         "arch": cut.settings.arch,
         "settings": dict(cut.settings.values),
-        "parameters": [_parameters(cut.source.content), _parameters(content)],
+        "parameters": [
+            sum(value.numel() for value in weights_of(whole["model"]).values())
+            for whole in (cut.source.content, content)
+        ],
     }
 
 

@@ -1,5 +1,6 @@
 """``fairseq-prune shrink`` on checkpoints that fairseq wrote, and what it refuses."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,19 @@ def test_nothing_is_overwritten(dense, call, tmp_path):
     code, out, _ = call("shrink", pruned, "--dry-run")
     assert code == 0
     assert "nothing was written" in out
+
+
+def test_evaluate_and_apply_open_our_architectures(dense, call, ask, corpus, tmp_path):
+    pruned, small, twice = (tmp_path / f"{name}.pt" for name in ("pruned", "small", "twice"))
+    call("apply", dense("transformer"), "--output", pruned, *UNITS, "heads")
+    assert call("shrink", pruned, "--output", small)[0] == 0
+    data = ("--data", corpus)
+    flags = ("--prune-saliency", "gate", "--prune-score-batches", 2)
+    assert call("apply", small, "--output", twice, *UNITS, "ffn", *flags, *data)[0] == 0
+    assert call("verify", twice)[0] == 0
+    output = ("--output", tmp_path / "results.jsonl")
+    code, out, err = call("evaluate", pruned, small, *data, *output, "--cpu", "--max-len-b", 20)
+    assert code == 0, err
+    one, two = [json.loads(line) for line in (tmp_path / "results.jsonl").open()]
+    assert one["bleu"] == two["bleu"]
+    assert one["valid_ppl"] == pytest.approx(two["valid_ppl"], rel=1e-5)

@@ -25,6 +25,10 @@ FLAGS = {
         "--prune-scheme erk --prune-saliency random --prune-schedule rigl --prune-end 8 "
         "--prune-every 1 --prune-score-batches 2"
     ),
+    "heads": (
+        "--prune-scheme class-uniform --prune-sparsity 0.5 --prune-structure ffn+heads "
+        "--prune-saliency gate --prune-score-batches 2"
+    ),
     "growing": (
         "--criterion label_smoothed_cross_entropy_growing --prune-penalty greg-2 "
         "--prune-scheme class-blind --prune-start 3"
@@ -38,6 +42,7 @@ CASES = [
     ("lstm", "rigl"),
     ("transformer", "one-shot"),
     ("transformer", "gradual, random"),
+    ("transformer", "heads"),
     ("transformer", "growing"),
 ]
 
