@@ -1,0 +1,178 @@
+"""A Transformer in the format of CTranslate2, which decodes without fairseq or torch.
+
+https://github.com/OpenNMT/CTranslate2; its own converter of fairseq's models builds the model with
+fairseq, and knows neither shrunk models nor files that must not run code.
+"""
+
+import shutil
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fairseq_prune import __version__
+from fairseq_prune.exports.dictionary import languages, symbols
+from fairseq_prune.exports.folder import check_folder, write_folder
+from fairseq_prune.exports.pieces import find_models, given_models
+from fairseq_prune.exports.transformer import Shape, shape_of, task_options
+from fairseq_prune.masks import storage
+from fairseq_prune.network.weights import SHADOW
+from fairseq_prune.pruning.record import read_record
+
+QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float16", "int8_float32")
+FILE = "model.bin"  # the weights; every folder of CTranslate2 has it
+PIECES = ("source.spm.model", "target.spm.model")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was exported.
+
+    Args:
+        output: the folder.
+        size: of its files, in bytes.
+        languages: source and target.
+        sentencepiece: whether the SentencePiece models are in it.
+    """
+
+    output: str
+    size: int
+    languages: tuple[str, str]
+    sentencepiece: bool
+
+
+def add_arguments(parser: Any) -> None:
+    """Add the arguments that only this format has, to a parser or a group of one."""
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="the folder that the model was trained on: its dictionaries are read",
+    )
+    parser.add_argument(
+        "--quantization",
+        choices=QUANTIZATIONS,
+        default="float32",
+        help="of the weights (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--sentencepiece",
+        metavar="MODEL",
+        nargs="+",
+        help="the SentencePiece model, or those of source and target, to copy into the folder "
+        "(default: those in DATA)",
+    )
+
+
+def run(arguments: Namespace) -> Written:
+    """Export as the command line says."""
+    if arguments.data is None:
+        raise ValueError(
+            "--format ctranslate2 needs the dictionaries: give --data DATA, the folder that the "
+            "model was trained on."
+        )
+    return convert(
+        arguments.checkpoint,
+        arguments.data,
+        arguments.output,
+        arguments.quantization,
+        sentencepiece=arguments.sentencepiece,
+        force=arguments.force,
+    )
+
+
+def convert(
+    checkpoint: str,
+    data: str,
+    output: str,
+    quantization: str = "float32",
+    *,
+    sentencepiece: Sequence[str] | None = None,
+    force: bool = False,
+) -> Written:
+    """Write the Transformer in a checkpoint as a folder of CTranslate2.
+
+    Args:
+        data: the folder with ``dict.LANG.txt`` of both languages.
+        quantization: one of ``QUANTIZATIONS``.
+        sentencepiece: one model for both sides, or two; None for those in ``data``.
+        force: replace an older export.
+
+    Raises ValueError, with nothing written, for a model or folder that cannot be used.
+    """
+    spec_module = _ctranslate_spec()  # before reading a large file
+    check_folder(output, force, FILE)
+    content = storage.load(checkpoint)
+    shape = shape_of(content, checkpoint)
+    pair, vocabularies = _vocabularies(content, shape, Path(data))
+    if sentencepiece is None:
+        pieces = find_models(Path(data), pair, vocabularies)
+    else:
+        pieces = given_models(sentencepiece, vocabularies)
+    _check_scales(content["model"], quantization)
+    made = _provenance(content, checkpoint)
+    converter = spec_module.FilledConverter(shape, content["model"], vocabularies, made)
+
+    def fill(folder: Path) -> None:
+        converter.convert(str(folder), quantization=quantization, force=True)
+        for path, name in zip(pieces, PIECES, strict=False):
+            shutil.copyfile(path, folder / name)
+
+    write_folder(output, fill)
+    size = sum(path.stat().st_size for path in Path(output).iterdir())
+    return Written(output, size, pair, bool(pieces))
+
+
+def _ctranslate_spec() -> Any:
+    """Our module that needs CTranslate2, which is an extra."""
+    try:
+        from fairseq_prune.exports import ctranslate_spec
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "ctranslate2":
+            raise
+        raise ValueError(
+            "--format ctranslate2 needs CTranslate2, which is not installed: "
+            "pip install fairseq_prune[ctranslate2]."
+        ) from None
+    return ctranslate_spec
+
+
+def _vocabularies(
+    checkpoint: Mapping[str, Any], shape: Shape, data: Path
+) -> tuple[tuple[str, str], tuple[list[str], list[str]]]:
+    """The languages of source and target, and their tokens, as many as the tables have rows."""
+    if not data.is_dir():
+        raise ValueError(f"--data {data} is not a folder.")
+    pair = languages(data, task_options(checkpoint).values)
+    vocabularies = symbols(data, pair[0]), symbols(data, pair[1])
+    for stack, tokens in zip((shape.encoder, shape.decoder), vocabularies, strict=True):
+        if stack.tokens != len(tokens):
+            raise ValueError(
+                f"The dictionary in --data {data} has {len(tokens)} tokens and the {stack.name}'s "
+                f"table {stack.tokens}: give the folder that this model was trained on."
+            )
+    return pair, vocabularies
+
+
+def _check_scales(state: Mapping[str, Tensor], quantization: str) -> None:
+    if quantization != "int16":  # whose one scale for a matrix divides by the largest weight
+        return
+    for name, value in state.items():
+        if value.dim() == 2 and not SHADOW.search(name) and not value.any():
+            raise ValueError(
+                f"--quantization int16 cannot hold {name}, of which every weight is zero; "
+                "take int8, which has a scale for each row."
+            )
+
+
+def _provenance(content: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
+    """What made the folder, for its config.json."""
+    made: dict[str, Any] = {"version": __version__, "checkpoint": Path(checkpoint).name}
+    record = read_record(content, checkpoint)
+    if record is not None:
+        made["pruned"] = record.recipe.signature()
+        if record.masks is not None:
+            made["sparsity"], made["digest"] = record.masks.sparsity(), record.masks.digest()
+    return made
