@@ -130,8 +130,12 @@ setup(
     zip_safe=False,
     install_requires=["fairseq==0.12.2", "torch>=2.6", "numpy", "sacrebleu", "sentencepiece"],
     extras_require={
+        "export": ["zstandard", "safetensors"],
         "figures": ["matplotlib"],
-        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
+        "test": [
+            *("pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"),
+            *("zstandard", "safetensors"),
+        ],
     },
     entry_points={"console_scripts": ["fairseq-prune = fairseq_prune.cli.main:main"]},
     cmdclass=COMMANDS,

@@ -20,6 +20,7 @@ LAYERS = {
     "pruning": 3,
     "tasks": 4,
     "criterions": 4,
+    "exports": 4,
     "models": 4,
     "analysis": 5,
     "cli": 5,

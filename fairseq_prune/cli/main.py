@@ -13,6 +13,7 @@ from fairseq_prune.cli import (
     average,
     control,
     evaluate,
+    export,
     flags,
     inspect,
     report,
@@ -25,13 +26,14 @@ COMMANDS: dict[str, Any] = {
     "average": average,
     "control": control,
     "evaluate": evaluate,
+    "export": export,
     "flags": flags,
     "inspect": inspect,
     "report": report,
     "tickets": tickets,
     "verify": verify,
 }
-DESCRIPTION = "Prunes fairseq models; shows, checks, averages, decodes and scores pruned ones."
+DESCRIPTION = "Prunes fairseq models; shows, checks, averages, scores and exports pruned ones."
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 

@@ -1,0 +1,1 @@
+"""Trained models as files to keep, send and run."""
