@@ -131,8 +131,12 @@ setup(
     install_requires=["fairseq==0.12.2", "torch>=2.6", "numpy", "sacrebleu", "sentencepiece"],
     extras_require={
         "ctranslate2": ["ctranslate2"],
+        "export": ["zstandard", "safetensors"],
         "figures": ["matplotlib"],
-        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "mypy", "ctranslate2"],
+        "test": [
+            *("pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"),
+            *("ctranslate2", "zstandard", "safetensors"),
+        ],
     },
     entry_points={"console_scripts": ["fairseq-prune = fairseq_prune.cli.main:main"]},
     cmdclass=COMMANDS,

@@ -37,7 +37,7 @@ COMMANDS: dict[str, Any] = {
     "verify": verify,
     "vocab": vocab,
 }
-DESCRIPTION = "Prunes fairseq models; shows, checks, shrinks, averages, decodes and scores them."
+DESCRIPTION = "Prunes fairseq models; shows, checks, shrinks, scores and exports pruned ones."
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 

@@ -1,1 +1,1 @@
-"""Models in the formats of other programs."""
+"""Trained models as files to keep, send and run, here and in other programs."""

@@ -54,8 +54,7 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--quantization",
         choices=QUANTIZATIONS,
-        default="float32",
-        help="of the weights (default: %(default)s)",
+        help=f"of the weights (default {QUANTIZATIONS[0]})",
     )
     parser.add_argument(
         "--sentencepiece",
@@ -77,7 +76,7 @@ def run(arguments: Namespace) -> Written:
         arguments.checkpoint,
         arguments.data,
         arguments.output,
-        arguments.quantization,
+        arguments.quantization or QUANTIZATIONS[0],
         sentencepiece=arguments.sentencepiece,
         force=arguments.force,
     )

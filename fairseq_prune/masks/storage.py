@@ -5,12 +5,13 @@ types that fairseq needs (``_fairseq_prune_compat.safe_types``, the same list un
 itself reads checkpoints once this package is installed).
 """
 
+import contextlib
 import errno
 import os
 import pickle
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,6 +38,11 @@ def load(path: str | Path) -> dict[str, Any]:
     where = Path(path)
     if not where.is_file():
         raise CheckpointError(f"{where} is not a file; give the path of a fairseq checkpoint.")
+    if is_container(where):
+        raise CheckpointError(
+            f"{where} is no checkpoint; if it is a compact file, make one of it first: "
+            f"fairseq-prune export {where} --format checkpoint --output OUT."
+        )
     try:
         with torch.serialization.safe_globals(safe_types()):
             loaded = _torch_load(where)
@@ -50,6 +56,15 @@ def load(path: str | Path) -> dict[str, Any]:
     if not isinstance(loaded, dict) or not isinstance(loaded.get("model"), dict):
         raise CheckpointError(f"{where} is not a fairseq checkpoint: it has no `model` entry.")
     return loaded
+
+
+def is_container(path: str | Path) -> bool:
+    """Whether the file begins as a safetensors container, as compact files do."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(9)[8:] == b"{"
+    except OSError:
+        return False
 
 
 def _torch_load(path: Path) -> Any:
@@ -88,10 +103,21 @@ def save(
     path: str | Path,
     written: Callable[[int], None] | None = None,
 ) -> None:
-    """Write a checkpoint to a temporary file beside ``path`` and rename it into place.
+    """Write a checkpoint to ``path``, in one step.
 
     Args:
         written: called with the size of each piece, for a progress bar.
+
+    Raises CheckpointError, with nothing left behind, where the disk is full or not writable.
+    """
+    with replacing(path) as file:
+        target_file: Any = file if written is None else _Counted(file, written)
+        torch.save(dict(checkpoint), target_file)
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
+    """A temporary file beside ``path``, which is renamed into place when all is written.
 
     Raises CheckpointError, with nothing left behind, where the disk is full or not writable.
     """
@@ -100,10 +126,11 @@ def save(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
-            target_file: Any = file if written is None else _Counted(file, written)
-            torch.save(dict(checkpoint), target_file)
-            file.flush()
+        os.close(handle)
+        with open(temporary, "wb") as file:
+            yield file
+        # opened again, as a writer that goes by the file's name may have put another in its place
+        with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)

@@ -1,127 +1,122 @@
-"""fairseq-prune export: what it says, and bad input."""
-
-import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+"""fairseq-prune export: formats, sizes, and what is refused."""
 
 import pytest
 import torch
 
-from fairseq_prune.cli.main import main
-from tests.cli.conftest import Call
-from tests.exports import models
-
-CTRANSLATE2 = ("--format", "ctranslate2")
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return models.write_dictionaries(tmp_path / "data")
+from fairseq_prune.cli.export import FILES
+from fairseq_prune.masks import storage
+from tests.cli.models import FC, NAMES, checkpoint, read, write
+from tests.conftest import differences
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path) -> str:
-    model, settings = models.build()
-    return models.write(tmp_path / "model.pt", model.state_dict(), settings)
+def export(call, tmp_path):
+    """Exports, which has to succeed; gives the path of the output and what was printed."""
 
-
-@pytest.fixture
-def refused(call: Call, tmp_path: Path) -> Callable[..., str]:
-    """Calls export, which has to refuse and to leave no folder; gives its sentence."""
-
-    def run(*arguments: Any) -> str:
-        output = tmp_path / "out"
-        code, out, err = call("export", *arguments, *CTRANSLATE2, "--output", output)
-        assert (code, out, err.count("\n")) == (2, "", 1), (code, out, err)
-        assert not output.exists()
-        return err.removeprefix("fairseq-prune: ").rstrip("\n")
+    def run(path, kind, *flags, name="out"):
+        output = tmp_path / f"{name}.{kind}"
+        code, out, err = call("export", path, "--format", kind, "--output", output, *flags)
+        assert (code, err) == (0, "")
+        return output, out
 
     return run
 
 
-def test_a_pruned_model_says_in_the_folder_how_it_was_pruned(
-    call: Call, ask: Callable[..., Any], checkpoint: str, data: Path, tmp_path: Path
-) -> None:
-    pruned, output = str(tmp_path / "pruned.pt"), tmp_path / "out"
-    flags = ("--prune-scheme", "class-blind", "--prune-sparsity", "0.5")
-    assert main(["apply", checkpoint, "--output", pruned, *flags]) == 0
-    arguments = ("export", pruned, *CTRANSLATE2, "--data", data, "--output", output)
-    code, out, err = call(*arguments)
-    assert (code, err) == (0, "")
-    assert out.startswith(f"{output}: ") and "de to en" in out and "--sentencepiece" in out
-    said = json.loads((output / "config.json").read_text())["fairseq_prune"]
-    assert said["checkpoint"] == "pruned.pt" and said["sparsity"] == pytest.approx(0.5, abs=1e-3)
-    facts = ask(*arguments, "--quantization", "int8", "--force")
-    assert facts["output"] == str(output) and facts["languages"] == ["de", "en"]
-    assert facts["size"] == sum(path.stat().st_size for path in output.iterdir())
+def test_a_checkpoint_is_plain_and_has_no_masks(pruned, export):
+    output, out = export(pruned, "checkpoint")
+    left = read(output)
+    assert storage.prune_state(left) is None and "last_optimizer_state" not in left
+    assert left["pruned"]["sparsity"] == 0.5
+    assert all(torch.equal(left["model"][n], read(pruned)["model"][n]) for n in NAMES)
+    assert out.startswith(f"{output}: ") and out.count("\n") == 1
 
 
-def test_a_model_that_is_no_transformer(
-    refused: Callable[..., str], data: Path, dense: str
-) -> None:
-    content = torch.load(dense, weights_only=True)
-    content["cfg"]["model"]["_name"] = "lstm"
-    torch.save(content, dense)
-    assert refused(dense, "--data", data) == (
-        f"{dense} is of the architecture lstm: CTranslate2 reads fairseq's Transformers only; "
-        "decode it with fairseq-generate."
+@pytest.mark.parametrize("flags", [(), ("--half",)])
+def test_a_compact_file_gives_the_stripped_checkpoint_back(flags, pruned, export):
+    direct, _ = export(pruned, "checkpoint", *flags)
+    small, _ = export(pruned, "compact", *flags)
+    back, _ = export(small, "checkpoint", name="back")
+    assert differences(read(direct), read(back)) == []
+    model = read(back)["model"]
+    assert len({t.data_ptr() for t in model.values()}) == len(model) - 2
+
+
+def test_other_commands_say_what_a_compact_file_needs(pruned, export, call):
+    small, _ = export(pruned, "compact")
+    code, out, err = call("inspect", small)
+    assert (code, out) == (2, "") and err == (
+        f"fairseq-prune: {small} is no checkpoint; if it is a compact file, make one of it first: "
+        f"fairseq-prune export {small} --format checkpoint --output OUT.\n"
     )
 
 
-def test_no_data(refused: Callable[..., str], checkpoint: str, tmp_path: Path) -> None:
-    assert refused(checkpoint) == (
-        "--format ctranslate2 needs the dictionaries: give --data DATA, the folder that the model "
-        "was trained on."
-    )
-    assert refused(checkpoint, "--data", tmp_path / "no") == (
-        f"--data {tmp_path}/no is not a folder."
-    )
+def test_a_compact_file_can_be_halved_later(pruned, export):
+    direct, _ = export(pruned, "checkpoint", "--half")
+    small, _ = export(pruned, "compact")
+    half, _ = export(small, "compact", "--half", name="half")
+    back, _ = export(half, "checkpoint", name="back")
+    assert differences(read(direct), read(back)) == []
 
 
-def test_dictionaries_of_another_model(
-    refused: Callable[..., str], checkpoint: str, data: Path
-) -> None:
-    with (data / "dict.en.txt").open("a", encoding="utf-8") as file:
-        file.write("more 1\n")
-    assert refused(checkpoint, "--data", data) == (
-        f"The dictionary in --data {data} has 29 tokens and the decoder's table 28: give the "
-        "folder that this model was trained on."
-    )
+def test_an_export_is_pruned_and_inspected_as_any_checkpoint(dense, export, call, tmp_path):
+    output, _ = export(dense, "checkpoint")
+    flags = ("--prune-scheme", "erk", "--prune-sparsity", "0.5")
+    assert call("apply", output, "--output", tmp_path / "again.pt", *flags)[0] == 0
+    assert call("inspect", output)[0] == 0
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("word\n", "is no fairseq dictionary: it has the line 'word'."),
-        ("a 1\nb 1\na 1\n", "has 'a' twice, which CTranslate2 cannot tell apart."),
-        (None, "cannot be read"),
-    ],
-)
-def test_a_dictionary_that_is_none(
-    text: str | None, why: str, refused: Callable[..., str], checkpoint: str, data: Path
-) -> None:
-    (data / "dict.de.txt").unlink()
-    if text is not None:
-        (data / "dict.de.txt").write_text(text, encoding="utf-8")
-    assert why in refused(checkpoint, "--data", data)
-
-
-def test_languages_from_the_folders_file_names(
-    call: Call, refused: Callable[..., str], checkpoint: str, data: Path, tmp_path: Path
-) -> None:
-    content = torch.load(checkpoint, weights_only=False)
-    content["cfg"]["task"] |= {"source_lang": None, "target_lang": None}
-    torch.save(content, checkpoint)
-    assert "the checkpoint names no languages" in refused(checkpoint, "--data", data)
-    (data / "valid.de-en.de.idx").touch()
+@pytest.mark.parametrize("kind", FILES)
+def test_json_says_what_was_written(kind, pruned, ask, tmp_path):
     output = tmp_path / "out"
-    code, out, _ = call("export", checkpoint, *CTRANSLATE2, "--data", data, "--output", output)
-    assert code == 0 and "de to en" in out
+    found = ask("export", pruned, "--format", kind, "--output", output)
+    assert found["bytes"] == output.stat().st_size
+    assert (found["format"], found["half"], found["note"]["sparsity"]) == (kind, False, 0.5)
+    tensors = {t.data_ptr(): t for t in read(pruned)["model"].values() if t.shape != (24, 8)}
+    assert found["tensor_bytes"] == sum(t.numel() * t.element_size() for t in tensors.values())
 
 
-def test_another_task(refused: Callable[..., str], data: Path, tmp_path: Path) -> None:
-    model, settings = models.build()
-    task = "translation_multi_simple_epoch"
-    path = models.write(tmp_path / "other.pt", model.state_dict(), settings, task)
-    assert refused(path, "--data", data).startswith(f"{path} was trained with --task {task}, which")
+@pytest.mark.parametrize("kind", FILES)
+def test_an_output_that_exists_needs_force(kind, dense, export, call, tmp_path):
+    output, _ = export(dense, kind)
+    code, _, err = call("export", dense, "--format", kind, "--output", output)
+    sentence = f"fairseq-prune: --output {output} exists; give --force to replace it.\n"
+    assert (code, err) == (2, sentence)
+    export(dense, kind, "--force")
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_values_beyond_float16_are_refused(kind, call, tmp_path):
+    content = checkpoint()
+    content["model"][FC][0, 0] = 1e6
+    path, output = write(tmp_path / "large.pt", content), tmp_path / "out"
+    code, _, err = call("export", path, "--format", kind, "--output", output, "--half")
+    assert code == 2 and not output.exists()
+    assert err == (
+        f"fairseq-prune: {path} cannot be stored in float16: {FC} has values beyond 65504.\n"
+    )
+
+
+def test_settings_that_are_not_stored_are_refused(call, tmp_path):
+    content = {**checkpoint(), "cfg": {"model": {"odd": b"bytes"}}}
+    path, output = write(tmp_path / "odd.pt", content), tmp_path / "out"
+    code, _, err = call("export", path, "--format", "compact", "--output", output)
+    assert code == 2 and err.startswith("fairseq-prune: cfg.model.odd is of the type builtins.byte")
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"noise", b"12345678{", b"\x02" + bytes(7) + b"{}"])
+def test_a_file_of_neither_kind_is_refused(content, call, tmp_path):
+    (tmp_path / "bad").write_bytes(content)
+    code, out, err = call("export", tmp_path / "bad", "--format", "compact", "--output", "x")
+    assert (code, out) == (2, "") and err.count("\n") == 1
+
+
+def test_a_disk_that_is_full_leaves_nothing(dense, call, tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    for kind in FILES:
+        code, _, err = call("export", dense, "--format", kind, "--output", tmp_path / "out")
+        assert code == 2 and err.endswith("no space is left on the disk.\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["dense.pt"]
