@@ -1,17 +1,17 @@
 """Figures 1 and 2 of See, Luong & Manning (2016): BLEU against what is removed.
 
 Each line has a colour (Okabe & Ito's, told apart by the colour-blind), a marker and a dash of its
-own. matplotlib is imported here only.
+own.
 """
 
 import io
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.analysis.drawing import canvas, save
 from fairseq_prune.analysis.points import STAGES, Point, dense_of, schemes_of, select
 
 STYLES: dict[str, dict[str, Any]] = {
@@ -94,23 +94,9 @@ def figures_of(points: Sequence[Point], model: str) -> list[Figure]:
 
 @contextmanager
 def _drawn(figure: Figure) -> Iterator[Any]:
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-    except ImportError:
-        raise ValueError(
-            "Figures need matplotlib, which is not installed: pip install matplotlib."
-        ) from None
-    plain = {"svg.fonttype": "none", "svg.hashsalt": figure.title, "font.size": 11}
-    with matplotlib.rc_context(plain):
-        canvas, axes = pyplot.subplots(figsize=(6.2, 4.8), layout="constrained")
-        try:
-            _draw(axes, figure)
-            yield canvas
-        finally:
-            pyplot.close(canvas)
+    with canvas(figure.title, (6.2, 4.8)) as (drawing, axes):
+        _draw(axes, figure)
+        yield drawing
 
 
 def _draw(axes: Any, figure: Figure) -> None:
@@ -139,19 +125,13 @@ def _draw(axes: Any, figure: Figure) -> None:
 def as_svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element to stand in a page."""
     text = io.StringIO()
-    with _drawn(figure) as canvas:
-        canvas.savefig(text, format="svg", metadata={"Date": None})
-    drawing = text.getvalue()
-    return drawing[drawing.index("<svg") :]
+    with _drawn(figure) as drawing:
+        drawing.savefig(text, format="svg", metadata={"Date": None})
+    drawn = text.getvalue()
+    return drawn[drawn.index("<svg") :]
 
 
 def save_png(figure: Figure, path: Path) -> None:
     """Draw the figure into a PNG file of 1240 x 960 pixels."""
-    with _drawn(figure) as canvas:
-        _replace(path, lambda temporary: canvas.savefig(temporary, format="png", dpi=200))
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary)
-    os.replace(temporary, path)
+    with _drawn(figure) as drawing:
+        save(drawing, path)

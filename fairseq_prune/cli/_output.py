@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -81,6 +82,11 @@ def unit_table(units: Mapping[str, tuple[int, int]]) -> str:
         [n, f"{total:,}", f"{gone:,}", f"{total - gone:,}"] for n, (total, gone) in units.items()
     ]
     return "\n" + as_text([["units of", "there", "removed", "kept"], *rows]) if rows else ""
+
+
+def say(sentence: str) -> None:
+    """Say on stderr how far it is, with the time."""
+    print(f"{time.strftime('%H:%M:%S')}  {sentence}", file=sys.stderr)
 
 
 def warn(sentence: str) -> None:

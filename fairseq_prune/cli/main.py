@@ -11,6 +11,7 @@ from fairseq_prune import __version__
 from fairseq_prune.cli import (
     apply,
     average,
+    bench,
     control,
     evaluate,
     export,
@@ -26,6 +27,7 @@ from fairseq_prune.cli import (
 COMMANDS: dict[str, Any] = {
     "apply": apply,
     "average": average,
+    "bench": bench,
     "control": control,
     "evaluate": evaluate,
     "export": export,

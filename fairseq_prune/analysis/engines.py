@@ -1,0 +1,155 @@
+"""Programs that translate with a model: fairseq, fairseq with sparse matrices, CTranslate2."""
+
+import copy
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from fairseq_prune.analysis.decode import Decoder
+from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.exports import ctranslate
+
+KINDS = {
+    "fairseq": "fairseq in float32",
+    "fairseq-csr": "fairseq, its linear layers as sparse matrices (CSR)",
+    "ctranslate2": "CTranslate2 in float32",
+    "ctranslate2-int8": "CTranslate2 in int8",
+}
+
+Batches = Sequence[Sequence[int]]  # the numbers of the sentences
+
+
+class Engine(Protocol):
+    """Translates batches of sentences of one test set."""
+
+    def translate(self, batches: Batches, beam: int) -> int:
+        """Translate them; gives how many tokens came out, ends of sentences included."""
+
+
+class Fairseq:
+    """fairseq's task, model and generator.
+
+    Args:
+        sparse: whether linear layers multiply by sparse matrices.
+    """
+
+    def __init__(self, checkpoint: str, settings: Settings, sparse: bool = False) -> None:
+        self._decoder = Decoder(settings)
+        self._decoder.open(checkpoint)
+        self._task, self._model = self._decoder.task, self._decoder.model
+        self._task.load_dataset(settings.gen_subset, task_cfg=self._decoder.saved.task)
+        self._data = self._task.dataset(settings.gen_subset)
+        self._model.prepare_for_inference_(self._decoder.cfg)
+        self._generators: dict[int, Any] = {}
+        if sparse:
+            with_sparse_layers_(self._model)
+
+    @property
+    def data(self) -> Any:
+        """The test set."""
+        return self._data
+
+    def words(self, number: int) -> list[str]:
+        """A source sentence as its tokens, without its end."""
+        symbols = self._task.source_dictionary.symbols
+        return [symbols[int(token)] for token in self._data[number]["source"][:-1]]
+
+    def translate(self, batches: Batches, beam: int) -> int:
+        """As ``fairseq-generate`` does."""
+        generator = self._generators.get(beam)
+        if generator is None:
+            config = copy.deepcopy(self._decoder.cfg.generation)
+            config.beam = beam
+            generator = self._generators[beam] = self._task.build_generator([self._model], config)
+        count = 0
+        for batch in batches:
+            sample = self._data.collater([self._data[number] for number in batch])
+            found = self._task.inference_step(generator, [self._model], sample)
+            count += sum(len(hypotheses[0]["tokens"]) for hypotheses in found)
+        return count
+
+
+class CTranslate2:
+    """A folder of CTranslate2's.
+
+    Args:
+        sentences: source tokens by number of the sentence.
+    """
+
+    def __init__(
+        self, folder: str, sentences: dict[int, list[str]], most: int, threads: int
+    ) -> None:
+        import ctranslate2
+
+        self._sentences, self._most = sentences, most
+        self._translator: Any = ctranslate2.Translator(
+            folder, device="cpu", inter_threads=1, intra_threads=threads
+        )
+
+    def translate(self, batches: Batches, beam: int) -> int:
+        """The same search, the same limit on the length."""
+        count = 0
+        for batch in batches:
+            found = self._translator.translate_batch(
+                [self._sentences[number] for number in batch],
+                beam_size=beam,
+                max_decoding_length=self._most,
+            )
+            count += sum(len(result.hypotheses[0]) + 1 for result in found)
+        return count
+
+
+class SparseLinear(nn.Module):
+    """A linear layer whose matrix is stored without its zeros."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        with warnings.catch_warnings():  # that sparse tensors are in beta
+            warnings.simplefilter("ignore")
+            self.matrix = layer.weight.detach().to_sparse_csr()
+        self.bias = None if layer.bias is None else layer.bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out)."""
+        rows = x.reshape(-1, x.shape[-1])
+        out = (self.matrix @ rows.T).T.reshape(*x.shape[:-1], self.matrix.shape[0])
+        return out if self.bias is None else out + self.bias
+
+
+def with_sparse_layers_(model: nn.Module) -> None:
+    """Replace every linear layer of a model by a sparse one."""
+    module: Any
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.Linear):
+                setattr(module, name, SparseLinear(child))
+        if hasattr(
+            module, "_set_skip_embed_dim_check"
+        ):  # attention: ask the layers, as decoding does
+            module._set_skip_embed_dim_check()
+        if hasattr(module, "can_use_fastpath"):
+            module.can_use_fastpath = False
+
+
+def build(
+    kind: str, checkpoint: str, settings: Settings, stock: Fairseq, folder: Path, threads: int
+) -> Engine:
+    """An engine of one of `KINDS` for a checkpoint.
+
+    Args:
+        stock: fairseq with the same checkpoint.
+        folder: for what has to be written.
+
+    Raises ValueError where the program cannot take the model.
+    """
+    if kind == "fairseq":
+        return stock
+    if kind == "fairseq-csr":
+        return Fairseq(checkpoint, settings, sparse=True)
+    quantization = "int8" if kind.endswith("int8") else "float32"
+    ctranslate.convert(checkpoint, settings.data, str(folder / kind), quantization, force=True)
+    sentences = {number: stock.words(number) for number in range(len(stock.data))}
+    return CTranslate2(str(folder / kind), sentences, settings.max_len_b, threads)

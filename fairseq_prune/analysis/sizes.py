@@ -1,0 +1,100 @@
+"""What a model takes: bytes in every form, weights, zeros, and work for each token."""
+
+import gzip
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairseq_prune.exports import compact
+from fairseq_prune.exports.needs import need
+from fairseq_prune.exports.stripped import stripped
+from fairseq_prune.masks import storage
+from fairseq_prune.network.weights import Weights
+from fairseq_prune.network.work import Work, work
+from fairseq_prune.pruning.opened import Opened
+from fairseq_prune.pruning.vocab import weights_of
+
+LEVEL = 3  # zstd's own default
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Weights and work.
+
+    Args:
+        parameters, nonzero: of the whole model, shared ones once.
+        dense, sparse: multiply-adds for a source and a target token, with all the weights of its
+            matrices and with those that are not zero.
+    """
+
+    parameters: int
+    nonzero: int
+    dense: Work
+    sparse: Work
+
+    @property
+    def work_sparsity(self) -> float:
+        """The fraction of the multiply-adds that zeros would save a program that skips them."""
+        return 1.0 - self.sparse.pair / self.dense.pair if self.dense.pair else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts for JSON."""
+        return {
+            "parameters": self.parameters,
+            "nonzero": self.nonzero,
+            "multiply_adds_per_source_token": [self.dense.source, self.sparse.source],
+            "multiply_adds_per_target_token": [self.dense.target, self.sparse.target],
+            "work_sparsity": self.work_sparsity,
+        }
+
+
+def count(opened: Opened) -> Counts:
+    """The counts of a checkpoint."""
+    everything = weights_of(opened.content["model"])
+    weights: Weights = opened.weights
+    used = {name: int((weight.tensor != 0).sum()) for name, weight in weights.items()}
+    return Counts(
+        sum(value.numel() for value in everything.values()),
+        sum(int((value != 0).sum()) for value in everything.values()),
+        work(weights),
+        work(weights, used),
+    )
+
+
+def sizes(path: str, content: Mapping[str, Any], folder: Path) -> dict[str, int]:
+    """Bytes by form; what is written to find out stays in ``folder``.
+
+    Args:
+        path: of the checkpoint as it is.
+        content: of the checkpoint.
+    """
+    zstandard = need("zstandard", "fairseq-prune bench")
+    found = {"as it is": os.path.getsize(path)}
+    plain, half = (folder / f"stripped{kind}.pt" for kind in ("", "-half"))
+    storage.save(stripped(content, path), plain)
+    found["stripped"] = os.path.getsize(plain)
+    storage.save(stripped(content, path, half=True), half)
+    found["stripped, float16"] = os.path.getsize(half)
+    found["stripped, gzip"] = _compressed(
+        plain, lambda file: gzip.GzipFile(fileobj=file, mode="wb")
+    )
+    found["stripped, zstd"] = _compressed(
+        plain, lambda file: zstandard.ZstdCompressor(LEVEL).stream_writer(file, closefd=False)
+    )
+    for name, halved in (("compact", False), ("compact, float16", True)):
+        target = folder / f"{name}.fsz"
+        compact.write(stripped(content, path, halved), target)
+        found[name] = os.path.getsize(target)
+    return found
+
+
+def _compressed(path: Path, opened: Callable[[Any], Any]) -> int:
+    target = path.with_suffix(".compressed")
+    with path.open("rb") as source, target.open("wb") as file, opened(file) as writer:
+        shutil.copyfileobj(source, writer, 1 << 20)
+    size = target.stat().st_size
+    target.unlink()
+    return size

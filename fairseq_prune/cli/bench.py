@@ -1,0 +1,211 @@
+"""``fairseq-prune bench``: what a model takes and how fast it translates, told as it is."""
+
+import contextlib
+import logging
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairseq_prune.analysis.files import write_text
+from fairseq_prune.analysis.table import Table, as_markdown, as_text
+from fairseq_prune.cli import _output
+
+if TYPE_CHECKING:
+    from fairseq_prune.analysis.engines import Engine
+    from fairseq_prune.analysis.speed import Speed
+
+ENGINES = ("fairseq", "fairseq-csr", "ctranslate2", "ctranslate2-int8")
+HELP = "sizes, work and speed of checkpoints, in every form"
+DESCRIPTION = """
+Says of each checkpoint how many bytes it takes in every form, how many weights and multiply-adds
+it has, zeros included and not, and how many target tokens a second come out of it: in fairseq, in
+fairseq with its linear layers as sparse matrices, and in CTranslate2. All take turns, round after
+round, on one thread unless told otherwise; speeds are compared with the first checkpoint in
+fairseq, in the same round, and "no speed gain" stands where not every round was faster. Engines
+that cannot take a model are left out, with the reason.
+"""
+EXAMPLES = """
+examples:
+  fairseq-prune bench dense.pt pruned.pt small.pt --data data-bin
+  fairseq-prune bench dense.pt small.pt --data data-bin --beams 5 --batches 1 --output bench
+"""
+
+
+def add(parser: ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    parser.add_argument(
+        "checkpoints", metavar="CHECKPOINT", nargs="+", help="the first is compared with"
+    )
+    parser.add_argument("--data", required=True, metavar="BIN", help="made by fairseq-preprocess")
+    parser.add_argument("--gen-subset", default="test", help="subset to translate (default test)")
+    parser.add_argument(
+        "--sentences", type=int, default=100, metavar="N", help="of it, the first N (default 100)"
+    )
+    parser.add_argument(
+        "--beams", type=int, nargs="+", default=[1, 5], metavar="N", help="beam sizes (1 5)"
+    )
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=[1, 8, 64], metavar="N", help="sentences (1 8 64)"
+    )
+    parser.add_argument(
+        "--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="default: all"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="how often (default 3)")
+    parser.add_argument("--threads", type=int, default=1, help="of each engine (default 1)")
+    parser.add_argument(
+        "--max-len-b", type=int, default=200, metavar="N", help="longest translation (default 200)"
+    )
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="write table.md, bench.json and bench.png there"
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON, no table")
+
+
+def run(arguments: Namespace) -> int:
+    """Measure and print; returns the exit code."""
+    _check(arguments)
+    logging.basicConfig(level=logging.WARNING)  # fairseq would log to stdout
+    facts: dict[str, Any] = {"models": {}, "left_out": [], "speeds": []}
+    with tempfile.TemporaryDirectory() as temporary:
+        folders: dict[str, Path] = {}
+        for path, label in zip(arguments.checkpoints, _labels(arguments.checkpoints), strict=True):
+            folders[path] = Path(temporary) / str(len(folders))
+            folders[path].mkdir()
+            facts["models"][label] = {"checkpoint": path, **_of_the_file(path, folders[path])}
+        for speeds in _speeds(arguments, folders, facts["left_out"]):
+            facts["speeds"] += [speed.as_dict() | {"gain": speed.gain} for speed in speeds]
+            _output.say(f"measured beam {speeds[0].setting.beam}, batch {speeds[0].setting.batch}")
+    tables = [_sizes_table(facts["models"]), _work_table(facts["models"]), _speed_table(facts)]
+    notes = [f"left out: {sentence}" for sentence in facts["left_out"]]
+    if arguments.output:
+        _write(arguments, facts, tables, notes)
+    if arguments.json:
+        _output.print_json(facts)
+        return 0
+    print("\n".join(map(as_text, tables)), end="")
+    print("\n".join([*notes, _end(arguments)]))
+    return 0
+
+
+def _check(arguments: Namespace) -> None:
+    for name in ("sentences", "rounds", "threads", "max_len_b"):
+        if getattr(arguments, name) < 1:
+            flag = "--" + name.replace("_", "-")
+            raise ValueError(f"{flag} {getattr(arguments, name)} must be 1 or more.")
+    for name in ("beams", "batches"):
+        if min(getattr(arguments, name)) < 1:
+            raise ValueError(f"--{name} {min(getattr(arguments, name))} must be 1 or more.")
+    if len(set(arguments.checkpoints)) < len(arguments.checkpoints):
+        raise ValueError("a checkpoint is given twice; name each once.")
+    if arguments.output and Path(arguments.output).is_file():
+        raise ValueError(f"--output {arguments.output} is a file; give a folder.")
+
+
+def _labels(paths: Sequence[str]) -> list[str]:
+    """The ends of paths, as much of them as tells them apart."""
+    parts = [Path(path).parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        ends = ["/".join(part[-depth:]) for part in parts]
+        if len(set(ends)) == len(ends):
+            return ends
+    return list(paths)
+
+
+def _of_the_file(path: str, folder: Path) -> dict[str, Any]:
+    from fairseq_prune.analysis.sizes import count, sizes
+    from fairseq_prune.pruning.opened import open_checkpoint
+
+    opened = open_checkpoint(path)
+    return {**count(opened).as_dict(), "bytes": sizes(path, opened.content, folder)}
+
+
+def _speeds(
+    arguments: Namespace, folders: Mapping[str, Path], left_out: list[str]
+) -> "Sequence[list[Speed]] | Any":
+    import torch
+
+    from fairseq_prune.analysis.engines import Fairseq, build
+    from fairseq_prune.analysis.settings import Settings
+    from fairseq_prune.analysis.speed import Setting, measure
+
+    torch.set_num_threads(arguments.threads)
+    settings = Settings(
+        data=arguments.data, gen_subset=arguments.gen_subset, valid_subset=None,
+        max_len_b=arguments.max_len_b, cpu=True,
+    ).check()  # fmt: skip
+    engines: dict[str, Engine] = {}
+    lengths: list[int] = []
+    for label, (path, folder) in zip(_labels(list(folders)), folders.items(), strict=True):
+        stock = Fairseq(path, settings)
+        size = min(arguments.sentences, len(stock.data))
+        lengths = [int(stock.data.num_tokens(number)) for number in range(size)]
+        first = ["fairseq"] if not engines else []  # what the others are compared with
+        for kind in dict.fromkeys([*first, *arguments.engines]):
+            try:
+                with contextlib.redirect_stdout(None):
+                    engines[f"{label}: {kind}"] = build(
+                        kind, path, settings, stock, folder, arguments.threads
+                    )
+            except ValueError as error:
+                left_out.append(f"{label} in {kind}: {error}")
+    grid = [Setting(beam, batch) for beam in arguments.beams for batch in arguments.batches]
+    return measure(engines, lengths, grid, arguments.rounds)
+
+
+def _sizes_table(models: Mapping[str, Any]) -> Table:
+    forms = list(next(iter(models.values()))["bytes"])
+    first = next(iter(models.values()))["bytes"]["stripped"]
+    rows = [["bytes, and of the first stripped", *models]]
+    for form in forms:
+        cells = [facts["bytes"][form] for facts in models.values()]
+        rows.append([form, *(f"{size:,} ({size / first:.0%})" for size in cells)])
+    return rows
+
+
+def _work_table(models: Mapping[str, Any]) -> Table:
+    rows = [["weights and work", *models]]
+    for label, read in (
+        ("parameters", lambda f: f"{f['parameters']:,}"),
+        ("not zero", lambda f: f"{f['nonzero']:,} ({f['nonzero'] / f['parameters']:.0%})"),
+        ("multiply-adds a source token", lambda f: _pair(f["multiply_adds_per_source_token"])),
+        ("multiply-adds a target token", lambda f: _pair(f["multiply_adds_per_target_token"])),
+        ("of them with zeros", lambda f: f"{f['work_sparsity']:.0%}"),
+    ):
+        rows.append([label, *(read(facts) for facts in models.values())])
+    return rows
+
+
+def _pair(values: Sequence[int]) -> str:
+    dense, sparse = values
+    return f"{dense:,}" if dense == sparse else f"{dense:,} ({sparse:,} without zeros)"
+
+
+def _speed_table(facts: Mapping[str, Any]) -> Table:
+    rows = [["beam", "batch", "model: engine", "tokens/s", "against the first"]]
+    for speed in facts["speeds"]:
+        rate = f"{speed['tokens_per_second']:.0f}"
+        rows.append([str(speed["beam"]), str(speed["batch"]), speed["engine"], rate, speed["gain"]])
+    return rows
+
+
+def _write(arguments: Namespace, facts: Any, tables: list[Table], notes: list[str]) -> None:
+    import json
+
+    from fairseq_prune.analysis.speed_figure import save_speeds
+
+    folder = Path(arguments.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(map(as_markdown, tables)) + "".join(f"\n{note}\n" for note in notes)
+    write_text(folder / "table.md", text + f"\n{_end(arguments)}\n")
+    write_text(folder / "bench.json", json.dumps(facts, indent=1) + "\n")
+    save_speeds(facts["speeds"], folder / "bench.png")
+
+
+def _end(arguments: Namespace) -> str:
+    how = (
+        f"{arguments.sentences} sentences of {arguments.gen_subset}, {arguments.rounds} rounds, "
+        f"{arguments.threads} thread{'s' if arguments.threads > 1 else ''}"
+    )
+    return f"{how}; {arguments.output}" if arguments.output else how

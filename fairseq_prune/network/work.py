@@ -1,0 +1,56 @@
+"""How many multiplications and additions a network's matrices cost for each token.
+
+A matrix is used once for each token of its side. What attention does beside its matrices grows
+with the sentence and not with the weights, and is left out; so is what happens once a sentence.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fairseq_prune.network.weights import Weight, Weights, is_embedding
+
+_SOFTMAX = re.compile(r"decoder\.(fc_out|output_projection|embed_out)\b")
+_OF_THE_SOURCE = re.compile(r"encoder\.|decoder\.layers\.\d+\.encoder_attn\.[kv]_proj\.")
+_ONCE = re.compile(r"decoder\.encoder_(hidden|cell)_proj\.")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Multiply-adds for each token of the source, and for each of the target."""
+
+    source: int
+    target: int
+
+    @property
+    def pair(self) -> int:
+        """For a source token and a target token."""
+        return self.source + self.target
+
+
+def work(weights: Weights, used: Mapping[str, int] | None = None) -> Work:
+    """The multiply-adds of a network with these weights.
+
+    Args:
+        used: by name, how many of a weight's elements are worked with (those that are not zero,
+            say); None for all.
+    """
+    ties = not any(_SOFTMAX.match(alias) for w in weights.values() for alias in w.aliases)
+    source = target = 0
+    for name, weight in weights.items():
+        count = weight.tensor.numel() if used is None else used[name]
+        if _is_softmax(weight, ties):
+            target += count
+        elif is_embedding(name) or _ONCE.match(name):
+            continue
+        elif _OF_THE_SOURCE.match(name):
+            source += count
+        else:
+            target += count
+    return Work(source, target)
+
+
+def _is_softmax(weight: Weight, ties: bool) -> bool:
+    if ties:  # the decoder's table is the softmax, as in fairseq's LSTM
+        return "decoder.embed_tokens.weight" in weight.aliases
+    return any(_SOFTMAX.match(alias) for alias in weight.aliases)
