@@ -174,6 +174,23 @@ evaluate_job() {
     evaluate "$text" "$folder/evaluate-$stage.done" "${#files[@]}" "${files[@]}" "${flags[@]}"
 }
 
+# open_run: the environment, the embedded corpus where no DATA is given, the settings, and the lock.
+open_run() {
+  if [[ ! ${PROGRAMS:-} ]]; then bash "$root/scripts/setup_env.sh"; fi
+  export PROGRAMS=${PROGRAMS:-${VENV:-$root/.venv}/bin} OMP_NUM_THREADS=1
+  PATH=$PROGRAMS:$PATH
+  if [[ ! ${DATA:-} && ${OUT:-} ]]; then
+    bash "$root/scripts/data/prepare_embedded.sh" "$OUT/data"
+    DATA=$OUT/data/data-bin REFERENCE=$OUT/data/raw/test.en
+  fi
+  settings
+  if command -v flock >/dev/null; then
+    exec 9>"$out/.lock" # held by the jobs too: a run that was killed may have left some behind
+    flock -n 9 || die "another run is at work in $out; wait for it, or choose another OUT."
+  fi
+  check_data
+}
+
 # Models of one folder have to be of the same data, which a new corpus of the same name is not.
 check_data() {
   local digest

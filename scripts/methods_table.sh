@@ -150,20 +150,8 @@ scoring_job() { # what scoring costs, on models of the bench's own
 
 table() {
   OUT=${OUT:-$root/runs/methods} PERCENTS=${PERCENTS:-60 80} BEAM=${BEAM:-1}
-  if [[ ! ${PROGRAMS:-} ]]; then bash "$root/scripts/setup_env.sh"; fi
-  export PROGRAMS=${PROGRAMS:-${VENV:-$root/.venv}/bin} OMP_NUM_THREADS=1
-  PATH=$PROGRAMS:$PATH
-  if [[ ! ${DATA:-} ]]; then
-    bash "$root/scripts/data/prepare_embedded.sh" "$OUT/data"
-    DATA=$OUT/data/data-bin REFERENCE=$OUT/data/raw/test.en
-  fi
-  settings
+  open_run
   [[ $(methods) ]] || die "METHODS=${METHODS:-} names no method of configs/prune/methods.txt."
-  if command -v flock >/dev/null; then
-    exec 9>"$out/.lock"
-    flock -n 9 || die "another run is at work in $out; wait for it, or choose another OUT."
-  fi
-  check_data
   local config SEED code=0
   (($#)) || set -- "$root"/configs/train/embedded/{lstm,transformer}.yaml
   for config in "$@"; do

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,22 @@ from fairseq_prune.analysis.table import as_text
 from fairseq_prune.masks import storage
 
 _SLOW = 1.5  # seconds after which a progress bar is worth its line
+
+
+def chosen(arguments: Namespace, command: str, what: str) -> str | None:
+    """The file to write, checked, or None for --dry-run.
+
+    Args:
+        what: kind of checkpoint that goes into it.
+
+    Raises ValueError where none is given, or it cannot or must not be written.
+    """
+    if arguments.dry_run:
+        return None
+    if arguments.output is None:
+        raise ValueError(f"{command} needs --output OUT for the {what} checkpoint, or --dry-run.")
+    check_output(arguments.output, arguments.force)
+    return str(arguments.output)
 
 
 def check_output(path: str, force: bool) -> None:

@@ -57,11 +57,7 @@ def add(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Prune and write; returns the exit code."""
     recipe = check_recipe(recipe_of(arguments), arguments.data)
-    output = None if arguments.dry_run else arguments.output
-    if output is None and not arguments.dry_run:
-        raise ValueError("apply needs --output OUT for the pruned checkpoint, or --dry-run.")
-    if output is not None:
-        _output.check_output(output, arguments.force)
+    output = _output.chosen(arguments, "apply", "pruned")
     with _output.Progress() as progress:
         done = progress.phase("reading", 0.4, 1)
         source = open_checkpoint(arguments.checkpoint, recipe.settings["classes"], recipe.excluded)

@@ -60,11 +60,7 @@ def add(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Cut and write; returns the exit code."""
-    output = None if arguments.dry_run else arguments.output
-    if output is None and not arguments.dry_run:
-        raise ValueError("shrink needs --output OUT for the smaller checkpoint, or --dry-run.")
-    if output is not None:
-        _output.check_output(output, arguments.force)
+    output = _output.chosen(arguments, "shrink", "smaller")
     with _output.Progress() as progress:
         done = progress.phase("reading", 0.5, 1)
         cut = plan(open_checkpoint(arguments.checkpoint), arguments.uniform, arguments.anyway)

@@ -16,6 +16,7 @@ from torch import Tensor
 from fairseq_prune import __version__
 from fairseq_prune.exports.dictionary import languages, symbols
 from fairseq_prune.exports.folder import check_folder, write_folder
+from fairseq_prune.exports.needs import need
 from fairseq_prune.exports.pieces import find_models, given_models
 from fairseq_prune.exports.transformer import Shape, shape_of, task_options
 from fairseq_prune.masks import storage
@@ -126,15 +127,9 @@ def convert(
 
 def _ctranslate_spec() -> Any:
     """Our module that needs CTranslate2, which is an extra."""
-    try:
-        from fairseq_prune.exports import ctranslate_spec
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "ctranslate2":
-            raise
-        raise ValueError(
-            "--format ctranslate2 needs CTranslate2, which is not installed: "
-            "pip install fairseq_prune[ctranslate2]."
-        ) from None
+    need("ctranslate2", "--format ctranslate2", extra="ctranslate2")
+    from fairseq_prune.exports import ctranslate_spec
+
     return ctranslate_spec
 
 

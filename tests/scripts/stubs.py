@@ -31,7 +31,7 @@ PRUNE = (
     NOTE
     + """
 case $1 in
-  apply | control) echo pruned >"$(after --output "$@")" ;;
+  apply | control | shrink) echo pruned >"$(after --output "$@")" ;;
   evaluate) echo "checkpoint 1 of 1" ;;
   report) echo "report: there" ;;
 esac
