@@ -102,7 +102,7 @@ def _transformer(shapes: Shapes, head_dim: int | None) -> Settings:
             shapes, r"decoder\.layers\.\d+\.encoder_attn\.q_proj\.weight$"
         ),
     }
-    embed = _sizes(shapes, r"(en|de)coder\.layers\.\d+\.self_attn\.out_proj\.weight$")
+    embed = _sizes(shapes, r"\w+\.layers\.\d+\.(self|encoder)_attn\.out_proj\.weight$")
     own = [size for sizes in heads.values() for size in sizes]
     if all(len(set(sizes)) <= 1 for sizes in widths.values()) and {*own} <= {*embed}:
         return Settings(None, {f"{s}_ffn_embed_dim": w[0] for s, w in widths.items() if w})

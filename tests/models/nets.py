@@ -39,6 +39,9 @@ NETS = {
     "transformer": TRANSFORMER,
     "transformer, norm first, shared": TRANSFORMER
     + "--encoder-normalize-before --decoder-normalize-before --share-all-embeddings",
+    "lightconv": TRANSFORMER.replace("transformer", "lightconv")
+    + "--encoder-kernel-size-list [3,3] --decoder-kernel-size-list [3,3] --encoder-conv-dim 16 "
+    "--decoder-conv-dim 16",
     "transformer, gelu, learned positions": TRANSFORMER
     + "--activation-fn gelu --encoder-learned-pos --decoder-learned-pos",
 }
