@@ -85,7 +85,8 @@ def run(arguments: Namespace) -> int:
         _output.print_json(facts)
         return 0
     print("\n".join(map(as_text, tables)), end="")
-    print("\n".join([*notes, _end(arguments)]))
+    end = f"{_how(arguments)}; {arguments.output}" if arguments.output else _how(arguments)
+    print("\n".join([*notes, end]))
     return 0
 
 
@@ -198,14 +199,13 @@ def _write(arguments: Namespace, facts: Any, tables: list[Table], notes: list[st
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     text = "\n".join(map(as_markdown, tables)) + "".join(f"\n{note}\n" for note in notes)
-    write_text(folder / "table.md", text + f"\n{_end(arguments)}\n")
+    write_text(folder / "table.md", text + f"\n{_how(arguments)}\n")
     write_text(folder / "bench.json", json.dumps(facts, indent=1) + "\n")
     save_speeds(facts["speeds"], folder / "bench.png")
 
 
-def _end(arguments: Namespace) -> str:
-    how = (
+def _how(arguments: Namespace) -> str:
+    return (
         f"{arguments.sentences} sentences of {arguments.gen_subset}, {arguments.rounds} rounds, "
         f"{arguments.threads} thread{'s' if arguments.threads > 1 else ''}"
     )
-    return f"{how}; {arguments.output}" if arguments.output else how

@@ -81,7 +81,12 @@ def draw(found: list[dict[str, Any]], path: Path, title: str) -> None:
                     color=COLOURS[number], marker=MARKERS[engine], label=f"{name}: {label}",
                 )  # fmt: skip
         axes.set(xscale="log", xlabel="target tokens a second", ylabel="BLEU", title=title)
-        axes.grid(color="#dddddd", linewidth=0.6, which="both")
+        low, high = axes.get_xlim()
+        ticks = [n * 10**power for power in range(8) for n in (1, 2, 5)]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        axes.minorticks_off()
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        axes.grid(color="#dddddd", linewidth=0.6)
         axes.figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
         save(drawing, path)
 
