@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,10 +53,14 @@ class Fairseq:
         """The test set."""
         return self._data
 
-    def words(self, number: int) -> list[str]:
-        """A source sentence as its tokens, without its end."""
+    @cached_property
+    def sentences(self) -> list[list[str]]:
+        """The source sentences as their tokens, without their ends."""
         symbols = self._task.source_dictionary.symbols
-        return [symbols[int(token)] for token in self._data[number]["source"][:-1]]
+        return [
+            [symbols[int(token)] for token in self._data[number]["source"][:-1]]
+            for number in range(len(self._data))
+        ]
 
     def translate(self, batches: Batches, beam: int) -> int:
         """As ``fairseq-generate`` does."""
@@ -76,11 +81,11 @@ class CTranslate2:
     """A folder of CTranslate2's.
 
     Args:
-        sentences: source tokens by number of the sentence.
+        sentences: source tokens of each.
     """
 
     def __init__(
-        self, folder: str, sentences: dict[int, list[str]], most: int, threads: int
+        self, folder: str, sentences: Sequence[list[str]], most: int, threads: int
     ) -> None:
         import ctranslate2
 
@@ -151,5 +156,4 @@ def build(
         return Fairseq(checkpoint, settings, sparse=True)
     quantization = "int8" if kind.endswith("int8") else "float32"
     ctranslate.convert(checkpoint, settings.data, str(folder / kind), quantization, force=True)
-    sentences = {number: stock.words(number) for number in range(len(stock.data))}
-    return CTranslate2(str(folder / kind), sentences, settings.max_len_b, threads)
+    return CTranslate2(str(folder / kind), stock.sentences, settings.max_len_b, threads)

@@ -12,12 +12,16 @@ from fairseq_prune.exports import compact
 from fairseq_prune.exports.needs import need
 from fairseq_prune.exports.stripped import stripped
 from fairseq_prune.masks import storage
+from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.network.work import Work, work
 from fairseq_prune.pruning.opened import Opened
-from fairseq_prune.pruning.vocab import weights_of
 
 LEVEL = 3  # zstd's own default
+FORMS = (
+    *("as it is", "stripped", "stripped, float16", "stripped, gzip", "stripped, zstd"),
+    *("compact", "compact, float16"),
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Counts:
 
 def count(opened: Opened) -> Counts:
     """The counts of a checkpoint."""
-    everything = weights_of(opened.content["model"])
+    everything = parameters_in(opened.content["model"])
     weights: Weights = opened.weights
     used = {name: int((weight.tensor != 0).sum()) for name, weight in weights.items()}
     return Counts(
@@ -73,22 +77,18 @@ def sizes(path: str, content: Mapping[str, Any], folder: Path) -> dict[str, int]
     """
     zstandard = need("zstandard", "fairseq-prune bench")
     found = {"as it is": os.path.getsize(path)}
-    plain, half = (folder / f"stripped{kind}.pt" for kind in ("", "-half"))
-    storage.save(stripped(content, path), plain)
-    found["stripped"] = os.path.getsize(plain)
-    storage.save(stripped(content, path, half=True), half)
-    found["stripped, float16"] = os.path.getsize(half)
-    found["stripped, gzip"] = _compressed(
-        plain, lambda file: gzip.GzipFile(fileobj=file, mode="wb")
-    )
-    found["stripped, zstd"] = _compressed(
-        plain, lambda file: zstandard.ZstdCompressor(LEVEL).stream_writer(file, closefd=False)
-    )
-    for name, halved in (("compact", False), ("compact, float16", True)):
-        target = folder / f"{name}.fsz"
-        compact.write(stripped(content, path, halved), target)
-        found[name] = os.path.getsize(target)
-    return found
+    for suffix, halved in (("", False), (", float16", True)):
+        small = stripped(content, path, halved)
+        plain, packed = folder / f"stripped{suffix}.pt", folder / f"compact{suffix}.fsz"
+        storage.save(small, plain)
+        found[f"stripped{suffix}"] = os.path.getsize(plain)
+        compact.write(small, packed)
+        found[f"compact{suffix}"] = os.path.getsize(packed)
+    plain = folder / "stripped.pt"
+    zstd = zstandard.ZstdCompressor(LEVEL)
+    found["stripped, gzip"] = _compressed(plain, lambda to: gzip.GzipFile(fileobj=to, mode="wb"))
+    found["stripped, zstd"] = _compressed(plain, lambda to: zstd.stream_writer(to, closefd=False))
+    return {form: found[form] for form in FORMS}
 
 
 def _compressed(path: Path, opened: Callable[[Any], Any]) -> int:

@@ -4,11 +4,12 @@ import contextlib
 import logging
 import tempfile
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairseq_prune.analysis.files import write_text
+from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.analysis.table import Table, as_markdown, as_text
 from fairseq_prune.cli import _output
 
@@ -66,6 +67,7 @@ def add(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Measure and print; returns the exit code."""
     _check(arguments)
+    settings = _settings(arguments)
     logging.basicConfig(level=logging.WARNING)  # fairseq would log to stdout
     facts: dict[str, Any] = {"models": {}, "left_out": [], "speeds": []}
     with tempfile.TemporaryDirectory() as temporary:
@@ -74,7 +76,7 @@ def run(arguments: Namespace) -> int:
             folders[path] = Path(temporary) / str(len(folders))
             folders[path].mkdir()
             facts["models"][label] = {"checkpoint": path, **_of_the_file(path, folders[path])}
-        for speeds in _speeds(arguments, folders, facts["left_out"]):
+        for speeds in _speeds(arguments, settings, folders, facts["left_out"]):
             facts["speeds"] += [speed.as_dict() | {"gain": speed.gain} for speed in speeds]
             _output.say(f"measured beam {speeds[0].setting.beam}, batch {speeds[0].setting.batch}")
     tables = [_sizes_table(facts["models"]), _work_table(facts["models"]), _speed_table(facts)]
@@ -104,6 +106,13 @@ def _check(arguments: Namespace) -> None:
         raise ValueError(f"--output {arguments.output} is a file; give a folder.")
 
 
+def _settings(arguments: Namespace) -> Settings:
+    return Settings(
+        data=arguments.data, gen_subset=arguments.gen_subset, valid_subset=None,
+        max_len_b=arguments.max_len_b, cpu=True,
+    ).check()  # fmt: skip
+
+
 def _labels(paths: Sequence[str]) -> list[str]:
     """The ends of paths, as much of them as tells them apart."""
     parts = [Path(path).parts for path in paths]
@@ -123,19 +132,14 @@ def _of_the_file(path: str, folder: Path) -> dict[str, Any]:
 
 
 def _speeds(
-    arguments: Namespace, folders: Mapping[str, Path], left_out: list[str]
-) -> "Sequence[list[Speed]] | Any":
+    arguments: Namespace, settings: Settings, folders: Mapping[str, Path], left_out: list[str]
+) -> "Iterator[list[Speed]]":
     import torch
 
     from fairseq_prune.analysis.engines import Fairseq, build
-    from fairseq_prune.analysis.settings import Settings
     from fairseq_prune.analysis.speed import Setting, measure
 
     torch.set_num_threads(arguments.threads)
-    settings = Settings(
-        data=arguments.data, gen_subset=arguments.gen_subset, valid_subset=None,
-        max_len_b=arguments.max_len_b, cpu=True,
-    ).check()  # fmt: skip
     engines: dict[str, Engine] = {}
     lengths: list[int] = []
     for label, (path, folder) in zip(_labels(list(folders)), folders.items(), strict=True):

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from fairseq_prune.analysis.table import Table, as_text
 from fairseq_prune.cli import _output
+from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.shrink import Cut, plan, shrink
 from fairseq_prune.pruning.units import model_config
-from fairseq_prune.pruning.vocab import weights_of
 
 HELP = "cut pruned units out of a checkpoint: fewer weights, the same translations"
 DESCRIPTION = """
@@ -112,7 +112,7 @@ def _facts(cut: Cut, content: Mapping[str, Any], output: str | None) -> dict[str
         "arch": cut.settings.arch,
         "settings": dict(cut.settings.values),
         "parameters": [
-            sum(value.numel() for value in weights_of(whole["model"]).values())
+            sum(value.numel() for value in parameters_in(whole["model"]).values())
             for whole in (cut.source.content, content)
         ],
     }

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from fairseq_prune.cli import _corpus, _folder, _output
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.dictionary import Choice, choose
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
-from fairseq_prune.pruning.vocab import Tables, cut, cut_masks, find_tables, weights_of
+from fairseq_prune.pruning.vocab import Tables, cut, cut_masks, find_tables
 
 if TYPE_CHECKING:  # fairseq takes seconds to load
     from fairseq_prune.tasks.binarised import Split
@@ -73,7 +74,7 @@ class _Plan:
     def weights(self) -> tuple[int, int]:
         """How many weights the model has, and will have."""
         before = after = 0
-        for name, tensor in weights_of(self.opened.content["model"]).items():
+        for name, tensor in parameters_in(self.opened.content["model"]).items():
             side = self.tables.sides.get(name)
             before += tensor.numel()
             row = 0 if side is None else tensor.numel() // len(tensor)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from fairseq_prune.maths.structure import UNITS
 from fairseq_prune.network.lstm_units import is_lstm, lstm_axes
+from fairseq_prune.network.ties import owners_of
 from fairseq_prune.network.transformer_units import transformer_axes
 from fairseq_prune.network.units import Axes, Axis, check_places, classed, owned
 from fairseq_prune.network.weights import Weights, is_prunable
@@ -21,7 +22,7 @@ def find_axes(tensors: Mapping[str, Tensor], heads: Mapping[str, int]) -> list[A
 
     Raises ValueError where the tensors contradict each other or the heads.
     """
-    owners = _owners(tensors)
+    owners = owners_of(tensors)
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
     if is_lstm(shapes):
         axes = lstm_axes(shapes, lambda a, b: owners[a] == owners[b])
@@ -115,14 +116,3 @@ def _configured(config: Mapping[str, Any], attention: str, layer: int) -> int | 
         return int(by_layer.split(",")[layer])
     heads = config.get(f"{side}_attention_heads")
     return int(heads) if heads is not None else None
-
-
-def _owners(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Each name's first name among those that share its memory and shape."""
-    first: dict[Any, str] = {}
-    return {
-        name: first.setdefault((value.data_ptr(), tuple(value.shape)), name)
-        if value.numel()
-        else name
-        for name, value in tensors.items()
-    }

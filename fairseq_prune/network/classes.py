@@ -98,6 +98,12 @@ def read_rules(path: str | Path) -> list[tuple[str, re.Pattern[str]]]:
     return rules
 
 
+def first_rule(rules: Iterable[tuple[str, re.Pattern[str]]], names: Iterable[str]) -> str | None:
+    """The class of the first rule that matches any of the names; None where none does."""
+    every = list(names)
+    return next((label for label, rule in rules if any(map(rule.search, every))), None)
+
+
 def classify(names: Mapping[str, Iterable[str]], granularity: str = "paper") -> dict[str, str]:
     """Weight class of each name.
 
@@ -113,7 +119,6 @@ def classify(names: Mapping[str, Iterable[str]], granularity: str = "paper") -> 
     classes = {}
     for name, aliases in names.items():
         every = list(aliases)
-        own = next((label for label, rule in rules if any(map(rule.search, every))), None)
-        label = own or coarser(_tied_class(map(paper_class, every)), granularity)
-        classes[name] = label
+        own = first_rule(rules, every)
+        classes[name] = own or coarser(_tied_class(map(paper_class, every)), granularity)
     return classes

@@ -67,15 +67,25 @@ def squared_inputs(sample: Sample, names: Iterable[str]) -> Tensors:
     Raises ValueError where the sample is empty, padding is left, the loss is not a number, or
     a weight is used in a way whose input is not known.
     """
-    return input_sums(sample, names, squares, tables=True)[0]
+    return _shared(sample, _watched(sample, names, squares, tables=True).sums())
 
 
-def input_sums(
+def input_sums(sample: Sample, names: Iterable[str], statistic: Statistic) -> Tensors:
+    """As :func:`squared_inputs`, of any statistic; looking a row up in a table is no product."""
+    return _shared(sample, _watched(sample, names, statistic).sums())
+
+
+def input_means(sample: Sample, names: Iterable[str], statistic: Statistic) -> Tensors:
+    """The same sums over how many tokens they are of."""
+    watch = _watched(sample, names, statistic)
+    sums, counts = _shared(sample, watch.sums()), _shared(sample, watch.counts())
+    return {name: total / counts[name].clamp_min(1) for name, total in sums.items()}
+
+
+def _watched(
     sample: Sample, names: Iterable[str], statistic: Statistic, tables: bool = False
-) -> tuple[Tensors, Tensors]:
-    """By name, the sum of a statistic of the inputs over all tokens, and how many tokens that is.
-
-    Both of the weight's shape, in float64. As for :func:`squared_inputs`.
+) -> "_Watch":
+    """What was seen of the inputs over this rank's part of the sample.
 
     Args:
         tables: whether looking a row up in a table counts as multiplying it by 1.
@@ -87,11 +97,14 @@ def input_sums(
             for part in split(batch):
                 with watch:
                     size += loss_of(sample, part)[1]
-    sums, counts = watch.sums(), watch.counts()
-    check_size(sample, size, sums)
-    for value in (*sums.values(), *counts.values()):
+    check_size(sample, size, watch.weights)
+    return watch
+
+
+def _shared(sample: Sample, values: Tensors) -> Tensors:
+    for value in values.values():
         sample.reduce(value)
-    return sums, counts
+    return values
 
 
 def each_example(
@@ -118,7 +131,7 @@ class _Watch(TorchDispatchMode):
 
     def __init__(self, weights: Mapping[str, Tensor], statistic: Statistic, tables: bool) -> None:
         super().__init__()
-        self._weights, self._statistic, self._tables = weights, statistic, tables
+        self.weights, self._statistic, self._tables = dict(weights), statistic, tables
         self._owners: dict[int, list[str]] = {}  # storage to names: one may hold several weights
         for name, weight in weights.items():
             self._owners.setdefault(weight.untyped_storage().data_ptr(), []).append(name)
@@ -136,7 +149,7 @@ class _Watch(TorchDispatchMode):
     def _spread(self, parts: Mapping[Part, Any]) -> Tensors:
         found = {
             name: torch.zeros_like(weight, dtype=torch.float64, requires_grad=False)
-            for name, weight in self._weights.items()
+            for name, weight in self.weights.items()
         }
         for (name, size, stride, offset), value in parts.items():
             found[name].as_strided(size, stride, offset).add_(value)
@@ -155,7 +168,7 @@ class _Watch(TorchDispatchMode):
     def _name(self, tensor: Tensor) -> str | None:
         """The weight that a tensor is, or is a part of."""
         for name in self._owners.get(tensor.untyped_storage().data_ptr(), ()):
-            weight = self._weights[name]
+            weight = self.weights[name]
             if 0 <= tensor.storage_offset() - weight.storage_offset() < weight.numel():
                 return name
         return None
@@ -192,7 +205,7 @@ class _Watch(TorchDispatchMode):
     def _keep(self, matrix: Tensor, noted: Tensor, rows: int) -> None:
         name = self._name(matrix)
         assert name is not None
-        offset = int(matrix.storage_offset() - self._weights[name].storage_offset())
+        offset = int(matrix.storage_offset() - self.weights[name].storage_offset())
         part = (name, tuple(matrix.shape), tuple(matrix.stride()), offset)
         self._counts[part] = self._counts.get(part, 0) + rows
         self._sums[part] = self._sums[part] + noted if part in self._sums else noted

@@ -4,15 +4,17 @@ On a GPU, fairseq 0.12.2 moves a model to the CPU one tensor at a time before it
 save_checkpoint), so that a shared embedding arrives in the file as several equal tensors.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fairseq_prune.network.weights import is_prunable
+from fairseq_prune.network.weights import SHADOW, is_prunable
 
 _SAMPLE = 256
+_NO_WEIGHT = re.compile(r"(^|\.)(version|_float_tensor)$")
 
 
 def retie(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,6 +35,29 @@ def retie(state: Mapping[str, Any]) -> dict[str, Any]:
         else:
             tied[name] = same
     return tied
+
+
+def owners_of(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Each name's first name among those that share its memory and shape."""
+    first: dict[Any, str] = {}
+    return {
+        name: first.setdefault((value.data_ptr(), tuple(value.shape)), name)
+        if value.numel()
+        else name
+        for name, value in tensors.items()
+    }
+
+
+def parameters_in(model: Mapping[str, Any]) -> dict[str, Tensor]:
+    """A model's parameters by their first name, tied ones once, without buffers and shadow copies.
+
+    Buffers are fairseq's ``version`` and ``_float_tensor``.
+    """
+    found: dict[int, tuple[str, Tensor]] = {}
+    for name, value in retie(model).items():
+        if isinstance(value, Tensor) and not SHADOW.search(name) and not _NO_WEIGHT.search(name):
+            found.setdefault(value.data_ptr(), (name, value))
+    return dict(found.values())
 
 
 def _fingerprint(tensor: Tensor) -> tuple[Any, ...]:

@@ -45,9 +45,9 @@ def _part(axis: Axis, place: Place, score: Score, pooled: str) -> tuple[Tensor, 
     values = values.square() if pooled == "norm" else values
     largest = pooled == "max"
     values = torch.where(present, values, -torch.inf if largest else 0.0)
-    along = values.movedim(place.dim, 0).flatten(1)
+    along = place.rows(values)
     along = along.amax(dim=1) if largest else along.sum(dim=1)
-    counts = present.movedim(place.dim, 0).flatten(1).sum(dim=1)
+    counts = place.rows(present).sum(dim=1)
     by_unit = place.per_unit(along, axis.units)
     total = by_unit.amax(dim=1) if largest else by_unit.sum(dim=1)
     return total, place.per_unit(counts, axis.units).sum(dim=1)
@@ -67,7 +67,7 @@ def gone(axis: Axis, masks: Mapping[str, Tensor], weights: Weights) -> Tensor:
         if fixed is not None:  # a pad row is True whatever happens
             mask = mask.clone()
             mask.reshape(-1)[slice(*fixed)] = False
-        here = mask.movedim(place.dim, 0).flatten(1).any(dim=1)
+        here = place.rows(mask).any(dim=1)
         alive |= place.per_unit(here, axis.units).any(dim=1)
     return ~alive
 
@@ -109,7 +109,7 @@ def sums(axis: Axis, values: Mapping[str, Tensor], part: Part = "places") -> Ten
     total = None
     for place in getattr(axis, part):
         if place.name in values:
-            along = values[place.name].movedim(place.dim, 0).flatten(1).sum(dim=1)
+            along = place.rows(values[place.name]).sum(dim=1)
             own = place.per_unit(along, axis.units).sum(dim=1)
             total = own if total is None else total + own
     assert total is not None

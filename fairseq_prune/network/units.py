@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fairseq_prune.network.classes import GRANULARITIES, coarser, read_rules
+from fairseq_prune.network.classes import GRANULARITIES, coarser, first_rule, read_rules
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -44,6 +44,10 @@ class Place:
         copies = torch.arange(self.copies) * self.stride
         inner = (copies[:, None] + torch.arange(self.width)[None, :]).reshape(-1)
         return self.offset + units[:, None] * self.width + inner[None, :]
+
+    def rows(self, tensor: Tensor) -> Tensor:
+        """The tensor with one row for each index of the dimension."""
+        return tensor.movedim(self.dim, 0).flatten(1)
 
     def per_unit(self, values: Tensor, units: int) -> Tensor:
         """``values`` (one an index of the dimension) by unit: ``(units, copies * width)``."""
@@ -117,8 +121,7 @@ def classed(axes: Iterable[Axis], classes: str = "paper") -> dict[str, Axis]:
     rules = [] if classes in GRANULARITIES else read_rules(classes)
     found = {}
     for axis in axes:
-        names = (axis.name, *(place.name for place in axis.places))
-        own = next((label for label, rule in rules if any(map(rule.search, names))), None)
+        own = first_rule(rules, (axis.name, *(place.name for place in axis.places)))
         label = axis.name if classes == "tensor" else own or coarser(axis.label, classes)
         found[axis.name] = replace(axis, label=label)
     return found

@@ -117,17 +117,18 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
         masks = given if masks is None else _both(masks, given)
         extremes = merge_extremes(extremes, find_extremes(source.weights, masks))
     notes: Mapping[str, Any] = {}
+    axes = axes_in(source, recipe)
     if recipe.scheme is not None:
-        pruned = _prune(source, recipe, masks, views)
+        pruned = _prune(source, recipe, masks, views, axes)
         masks, notes = pruned.masks, pruned.notes
         extremes = merge_extremes(extremes, pruned.extremes)
     acted = None if recipe.scheme is None else recipe.settings["start"]
-    axes = axes_in(source, recipe) or {}
+    labels = {name: axis.label for name, axis in (axes or {}).items()}
     record = Record(
         recipe=recipe,
         masks=masks,
         acted=acted,
-        classes={**source.classes, **{name: axis.label for name, axis in axes.items()}},
+        classes={**source.classes, **labels},
         extremes=extremes,
         notes=notes,
     )
@@ -139,8 +140,9 @@ def _prune(
     recipe: Recipe,
     masks: Masks | None,
     views: Views,
+    axes: Axes | None,
 ) -> Pruned:
-    settings, axes = recipe.settings, axes_in(source, recipe)
+    settings = recipe.settings
     if masks is not None:
         _check_shrinks(source, masks, settings["sparsity"], recipe, axes)
     probe = Probe(

@@ -1,7 +1,7 @@
 """Whether a checkpoint keeps what its masks promise."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -13,12 +13,12 @@ from fairseq_prune.masks.storage import FORMAT, CheckpointError
 from fairseq_prune.maths.schedule import Threshold
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.maths.structure import Block, Units
-from fairseq_prune.pruning.groups import groups_of, sums_by_class
+from fairseq_prune.pruning.groups import sums_by_class
 from fairseq_prune.pruning.moments import moments_of
 from fairseq_prune.pruning.opened import Opened, model_states, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
-from fairseq_prune.pruning.units import axes_in
+from fairseq_prune.pruning.units import groups_in
 from fairseq_prune.pruning.vocab import VOCABULARY
 
 
@@ -219,8 +219,7 @@ def _look_at_count(found: Audit, opened: Opened, masks: Masks, record: Record) -
 def _groups(opened: Opened, masks: Masks, record: Record) -> Iterator[tuple[str, int, int, int]]:
     """What a scheme counts exactly: everything together, or (class-uniform) each class."""
     before = dict(record.notes.get("before", {}))
-    axes = axes_in(opened, replace(record.recipe, classes="tensor"))  # their labels are known
-    counts = groups_of(record.recipe.groups(), opened.weights, axes).count(masks)
+    counts = groups_in(opened, record.recipe).count(masks)
     if record.recipe.scheme != "class-uniform":
         total, removed = map(sum, zip(*counts.values(), strict=True))
         yield "", total, removed, sum(before.values())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.maths.structure import POOLS, UNITS, Block, Element, NofM, Units
-from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES
+from fairseq_prune.saliency import SALIENCIES, every_name
 
 if TYPE_CHECKING:
     from fairseq_prune.pruning.recipe import Recipe
@@ -52,8 +52,8 @@ def _either(names: Sequence[str]) -> str:
 def _check_known(recipe: "Recipe") -> None:
     for name, known in (
         ("scheme", tuple(ALLOCATIONS)),
-        ("saliency", tuple(dict.fromkeys((*SALIENCIES, *UNIT_SALIENCIES)))),
-        ("ratios", tuple(dict.fromkeys((*SALIENCIES, *UNIT_SALIENCIES)))),
+        ("saliency", every_name()),
+        ("ratios", every_name()),
         ("schedule", tuple(SCHEDULES)),
         ("pool", POOLS),
     ):

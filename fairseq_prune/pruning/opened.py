@@ -1,6 +1,7 @@
 """A checkpoint opened to be pruned or looked at: its weights, their classes and its masks."""
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.ties import retie
 from fairseq_prune.network.weights import Weight, Weights, of_state_dict
 from fairseq_prune.pruning.record import Record, read_record
+from fairseq_prune.pruning.zeros import EMA
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,20 @@ def _classed(weights: Weights, classes: Mapping[str, str]) -> dict[str, Weight]:
         name: replace(w, weight_class=classes.get(name, w.weight_class))
         for name, w in weights.items()
     }
+
+
+def with_states(
+    content: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Any]
+) -> dict[str, Any]:
+    """A copy of a checkpoint, its model and averages changed, without the optimizer's state."""
+    result = {key: value for key, value in content.items() if key != "last_optimizer_state"}
+    result["model"] = change(content["model"])
+    if isinstance(content.get("extra_state"), Mapping):
+        result["extra_state"] = copy.copy(content["extra_state"])
+        for key in EMA:
+            if isinstance(content["extra_state"].get(key), Mapping):
+                result["extra_state"][key] = change(content["extra_state"][key])
+    return result
 
 
 def model_states(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

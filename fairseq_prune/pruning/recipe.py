@@ -18,7 +18,7 @@ from fairseq_prune.maths.structure import (
 )
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.pruning.checks import check, flags
-from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, Entry
+from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, Entry, every_name
 
 DEFAULT_SPARSITY = 0.8  # the headline of See et al. (2016): 80% with no loss after retraining
 DEFAULT_EVERY = 100
@@ -53,13 +53,13 @@ class Recipe:
         + ", ".join(f"{n} ({e.summary})" for n, e in SALIENCIES.items())
         + "; default magnitude. What a unit is worth: any of these, pooled, or "
         + ", ".join(f"{n} ({e.summary})" for n, e in UNIT_SALIENCIES.items() if n != "random"),
-        choices=tuple(dict.fromkeys((*SALIENCIES, *UNIT_SALIENCIES))),
+        choices=every_name(),
     )
     ratios: str | None = _flag(
         None,
         "keep as many weights in each tensor as this saliency would; --prune-saliency (random, "
         "say) then decides which ones",
-        choices=tuple(dict.fromkeys((*SALIENCIES, *UNIT_SALIENCIES))),
+        choices=every_name(),
     )
     structure: str | None = _flag(
         None,

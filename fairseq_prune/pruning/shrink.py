@@ -11,9 +11,10 @@ from torch import Tensor
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY
 from fairseq_prune.maths.structure import UNITS, Units
+from fairseq_prune.network.ties import owners_of
 from fairseq_prune.network.units import Axis
 from fairseq_prune.network.weights import FAIRSEQ_PAD, SHADOW
-from fairseq_prune.pruning.opened import Opened, model_states
+from fairseq_prune.pruning.opened import Opened, with_states
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.units import every_axis, tensors_in
@@ -49,7 +50,7 @@ def without_effect(axis: Axis, tensors: Mapping[str, Tensor]) -> Tensor:
     """Which units nothing reads, so that the network's output is the same without them: bool."""
     read = torch.zeros(axis.units, dtype=torch.bool)
     for place in axis.readers:
-        along = (tensors[place.name] != 0).movedim(place.dim, 0).flatten(1).any(dim=1)
+        along = place.rows(tensors[place.name] != 0).any(dim=1)
         read |= place.per_unit(along, axis.units).any(dim=1)
     return ~read
 
@@ -73,8 +74,7 @@ def plan(source: Opened, uniform: bool = False, anyway: bool = False) -> Cut:
     kept = {name: _fill(~flags, counts[name]) for name, flags in dead.items()}
     keep = _indices(axes, kept, shapes)
     left = {name: _shape(shape, keep.get(name, {})) for name, shape in shapes.items()}
-    names = {alias: first for first, aliases in _aliases(tensors).items() for alias in aliases}
-    left = {name: left[names[name]] for name in left}
+    left = {name: left[first] for name, first in owners_of(tensors).items()}
     sizes = [axis.places[0].width for axis in axes if axis.kind == "heads"]
     return Cut(source, axes, kept, keep, settings_of(left, sizes[0] if sizes else None))
 
@@ -85,14 +85,7 @@ def shrink(cut: Cut) -> dict[str, Any]:
     The optimizer's state is left out, and so are fairseq's shadow copies, which it makes anew.
     Masks stay where they prune what is left.
     """
-    content = {k: v for k, v in cut.source.content.items() if k != "last_optimizer_state"}
-    states = {place: _cut_state(state, cut.keep) for place, state in
-              model_states(cut.source.content).items()}  # fmt: skip
-    content["model"] = states["model"]
-    if isinstance(content.get("extra_state"), Mapping):
-        keys = {"EMA": "ema", "EMA (fp32)": "ema_fp32_params"}
-        found = {keys[place]: state for place, state in states.items() if place in keys}
-        content["extra_state"] = {**content["extra_state"], **found}
+    content = with_states(cut.source.content, lambda state: _cut_state(state, cut.keep))
     task_state = dict(content.get("task_state") or {})
     task_state.pop(PRUNE_KEY, None)
     record = _record(cut)
@@ -159,21 +152,11 @@ def _take(tensor: Tensor, along: Mapping[int, Tensor]) -> Tensor:
     return tensor.clone() if not along else tensor
 
 
-def _aliases(tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """By first name, all names of a tensor."""
-    found: dict[Any, list[str]] = {}
-    for name, value in tensors.items():
-        key = (value.data_ptr(), tuple(value.shape)) if value.numel() else name
-        found.setdefault(key, []).append(name)
-    return {names[0]: names for names in found.values()}
-
-
 def _cut_state(state: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
     tensors = {n: v for n, v in tensors_in(state).items() if not SHADOW.search(n)}
-    made: dict[str, Tensor] = {}
-    for first, names in _aliases(tensors).items():
-        along = next((keep[name] for name in names if name in keep), {})
-        made |= dict.fromkeys(names, _take(tensors[first], along))
+    owners, made = owners_of(tensors), dict[str, Tensor]()
+    for name, first in owners.items():
+        made[name] = made[first] if first in made else _take(tensors[first], keep.get(first, {}))
     return {n: made.get(n, v) for n, v in state.items() if n in made or not SHADOW.search(n)}
 
 

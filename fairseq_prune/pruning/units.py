@@ -1,6 +1,7 @@
 """The units that a recipe prunes, found in a checkpoint or in a live model."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from fairseq_prune.network.axes import choose_axes, find_axes, heads_in, heads_o
 from fairseq_prune.network.ties import retie
 from fairseq_prune.network.units import Axes, Axis
 from fairseq_prune.network.weights import Weights
+from fairseq_prune.pruning.groups import Groups, groups_of
 from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.recipe import Recipe
 
@@ -22,8 +24,8 @@ def axes_in(source: Opened, recipe: Recipe) -> Axes | None:
     structure = recipe.groups()
     if not isinstance(structure, Units):
         return None
-    axes, classes = every_axis(source), recipe.settings["classes"]
-    tensors = tensors_in(source.content["model"])
+    tensors, classes = tensors_in(source.content["model"]), recipe.settings["classes"]
+    axes = _axes(source, tensors)
     return choose_axes(axes, structure.kinds, source.weights, tensors, classes)
 
 
@@ -39,8 +41,17 @@ def axes_of(model: nn.Module, weights: Weights, recipe: Recipe) -> Axes | None:
 
 def every_axis(source: Opened) -> list[Axis]:
     """All axes of a checkpoint's model."""
-    tensors = tensors_in(source.content["model"])
+    return _axes(source, tensors_in(source.content["model"]))
+
+
+def _axes(source: Opened, tensors: Mapping[str, Tensor]) -> list[Axis]:
     return find_axes(tensors, heads_in(model_config(source.content), tensors))
+
+
+def groups_in(source: Opened, recipe: Recipe) -> Groups:
+    """What a recipe has ranked in a checkpoint; the classes are the record's to say."""
+    axes = axes_in(source, replace(recipe, classes="tensor"))  # no file of rules is read
+    return groups_of(recipe.groups(), source.weights, axes)
 
 
 def tensors_in(state: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -1,21 +1,20 @@
 """What a checkpoint's pruning looks like: by class, by weight, and for programs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from fairseq_prune.masks.state import Masks
-from fairseq_prune.maths.structure import NofM
+from fairseq_prune.maths.structure import NofM, Units
 from fairseq_prune.network.weights import Weight, Weights
 from fairseq_prune.pruning.eligible import Eligibility, eligibility, summed
-from fairseq_prune.pruning.groups import groups_of
 from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.pruner import Extremes, find_extremes, merge_extremes
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.summary import ClassRow, by_class
-from fairseq_prune.pruning.units import axes_in
+from fairseq_prune.pruning.units import groups_in
 
 
 @dataclass(frozen=True)
@@ -94,15 +93,10 @@ def view(opened: Opened, record: Record | None, *, fresh: bool = False) -> View:
         before: Extremes = {} if record is None else record.extremes
         extremes = merge_extremes(before, find_extremes(covered, shown))
     rows = by_class(shown, {n: w.weight_class for n, w in covered.items()}, extremes)
-    units = {} if masks is None or record is None else _units(opened, record, masks)
+    units = {}
+    if record is not None and masks is not None and isinstance(record.recipe.groups(), Units):
+        units = groups_in(opened, record.recipe).count(masks)
     return View(rows, covered, shown, record, uncovered, units)
-
-
-def _units(opened: Opened, record: Record, masks: Masks) -> dict[str, tuple[int, int]]:
-    axes = axes_in(opened, replace(record.recipe, classes="tensor"))  # no file of rules is read
-    if axes is None:
-        return {}
-    return groups_of(record.recipe.groups(), opened.weights, axes).count(masks)
 
 
 def zeros_by_class(weights: Weights) -> dict[str, int]:

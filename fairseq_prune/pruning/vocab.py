@@ -14,9 +14,8 @@ from fairseq_prune import __version__
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY, CheckpointError
 from fairseq_prune.network.ties import retie
-from fairseq_prune.network.weights import SHADOW
 from fairseq_prune.pruning.dictionary import SPECIALS
-from fairseq_prune.pruning.opened import Opened
+from fairseq_prune.pruning.opened import Opened, with_states
 from fairseq_prune.pruning.record import Record, this_command
 from fairseq_prune.pruning.tickets import TICKET
 from fairseq_prune.pruning.zeros import Tick
@@ -33,8 +32,6 @@ _TABLES = {
 }
 _ADAPTIVE = re.compile(r"decoder\.adaptive_softmax\.|embed_tokens\.embeddings\.")
 _KNOWN = re.compile(r"encoder\.(lstm\.weight_ih_l0|layers\.0\.self_attn\..+)")
-_NO_WEIGHT = re.compile(r"(^|\.)(version|_float_tensor)$")
-_EMA = ("ema", "ema_fp32_params")
 # of what the scheme noted, that which counts rows or weights that are gone now
 _STALE = ("before", "unseen", TICKET)
 
@@ -106,18 +103,6 @@ def setting(content: Mapping[str, Any], group: str, name: str) -> Any:
     return getattr(args, group if name == "_name" else name, None)
 
 
-def weights_of(model: Mapping[str, Any]) -> dict[str, Tensor]:
-    """A model's parameters by their first name, tied ones once, without buffers and shadow copies.
-
-    Buffers are fairseq's ``version`` and ``_float_tensor``.
-    """
-    found: dict[int, tuple[str, Tensor]] = {}
-    for name, value in retie(model).items():
-        if isinstance(value, Tensor) and not SHADOW.search(name) and not _NO_WEIGHT.search(name):
-            found.setdefault(value.data_ptr(), (name, value))
-    return dict(found.values())
-
-
 def cut(
     opened: Opened, tables: Tables, kept: Mapping[str, Tensor], data: str | None, tick: Tick
 ) -> dict[str, Any]:
@@ -134,14 +119,12 @@ def cut(
     specials = list(range(len(SPECIALS)))
     assert all(rows[: len(SPECIALS)].tolist() == specials for rows in kept.values())
     assert not tables.shared or torch.equal(kept[SOURCE], kept[TARGET])
-    content = {k: v for k, v in opened.content.items() if k != "last_optimizer_state"}
-    content["model"] = _cut_state(content["model"], tables, kept, tick)
-    if isinstance(content.get("extra_state"), Mapping):
-        extra = copy.copy(content["extra_state"])
-        for key in _EMA:
-            if isinstance(extra.get(key), Mapping):
-                extra[key] = _cut_state(extra[key], tables, kept, lambda _: None)
-        content["extra_state"] = extra
+    model = opened.content["model"]
+
+    def changed(state: Mapping[str, Any]) -> Any:
+        return _cut_state(state, tables, kept, tick if state is model else lambda _: None)
+
+    content = with_states(opened.content, changed)
     if opened.record is not None:
         record = _cut_record(opened.record, tables, kept)
         content["task_state"] = {**content["task_state"], PRUNE_KEY: record.pack()}

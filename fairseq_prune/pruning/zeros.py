@@ -13,7 +13,7 @@ from fairseq_prune.network.weights import SHADOW, Weight
 
 Tick = Callable[[int], None]
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-_EMA = ("ema", "ema_fp32_params")
+EMA = ("ema", "ema_fp32_params")
 
 
 def with_zeros(
@@ -36,7 +36,7 @@ def with_zeros(
     states = [result["model"]]
     if isinstance(content.get("extra_state"), Mapping):
         result["extra_state"] = copy.copy(content["extra_state"])
-        for key in _EMA:
+        for key in EMA:
             if isinstance(content["extra_state"].get(key), Mapping):
                 result["extra_state"][key] = copy.copy(content["extra_state"][key])
                 states.append(result["extra_state"][key])

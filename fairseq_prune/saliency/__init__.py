@@ -17,7 +17,7 @@ from fairseq_prune.saliency.synflow import ROUNDS, synflow
 from fairseq_prune.saliency.taylor import taylor, taylor_units
 from fairseq_prune.saliency.wanda import wanda
 
-__all__ = ["SALIENCIES", "UNIT_SALIENCIES", "Entry", "Probe", "Saliency"]
+__all__ = ["SALIENCIES", "UNIT_SALIENCIES", "Entry", "Probe", "Saliency", "every_name"]
 
 
 @dataclass(frozen=True)
@@ -93,3 +93,8 @@ UNIT_SALIENCIES: dict[str, Entry] = {
         "Xing & Hu 2009", "data",
     ),
 }  # fmt: skip
+
+
+def every_name() -> tuple[str, ...]:
+    """The names of all saliencies, of weights and of units."""
+    return tuple(dict.fromkeys((*SALIENCIES, *UNIT_SALIENCIES)))

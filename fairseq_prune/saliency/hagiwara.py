@@ -12,13 +12,13 @@ from fairseq_prune.saliency.probe import Probe
 
 def goodness_factor(probe: Probe) -> Scores:
     """The scores sum_p sum_j (w_ij o_i)^2."""
-    totals, _ = input_sums(probe.data, probe.columns, squares)
+    totals = input_sums(probe.data, probe.columns, squares)
     return probe.unit_scores(probe.sums_over_units(probe.times_weight(totals, power=2), "columns"))
 
 
 def consuming_energy(probe: Probe) -> Scores:
     """The scores sum_p sum_j w_ij o_i o_j. They have a sign: what is below 0 goes first."""
-    shares, _ = input_sums(probe.data, probe.columns, energy)  # each j has an equal share
+    shares = input_sums(probe.data, probe.columns, energy)  # each j has an equal share
     return probe.unit_scores(probe.sums_over_units(shares, "columns"))
 
 

@@ -1,7 +1,7 @@
 """N2PS: a unit is worth its activation times what reads it (Augasta & Kathirvalavakumar 2011)."""
 
 from fairseq_prune.maths.select import Scores
-from fairseq_prune.network.inputs import input_sums, magnitudes
+from fairseq_prune.network.inputs import input_means, magnitudes
 from fairseq_prune.saliency.probe import Probe
 
 
@@ -11,9 +11,8 @@ def n2ps(probe: Probe) -> Scores:
     Our reading: the paper's units are sigmoids, whose activation is above 0; for others its
     magnitude is taken. The mean is over tokens. A head is the sum over its dimensions.
     """
-    totals, counts = input_sums(probe.data, probe.columns, magnitudes)
     products = {
-        name: probe.weights[name].tensor.detach().double().abs() * total / counts[name].clamp_min(1)
-        for name, total in totals.items()
+        name: probe.weights[name].tensor.detach().double().abs() * mean
+        for name, mean in input_means(probe.data, probe.columns, magnitudes).items()
     }
     return probe.unit_scores(probe.sums_over_units(products, "columns"))

@@ -23,11 +23,11 @@ from fairseq.sequence_generator import SequenceGenerator
 
 import fairseq_prune
 from fairseq_prune.masks import storage
+from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.apply import apply_recipe
 from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.shrink import plan, shrink
-from fairseq_prune.pruning.vocab import weights_of
 
 LENGTH, SOURCE, ROUNDS = 20, 15, 5
 # name: flags, vocabulary, and what is pruned to which fraction
@@ -110,7 +110,7 @@ def lstm(cells: int, layers: int, vocabulary: int) -> dict[str, Any]:
         small = smaller(Path(name), ("hidden+embedding", 0.5))
     args = [content["cfg"]["model"] for content in (dense, small)]
     assert args[1]._name == "lstm"
-    sizes = [sum(v.numel() for v in weights_of(c["model"]).values()) for c in (dense, small)]
+    sizes = [sum(v.numel() for v in parameters_in(c["model"]).values()) for c in (dense, small)]
     found: dict[str, Any] = {"parameters": sizes, "allowed": sizes[0] / sizes[1], "ratios": {}}
     for beam, batch in SETTINGS:
         searches = [
@@ -157,7 +157,7 @@ def transformer(width: int, ffn: int, heads: int, layers: int, vocabulary: int) 
     draw = torch.Generator().manual_seed(1)
     numbers = torch.randint(0, vocabulary - 4, (64, SOURCE), generator=draw)
     sentences = [[f"w{n}" for n in row] for row in numbers.tolist()]
-    sizes = [sum(v.numel() for v in weights_of(c["model"]).values()) for c in (dense, small)]
+    sizes = [sum(v.numel() for v in parameters_in(c["model"]).values()) for c in (dense, small)]
     found: dict[str, Any] = {"parameters": sizes, "allowed": sizes[0] / sizes[1], "ratios": {}}
     for beam, batch in SETTINGS:
         chosen = sentences if batch > 1 else sentences[:8]

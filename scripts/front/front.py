@@ -32,12 +32,11 @@ def bleu_of_ctranslate2(checkpoint: str, arguments: argparse.Namespace) -> tuple
 
     settings = Settings(data=arguments.data, valid_subset=None, cpu=True)
     stock = Fairseq(checkpoint, settings)
-    sentences = [stock.words(number) for number in range(len(stock.data))]
     with tempfile.TemporaryDirectory() as folder:
         ctranslate.convert(checkpoint, arguments.data, folder, "int8", force=True)
         translator: Any = ctranslate2.Translator(folder, device="cpu")
         found = translator.translate_batch(
-            sentences, beam_size=arguments.beam, max_decoding_length=200, max_batch_size=32
+            stock.sentences, beam_size=arguments.beam, max_decoding_length=200, max_batch_size=32
         )
     texts = ["".join(one.hypotheses[0]).replace("▁", " ").strip() for one in found]
     scores = score(texts, read_lines(Path(arguments.reference)))

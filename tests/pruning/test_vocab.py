@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import load, masks_of
+from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.apply import apply_recipe
 from fairseq_prune.pruning.audit import audit
 from fairseq_prune.pruning.dictionary import (
@@ -26,7 +27,7 @@ from fairseq_prune.pruning.dictionary import (
 )
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.vocab import SOURCE, TARGET, cut, cut_masks, find_tables, weights_of
+from fairseq_prune.pruning.vocab import SOURCE, TARGET, cut, cut_masks, find_tables
 
 ENCODER, DECODER = "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"
 SOFTMAX, BIAS = "decoder.fc_out.weight", "decoder.fc_out.bias"
@@ -180,7 +181,7 @@ def test_one_table_stays_one(kind: str, tmp_path: Path) -> None:
     assert find_tables(opened).shared
     new = shorter(opened, SAME)["model"]
     assert new[ENCODER] is new[DECODER] and len(new[ENCODER]) == 6
-    assert sum(t.numel() for t in weights_of(new).values()) == 6 * 4 + 12 * 4
+    assert sum(t.numel() for t in parameters_in(new).values()) == 6 * 4 + 12 * 4
 
 
 def test_removing_nothing_leaves_every_bit(opened: Opened) -> None:
