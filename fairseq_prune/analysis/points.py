@@ -14,6 +14,7 @@ STAGES = {
     "pruned": "pruned",
     "retrained": "pruned + retrained",
     "scratch": "sparse from the beginning",
+    "ticket": "lottery ticket",
 }
 SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "random")
 
@@ -23,11 +24,14 @@ class Point:
     """One evaluated checkpoint.
 
     Args:
-        model: its name.
+        model: its name, with that of the data where the rows have one.
         stage: a key of STAGES.
-        scheme: who pays how much; "random" for random saliency, None for a dense model.
+        scheme: the method, as figures name it: who pays how much, with saliency and structure
+            where they are not magnitude and weight; "random" for random saliency, None for a
+            dense model.
         removed: percent of the prunable weights removed.
         row: all that results say of it.
+        seed: of the run; "" where nothing says it.
     """
 
     model: str
@@ -35,6 +39,7 @@ class Point:
     scheme: str | None
     removed: float
     row: Mapping[str, Any]
+    seed: str = ""
 
     @property
     def bleu(self) -> float:
@@ -42,8 +47,13 @@ class Point:
         return float(self.row["bleu"])
 
     @property
-    def key(self) -> tuple[str, str, str | None, float]:
+    def key(self) -> tuple[str, str, str | None, float, str]:
         """What tells one point of a study from another."""
+        return *self.place, self.seed
+
+    @property
+    def place(self) -> tuple[str, str, str | None, float]:
+        """What points have in common that differ in their seeds only."""
         return self.model, self.stage, self.scheme, self.removed
 
 
@@ -65,7 +75,7 @@ def find_results(places: Sequence[str]) -> list[Path]:
 
 def read_points(files: Iterable[Path]) -> list[Point]:
     """The points in results files, sorted; of two at the same place the later line counts."""
-    points: dict[tuple[str, str, str | None, float], Point] = {}
+    points: dict[tuple[str, str, str | None, float, str], Point] = {}
     for path in files:
         for row in results.read(path):
             point = _point(row, path)
@@ -75,22 +85,37 @@ def read_points(files: Iterable[Path]) -> list[Point]:
 
 def _point(row: Mapping[str, Any], path: Path) -> Point:
     tags = row.get("tags") or {}
-    model = tags.get("model") or path.absolute().parent.name
+    model, seed = tags.get("model") or path.absolute().parent.name, tags.get("seed", "")
+    if tags.get("data"):
+        model = f"{model}, {tags['data']}"
     if not row.get("recipe"):
-        return Point(model, "dense", None, 0.0, row)
+        return Point(model, "dense", None, 0.0, row, seed)
     stage = tags.get("stage", "pruned")
     if stage not in STAGES:
         raise ValueError(f"{path} has the stage {stage!r}; it must be {' or '.join(STAGES)}.")
-    scheme = "random" if row.get("saliency") == "random" else row.get("scheme")
     target = row.get("target")
     removed = 100 * float(row["sparsity"] if target is None else target)
-    return Point(model, stage, scheme or "masks of another file", round(removed, 4), row)
+    return Point(model, stage, _method(row), round(removed, 4), row, seed)
 
 
-def _order(point: Point) -> tuple[str, int, int, str, float]:
+def _method(row: Mapping[str, Any]) -> str:
+    scheme, saliency = row.get("scheme"), row.get("saliency") or "magnitude"
+    if scheme is None:
+        return "masks of another file"
+    parts = [str(scheme)]
+    if saliency == "random" and scheme == "class-blind":
+        parts = ["random"]
+    elif saliency != "magnitude":
+        parts.insert(0, str(saliency))
+    parts += [str(row[name]) for name in ("structure", "schedule") if row.get(name)]
+    return ", ".join(parts)
+
+
+def _order(point: Point) -> tuple[str, int, int, str, float, str]:
     scheme = point.scheme or ""
     rank = SCHEMES.index(scheme) if scheme in SCHEMES else len(SCHEMES)
-    return point.model, list(STAGES).index(point.stage), rank, scheme, point.removed
+    stage = list(STAGES).index(point.stage)
+    return point.model, stage, rank, scheme, point.removed, point.seed
 
 
 def models_of(points: Iterable[Point]) -> list[str]:

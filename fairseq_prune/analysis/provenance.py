@@ -13,6 +13,7 @@ def provenance(path: str) -> dict[str, Any]:
 
     ``sparsity`` is the realised fraction removed; ``target`` what the recipe asks for. A model
     under masks taken from another file has the scheme and target of that file, where it is there.
+    ``structure`` and ``schedule`` are None where they are ``weight`` and ``one-shot``.
 
     Raises CheckpointError where the file cannot be read.
     """
@@ -20,7 +21,8 @@ def provenance(path: str) -> dict[str, Any]:
     updates = [h.get("num_updates") for h in content.get("optimizer_history") or []]
     record = read_record(content, path)
     row: dict[str, Any] = {
-        "scheme": None, "saliency": None, "target": None, "sparsity": 0.0, "recipe": None,
+        "scheme": None, "saliency": None, "structure": None, "schedule": None,
+        "target": None, "sparsity": 0.0, "recipe": None,
         "masks_digest": None, "classes": [], "updates": updates[-1] if updates else None,
     }  # fmt: skip
     if record is None:
@@ -42,5 +44,11 @@ def _origin(record: Record) -> dict[str, Any]:
     return {
         "scheme": recipe.scheme,
         "saliency": settings["saliency"] if recipe.scheme else None,
+        "structure": _unusual(settings.get("structure"), "weight"),
+        "schedule": _unusual(settings.get("schedule"), "one-shot"),
         "target": settings["sparsity"] if recipe.scheme else None,
     }
+
+
+def _unusual(value: Any, usual: str) -> str | None:
+    return None if value in (None, usual) else str(value)

@@ -79,3 +79,36 @@ def test_an_unknown_stage_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text, name", [("lstm", "lstm"), ("../a b", "..-a-b"), ("/", "model")])
 def test_a_models_name_cannot_leave_the_folder(text: str, name: str) -> None:
     assert file_name(text) == name
+
+
+def test_seeds_of_one_place_are_points_of_their_own(tmp_path: Path) -> None:
+    rows = [row("pruned", "class-blind", 0.8, bleu) for bleu in (1, 2)]
+    for seed, one in enumerate(rows, 1):
+        one["tags"]["seed"] = str(seed)
+        one["sha256"] += str(seed)
+    first, second = read_points([write(tmp_path, *rows)])
+    assert (first.seed, second.seed) == ("1", "2")
+    assert first.place == second.place and first.key != second.key
+
+
+def test_a_data_set_is_part_of_the_models_name(tmp_path: Path) -> None:
+    found = row("dense", None, 0.0, 1)
+    found["tags"]["data"] = "multi30k"
+    assert models_of(read_points([write(tmp_path, found)])) == ["m, multi30k"]
+
+
+@pytest.mark.parametrize(
+    "saliency, more, method",
+    [
+        ("magnitude", {}, "class-uniform"),
+        ("random", {}, "random, class-uniform"),
+        ("snip", {}, "snip, class-uniform"),
+        ("magnitude", {"structure": "ffn", "schedule": "gradual"}, "class-uniform, ffn, gradual"),
+    ],
+)
+def test_a_method_names_what_is_not_usual(
+    tmp_path: Path, saliency: str, more: dict[str, str], method: str
+) -> None:
+    found = row("pruned", "class-uniform", 0.8, 9.0, saliency=saliency) | more
+    (point,) = read_points([write(tmp_path, found)])
+    assert point.scheme == method
