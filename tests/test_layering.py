@@ -23,10 +23,11 @@ LAYERS = {
     "exports": 4,
     "models": 4,
     "analysis": 5,
+    "study": 5,
     "cli": 5,
 }
-# the one neighbour that may be imported: a command prints what an analysis found
-NEIGHBOURS = {"cli": {"analysis"}}
+# the neighbours that may be imported: a study evaluates, a command prints what was found
+NEIGHBOURS = {"study": {"analysis"}, "cli": {"analysis", "study"}}
 # the one file outside compat that may import it, and the one module it may have: the allow-list
 # of what a checkpoint may hold exists once
 SAFE_TYPES = ("masks/storage.py", f"{COMPAT}.safe_types")

@@ -14,6 +14,7 @@ STAGES = {
     "pruned": "pruned",
     "retrained": "pruned + retrained",
     "scratch": "sparse from the beginning",
+    "fresh": "pruned before or while training",
     "ticket": "lottery ticket",
 }
 SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "random")

@@ -1,0 +1,235 @@
+"""``fairseq-prune study``: a grid of runs from one file, resumable, here or on a cluster."""
+
+import shutil
+import signal
+import sys
+import time
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections import Counter
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fairseq_prune.analysis.table import as_text
+from fairseq_prune.cli import _output
+from fairseq_prune.study.driver import Driver, Outcome
+from fairseq_prune.study.executors import Cluster, Executor, Local
+from fairseq_prune.study.layout import Laid, check_folder, lay, look
+from fairseq_prune.study.progress import costs_of, in_words, time_left
+from fairseq_prune.study.settings import STAGES, read_study
+
+HELP = "train, prune, retrain and score a whole grid of models from one file"
+DESCRIPTION = f"""
+Runs an ablation study: every point of a grid (models x data x schemes x saliencies x structures x
+sparsities x stages x seeds) is an ordinary run of fairseq-train or fairseq-prune in a folder of
+its own, OUTPUT/points/NAME, decoded and scored, and OUTPUT/report shows them all. Dense models and
+masks are made once. What is finished is skipped, what was cut goes on; a point that fails leaves
+the others alone and is tried again by the next run. Several runs may work in one folder.
+
+Stages: {"; ".join(f"{name}: {what}" for name, what in STAGES.items())}.
+A study file runs what it names (data scripts, fairseq-train), as a Makefile does.
+"""
+EXAMPLES = """
+examples:
+  fairseq-prune study plan configs/study/tiny.yaml --output runs/tiny
+  fairseq-prune study run configs/study/tiny.yaml --output runs/tiny
+  fairseq-prune study run my.yaml --output /shared/my --on slurm --gpus 4 \\
+      --slurm slurm_partition=gpu --slurm timeout_min=1440
+  fairseq-prune study status my.yaml --output /shared/my
+  fairseq-prune study clean my.yaml --output /shared/my --yes
+"""
+_ACTIONS = {
+    "run": "do what is not done yet, then write the report",
+    "plan": "say what run would do, and what it would cost",
+    "status": "say what is done, running, failed and waiting",
+    "clean": "remove the points that the file no longer asks for",
+}
+_PLACES = {
+    "local": "processes of this machine",
+    "slurm": "jobs of a Slurm cluster, through submitit",
+    "submitit": "processes that submitit starts, to try the cluster's way on one machine",
+}
+
+
+def add(parser: ArgumentParser) -> None:
+    """Add this subcommand's own subcommands."""
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    for name, what in _ACTIONS.items():
+        sub = actions.add_parser(
+            name, help=what, description=what, allow_abbrev=False,
+            formatter_class=RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        sub.add_argument("study", metavar="STUDY.yaml", help="see configs/study/tiny.yaml")
+        sub.add_argument("--output", required=True, metavar="DIR", help="folder of the study")
+        if name in ("run", "plan"):
+            _add_execution(sub)
+        if name == "run":
+            sub.add_argument("--no-report", action="store_true", help="leave the report out")
+        elif name == "clean":
+            sub.add_argument("--yes", action="store_true", help="remove them; else only list them")
+        else:
+            sub.add_argument("--json", action="store_true", help="print one line of JSON")
+
+
+def _add_execution(parser: ArgumentParser) -> None:
+    places = ", ".join(f"{name} ({what})" for name, what in _PLACES.items())
+    flags: dict[str, dict[str, Any]] = {
+        "--on": {"choices": _PLACES, "default": "local", "metavar": "PLACE",
+                 "help": f"where points run: {places}; default local"},
+        "--jobs": {"type": int, "metavar": "N",
+                   "help": "points at a time (default: one a core or GPU; slurm: 100)"},
+        "--gpus": {"type": int, "metavar": "N",
+                   "help": "GPUs of each training, through torchrun (default 1)"},
+        "--cpu": {"action": "store_true", "help": "leave GPUs alone"},
+        "--slurm": {"action": "append", "default": [], "metavar": "NAME=VALUE",
+                    "help": "a parameter of submitit; may be repeated"},
+    }  # fmt: skip
+    for flag, settings in flags.items():
+        parser.add_argument(flag, **settings)
+
+
+def run(arguments: Namespace) -> int:
+    """Do what is asked; returns the exit code: 1 where a point failed."""
+    laid = look(read_study(arguments.study), Path(arguments.output))
+    actions = {"run": _run, "plan": _plan, "status": _status, "clean": _clean}
+    return actions[arguments.action](laid, arguments)
+
+
+def _run(laid: Laid, arguments: Namespace) -> int:
+    check_folder(laid)
+    executor = _executor(laid, arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        lay(laid, _say)
+        outcome = Driver(laid, executor, _say).run()
+    except KeyboardInterrupt:
+        _say("stopped; the same command goes on")
+        raise
+    if not arguments.no_report and outcome.done:
+        _report(laid)
+    return _close(laid, outcome)
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _executor(laid: Laid, arguments: Namespace) -> Executor:
+    for name in ("jobs", "gpus"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} {value} must be 1 or more.")
+    options = dict(_option(text) for text in arguments.slurm)
+    if arguments.on == "local":
+        if options:
+            raise ValueError("--slurm goes with --on slurm.")
+        return Local(arguments.jobs, arguments.gpus, arguments.cpu)
+    cluster = {"slurm": "slurm", "submitit": "local"}[arguments.on]
+    gpus = 0 if arguments.cpu else arguments.gpus or (1 if cluster == "slurm" else 0)
+    return Cluster(laid.root / "submitit", cluster, arguments.jobs, gpus, options)
+
+
+def _option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"--slurm {text} must be NAME=VALUE, as in slurm_partition=gpu.")
+    return name, value
+
+
+def _say(sentence: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {sentence}", flush=True)
+
+
+def _report(laid: Laid) -> None:
+    from fairseq_prune.analysis.report import write_report
+    from fairseq_prune.pruning.record import this_command
+
+    output = laid.root / "report"
+    write_report([str(laid.root / "points")], str(output), laid.study.title, this_command())
+    _say(f"report: {output}/index.html")
+
+
+def _close(laid: Laid, outcome: Outcome) -> int:
+    missing = len(outcome.failed) + len(outcome.blocked)
+    if not missing:
+        _say(f"all {len(laid.points)} points are done: {laid.root}")
+        return 0
+    for name, what in outcome.failed.items():
+        print(f"failed: {name}: {what}", file=sys.stderr)
+    _say(
+        f"{len(outcome.done)} of {len(laid.points)} points are done, {len(outcome.failed)} failed, "
+        f"{len(outcome.blocked)} need one that failed; the same command tries them again"
+    )
+    return 1
+
+
+def _plan(laid: Laid, arguments: Namespace) -> int:
+    check_folder(laid)
+    slots = _executor(laid, arguments).slots
+    left = [p for p in laid.points if not laid.folders[p.name].is_done]
+    seconds, unknown = time_left(left, costs_of(laid.points, laid.folders), slots)
+    if arguments.json:
+        names = [p.name for p in left]
+        print_what = {"run": names, "done": len(laid.points) - len(left), "slots": slots}
+        _output.print_json({**print_what, "seconds": seconds, "unknown": unknown})
+        return 0
+    for point in left:
+        print(f"{point.name}  ({_amount(point.work)})")
+    stages = Counter(p.stage for p in left)
+    what = ", ".join(f"{n} {stage}" for stage, n in stages.items())
+    print(f"{len(left)} of {len(laid.points)} points to run ({what}), {slots} at a time")
+    known = f"about {in_words(seconds)}" if unknown < len(left) or not left else "not known yet"
+    more = f"; not known yet for {unknown} points" if 0 < unknown < len(left) else ""
+    print(f"time: {known}{more}{' (the first finished points tell)' if unknown else ''}")
+    return 0
+
+
+def _amount(work: tuple[str, float]) -> str:
+    unit, length = work
+    return f"{length:g} {unit}s" if unit in ("update", "epoch") else unit
+
+
+def _status(laid: Laid, arguments: Namespace) -> int:
+    states = {p.name: _state(laid, p.name) for p in laid.points}
+    failed = {n: laid.folders[n].read("failed") for n, s in states.items() if s == "failed"}
+    if arguments.json:
+        _output.print_json({"points": states, "failed": failed})
+        return 0
+    columns = ("done", "running", "failed", "waiting")
+    count = Counter((p.model, p.data, p.stage, states[p.name]) for p in laid.points)
+    rows = [
+        [*kind, *(str(count[(*kind, state)] or "") for state in columns)]
+        for kind in dict.fromkeys((p.model, p.data, p.stage) for p in laid.points)
+    ]
+    print(as_text([["model", "data", "stage", *columns], *rows]), end="")
+    for name, report in failed.items():
+        print(f"failed: {name}: {(report or {}).get('what')}")
+        for line in (report or {}).get("lines", [])[-3:]:
+            print(f"    {line}")
+    for folder in laid.strangers[:3]:
+        print(f"not of this study: {folder.path}")
+    done = sum(state == "done" for state in states.values())
+    print(f"{done} of {len(states)} points are done: {laid.root}")
+    return 0
+
+
+def _state(laid: Laid, name: str) -> str:
+    folder = laid.folders[name]
+    if folder.is_done:
+        return "done"
+    if folder.is_busy:
+        return "running"
+    return "failed" if folder.read("failed") else "waiting"
+
+
+def _clean(laid: Laid, arguments: Namespace) -> int:
+    strange = [folder for folder in laid.strangers if not folder.is_busy]
+    size = 0
+    for folder in strange:
+        mine = sum(p.stat().st_size for p in folder.path.rglob("*") if p.is_file())
+        size += mine
+        print(f"{folder.path}  {_output.in_units(mine)}")
+        if arguments.yes:
+            shutil.rmtree(folder.path)
+    said = "removed" if arguments.yes else "to be removed with --yes"
+    print(f"{len(strange)} points, {_output.in_units(size)}, {said}: {laid.root}")
+    return 0

@@ -1,0 +1,159 @@
+"""Keeps the points of a study going: starts what can start, notices what has ended, says so."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fairseq_prune.study.executors import Executor, Job
+from fairseq_prune.study.grid import Point
+from fairseq_prune.study.layout import Laid
+from fairseq_prune.study.progress import costs_of, in_words, time_left
+from fairseq_prune.study.worker import last_lines
+
+_LOOK = 0.2  # seconds between looks
+_ELSEWHERE = 5.0  # seconds between looks at what another run is doing
+_QUIET = 120.0  # seconds after which a sign of life is due
+
+
+@dataclass
+class Outcome:
+    """How a run of a study ended: points by name."""
+
+    done: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    blocked: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Running:
+    point: Point
+    job: Job
+    slot: int
+    begin: float
+
+
+class Driver:
+    """One run of a study.
+
+    Args:
+        laid: the study in its folder, all points written down.
+        executor: where workers run.
+        say: prints a sentence.
+    """
+
+    def __init__(self, laid: Laid, executor: Executor, say: Callable[[str], None]) -> None:
+        self.laid, self.executor, self.say = laid, executor, say
+        self.outcome = Outcome()
+        # every point is in one of: waiting, running, outcome
+        self.waiting = {p.name: p for p in laid.points}
+        self.running: dict[str, _Running] = {}
+        self.elsewhere: dict[str, float] = {}  # when to look again at what another run does
+        self.said = time.monotonic()
+
+    def run(self) -> Outcome:
+        """Do all points that can be done; what others do in the same folder is waited for."""
+        for name in [name for name in self.waiting if self.laid.folders[name].is_done]:
+            self._done(self.waiting.pop(name))
+        if self.outcome.done:
+            self._tell(f"{len(self.outcome.done)} points were done before")
+        try:
+            while self.waiting or self.running:
+                self._collect()
+                self._start()
+                self._sign_of_life()
+                time.sleep(_LOOK)
+        except BaseException:
+            for name, running in self.running.items():
+                self.say(f"stopping  {name}")
+                running.job.stop()
+            raise
+        return self.outcome
+
+    def _start(self) -> None:
+        for name, point in list(self.waiting.items()):
+            if len(self.running) >= self.executor.slots:
+                return
+            if not self._is_ready(point) or self.elsewhere.get(name, 0) > time.monotonic():
+                continue
+            folder = self.laid.folders[name]
+            if folder.is_busy:
+                self._is_elsewhere(point)
+            elif folder.is_done:  # by another run, meanwhile
+                self._done(self.waiting.pop(name))
+            else:
+                taken = {running.slot for running in self.running.values()}
+                slot = next(i for i in range(self.executor.slots) if i not in taken)
+                job = self.executor.start(folder.path, slot)
+                self.running[name] = _Running(self.waiting.pop(name), job, slot, time.monotonic())
+                self._tell(f"started   {name}")
+
+    def _is_elsewhere(self, point: Point) -> None:
+        if point.name not in self.elsewhere:
+            self._tell(f"elsewhere {point.name}: another run, or what one left, is at work on it")
+        self.elsewhere[point.name] = time.monotonic() + _ELSEWHERE
+
+    def _is_ready(self, point: Point) -> bool:
+        """Whether what the point needs is done; a point that can never start is ended."""
+        if point.needs is None or point.needs.name in self.outcome.done:
+            return True
+        need = point.needs.name
+        if need in self.outcome.failed or need in self.outcome.blocked:
+            self.waiting.pop(point.name)
+            self.outcome.blocked.append(point.name)
+            self._tell(f"left out  {point.name}: it needs {need}")
+        return False
+
+    def _collect(self) -> None:
+        for name, running in list(self.running.items()):
+            if not running.job.is_over():
+                continue
+            del self.running[name]
+            folder = self.laid.folders[name]
+            if folder.is_done:
+                self._done(running.point)
+                took = in_words(time.monotonic() - running.begin)
+                self._tell(f"finished  {name}  ({took})")
+            elif folder.is_busy:  # its worker was killed, and what it started lives on
+                self.waiting[name] = running.point
+                self._is_elsewhere(running.point)
+            else:
+                self._fail(name, running.job)
+
+    def _fail(self, name: str, job: Job) -> None:
+        folder = self.laid.folders[name]
+        report = folder.read("failed")
+        if report is None:  # the worker itself was killed, or broke
+            lines = last_lines(folder.path / "worker.log")
+            report = {"what": f"its worker {job.how()}", "lines": lines, "log": None}
+            folder.write("failed", {**report, "time": time.time()})
+        self.outcome.failed[name] = str(report["what"])
+        self._tell(f"FAILED    {name}: {report['what']}")
+        for line in report["lines"]:
+            self.say(f"    {line}")
+        if report["log"]:
+            self.say(f"    the whole log: {report['log']}")
+
+    def _done(self, point: Point) -> None:
+        self.outcome.done.add(point.name)
+
+    def _sign_of_life(self) -> None:
+        if time.monotonic() - self.said > _QUIET:
+            self._tell("running   " + ", ".join(self.running or self.elsewhere))
+
+    def _tell(self, sentence: str) -> None:
+        self.said = time.monotonic()
+        done, total = len(self.outcome.done), len(self.laid.points)
+        self.say(f"{sentence}  [{done} of {total}{self._left()}]")
+
+    def _left(self) -> str:
+        left = [*self.waiting.values(), *(running.point for running in self.running.values())]
+        costs = costs_of(self.laid.points, self.laid.folders)
+        seconds, unknown = time_left(left, costs, self.executor.slots)
+        # a point that runs has some of its time behind it
+        now = time.monotonic()
+        spent = sum(now - running.begin for running in self.running.values())
+        seconds = max(0.0, seconds - spent / max(1, min(self.executor.slots, len(left))))
+        parts = [f"about {in_words(seconds)}"] if seconds else []
+        if unknown:
+            parts.append(f"{unknown} points of a length not known yet")
+        return f", {' and '.join(parts)} left" if parts else ""

@@ -1,0 +1,170 @@
+"""Where workers run: processes of this machine, or jobs of a cluster through submitit."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from fairseq_prune.study import worker
+
+
+class Job(Protocol):
+    """A worker that was started."""
+
+    def is_over(self) -> bool:
+        """Whether it has ended, whatever came of it."""
+
+    def how(self) -> str:
+        """How it ended, for people."""
+
+    def stop(self) -> None:
+        """End it, with all that it started."""
+
+
+class Executor(Protocol):
+    """Starts workers."""
+
+    slots: int  # how many at a time
+
+    def start(self, folder: Path, slot: int) -> Job:
+        """Start a worker on the point in ``folder``; ``slot`` is below ``slots`` and free."""
+
+
+class Local:
+    """Workers as processes of this machine.
+
+    Args:
+        slots: how many at a time; None for one a core, or one a group of ``gpus`` GPUs.
+        gpus: for each training; None for one, where there are any.
+        cpu: leave GPUs alone.
+    """
+
+    def __init__(self, slots: int | None, gpus: int | None, cpu: bool) -> None:
+        self.devices = [] if cpu else visible_gpus()
+        self.cpu, self.gpus = not self.devices, gpus or 1
+        if self.devices and self.gpus > len(self.devices):
+            raise ValueError(
+                f"--gpus {gpus} is more than the {len(self.devices)} that this machine has."
+            )
+        most = len(self.devices) // self.gpus if self.devices else len(os.sched_getaffinity(0))
+        self.slots = slots or most
+
+    def start(self, folder: Path, slot: int) -> "Process":
+        """Start a worker as a process group of its own."""
+        environment = dict(os.environ)
+        environment.setdefault("OMP_NUM_THREADS", "1")
+        words = [sys.executable, "-m", worker.__name__, str(folder), "--gpus", str(self.gpus)]
+        if self.cpu:
+            words.append("--cpu")
+        else:
+            first = slot * self.gpus
+            mine = [self.devices[(first + i) % len(self.devices)] for i in range(self.gpus)]
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+        with (folder / "worker.log").open("wb") as log:
+            return Process(
+                subprocess.Popen(
+                    words,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            )
+
+
+class Process:
+    """A worker on this machine."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.process.poll() is not None
+
+    def how(self) -> str:
+        """Its exit code or signal."""
+        code = self.process.returncode
+        return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+    def stop(self) -> None:
+        """End the worker and what it started."""
+        try:
+            os.killpg(self.process.pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+class Cluster:
+    """Workers as jobs of a cluster, by submitit.
+
+    Args:
+        folder: where submitit keeps its files and the jobs' output.
+        cluster: "slurm", or "local" for processes that submitit starts.
+        slots: jobs in the queue at a time.
+        gpus: of each job.
+        options: more of submitit's parameters, such as slurm_partition or timeout_min.
+
+    Raises ValueError where submitit is not installed, or refuses the options.
+    """
+
+    def __init__(
+        self, folder: Path, cluster: str, slots: int | None, gpus: int, options: Mapping[str, str]
+    ) -> None:
+        try:
+            import submitit
+        except ImportError:
+            raise ValueError(
+                f"--on {cluster} needs submitit: pip install fairseq_prune[slurm]."
+            ) from None
+        self.slots, self.gpus = slots or 100, gpus
+        values: dict[str, Any] = {"name": "fairseq-prune", "gpus_per_node": gpus}
+        values |= {k: int(v) if v.isdigit() else v for k, v in options.items()}
+        try:
+            self.executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
+            self.executor.update_parameters(**values)
+        except Exception as error:  # submitit raises RuntimeError, NameError, ValueError ...
+            raise ValueError(f"submitit refuses --on {cluster}: {error}") from None
+
+    def start(self, folder: Path, slot: int) -> "Submitted":
+        """Submit a worker."""
+        job = self.executor.submit(worker.work, str(folder), max(1, self.gpus), self.gpus == 0)
+        return Submitted(job)
+
+
+class Submitted:
+    """A worker in the hands of submitit."""
+
+    def __init__(self, job: Any) -> None:
+        self.job = job
+
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return bool(self.job.done())
+
+    def how(self) -> str:
+        """Its state, and where its output lies."""
+        return f"ended as {self.job.state}; see {self.job.paths.stderr}"
+
+    def stop(self) -> None:
+        """Cancel it."""
+        self.job.cancel()
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that a training may use, as CUDA_VISIBLE_DEVICES names them."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name for name in given.split(",") if name.strip() not in ("", "-1")]
+    import torch
+
+    return [str(i) for i in range(torch.cuda.device_count())]

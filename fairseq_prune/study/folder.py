@@ -1,0 +1,102 @@
+"""What is on disk of a study: a folder a point, with what has been done to it.
+
+    STUDY/study.json            the settings that made it
+    STUDY/data/NAME/            data that a script prepared
+    STUDY/points/NAME/          point.json  what it is, and the command that makes it
+                                made.json   it is trained, or pruned
+                                done.json   it is evaluated, too
+                                failed.json how it failed, until it is tried again
+                                .lock       held by who works on it, and what they started
+
+Every file is written whole or not at all, so that a run may be killed at any moment.
+"""
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairseq_prune.analysis.files import write_text
+
+POINTS = "points"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of one point."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The point's name."""
+        return self.path.name
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """A file of the folder; None where it is not there, or is not what we wrote."""
+        try:
+            content = json.loads((self.path / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def write(self, name: str, content: dict[str, Any]) -> None:
+        """Write a file of the folder."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        write_text(self.path / f"{name}.json", text + "\n")
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the folder, if it is there."""
+        (self.path / f"{name}.json").unlink(missing_ok=True)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether its command has run to its end, and what it left is still there."""
+        point = self.read("point")
+        made = point is not None and self.read("made") is not None
+        return made and (self.path / str(point and point["result"])).is_file()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is made, and evaluated as ``point.json`` says."""
+        point, done = self.read("point"), self.read("done")
+        if point is None or done is None or not self.is_made:
+            return False
+        return bool(done.get("evaluate") == point["evaluate"])
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody works on it, here or on another machine that shares the disk."""
+        if not (self.path / ".lock").exists():
+            return False
+        with held(self.path) as descriptor:
+            return descriptor is None
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[int | None]:
+    """Hold a folder, made where it is not there; gives the descriptor that holds it, which a
+    child can inherit, or None where another process does."""
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield None
+            return
+        yield file.fileno()
+
+
+def folder_of(study: Path, name: str) -> Folder:
+    """The folder of a point."""
+    return Folder(study / POINTS / name)
+
+
+def folders_in(study: Path) -> list[Folder]:
+    """The points that are on disk, by name."""
+    points = study / POINTS
+    return [Folder(p) for p in sorted(points.iterdir()) if p.is_dir()] if points.is_dir() else []

@@ -1,0 +1,120 @@
+"""A study laid out in a folder: its points written down, and the folder found to be its own."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fairseq_prune.analysis.files import write_text
+from fairseq_prune.study import data as data_sets
+from fairseq_prune.study.commands import command_of, result_of
+from fairseq_prune.study.folder import POINTS, Folder, folder_of, folders_in
+from fairseq_prune.study.grid import Point, points_of
+from fairseq_prune.study.settings import DataSet, Study
+
+_SETTINGS = "study.json"
+
+
+@dataclass(frozen=True)
+class Laid:
+    """A study in its folder.
+
+    Args:
+        root: the folder.
+        points: in an order in which they can be made.
+        folders: by the points' names.
+    """
+
+    study: Study
+    root: Path
+    points: tuple[Point, ...]
+    folders: Mapping[str, Folder]
+
+    @property
+    def strangers(self) -> list[Folder]:
+        """Folders of points that the study does not have."""
+        return [f for f in folders_in(self.root) if f.name not in self.folders]
+
+
+def look(study: Study, root: Path) -> Laid:
+    """The study's points and where they belong; nothing is written."""
+    points = tuple(points_of(study))
+    return Laid(study, root, points, {p.name: folder_of(root, p.name) for p in points})
+
+
+def check_folder(laid: Laid) -> None:
+    """Raise ValueError where the folder is of something else, or has points of other settings."""
+    root = laid.root
+    if root.exists() and not root.is_dir():
+        raise ValueError(f"--output {root} is a file; give the name of a folder.")
+    if not root.is_dir():
+        return
+    others = [p.name for p in root.iterdir() if p.name not in (POINTS, "data", "report")]
+    if others and not (root / _SETTINGS).is_file():
+        raise ValueError(f"--output {root} holds other files already; give a new folder.")
+    strange = laid.strangers
+    if strange:
+        raise ValueError(
+            f"{root} has {len(strange)} points that {laid.study.path} does not ask for, such as "
+            f"{strange[0].name}: its settings were others. Choose another --output, or let "
+            f"fairseq-prune study clean {laid.study.path} --output {root} remove them."
+        )
+
+
+def lay(laid: Laid, say: Callable[[str], None]) -> None:
+    """Prepare the data, and write every point's point.json.
+
+    Raises ValueError where the data are not there, or are not those that the folder was made of.
+    """
+    laid.root.mkdir(parents=True, exist_ok=True)
+    sets = data_sets.prepare(laid.study, laid.root, say)
+    _check_data(laid, sets)
+    for point in laid.points:
+        folder, content = laid.folders[point.name], _content(laid, point, sets[point.data])
+        if folder.read("point") != content:
+            folder.write("point", content)
+
+
+def _content(laid: Laid, point: Point, data: DataSet) -> dict[str, Any]:
+    study = laid.study
+    settings = study.settings(data)
+    folder = laid.folders[point.name].path.absolute()
+    source = None
+    if point.needs is not None:
+        start = laid.folders[point.needs.name].path.absolute()
+        source = str(start / result_of(point.needs, study.checkpoint))
+    tags = {"model": point.model, "data": point.data, "stage": point.stage}
+    return {
+        "name": point.name,
+        "command": command_of(point, folder, source, settings),
+        "result": result_of(point, study.checkpoint),
+        "evaluate": None if point.stage == "sensitivity" else _absolute(asdict(settings)),
+        "tags": {**tags, "seed": str(point.seed)},
+        "keep": study.keep,
+    }
+
+
+def _absolute(settings: dict[str, Any]) -> dict[str, Any]:
+    values = {k: v for k, v in settings.items() if k != "cpu"}
+    for name in ("data", "reference"):
+        if values[name] is not None:
+            values[name] = str(Path(values[name]).absolute())
+    return values
+
+
+def _check_data(laid: Laid, sets: Mapping[str, DataSet]) -> None:
+    """The data of a folder stay the same; what the study adds may be new."""
+    file = laid.root / _SETTINGS
+    now = {name: data_sets.digest(data) for name, data in sets.items()}
+    before = {}
+    if file.is_file():
+        before = json.loads(file.read_text(encoding="utf-8"))["data"]
+    for name, digest in now.items():
+        if before.get(name, digest) != digest:
+            raise ValueError(
+                f"{laid.root} was made of other data {name} than {sets[name].bin} has now: choose "
+                "another --output, or bring the old data back."
+            )
+    content = {"study": str(laid.study.path), "title": laid.study.title, "data": {**before, **now}}
+    write_text(file, json.dumps(content, indent=1) + "\n")

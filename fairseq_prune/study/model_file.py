@@ -1,0 +1,75 @@
+"""Configurations of models: flags of fairseq-train by section, as in ``configs/train``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_prune.study.document import Node, read_yaml
+
+ALWAYS = "model"  # the section that goes into every run
+
+# what a study sets itself
+_REFUSED = (
+    "save-dir", "restore-file", "finetune-from-model", "seed", "user-dir", "no-save", "cpu",
+    "no-last-checkpoints", "no-save-optimizer-state", "checkpoint-suffix", "log-file",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Flags of one run, in order; a value of None stands for a flag without one."""
+
+    pairs: tuple[tuple[str, str | None], ...]
+
+    def words(self, data: str) -> list[str]:
+        """The command line; ``DATA/`` at the beginning of a value becomes the folder ``data``."""
+        words = []
+        for name, value in self.pairs:
+            words.append(f"--{name}")
+            if value is not None:
+                words.append(f"{data}/{value[5:]}" if value.startswith("DATA/") else value)
+        return words
+
+    def get(self, name: str) -> str | None:
+        """The value of a flag; None where it is not there."""
+        return dict(self.pairs).get(name)
+
+    @property
+    def length(self) -> tuple[str, float]:
+        """How long it trains: ("update" or "epoch", how many). Raises ValueError without an end."""
+        updates, epochs = self.get("max-update"), self.get("max-epoch")
+        try:
+            if updates:
+                return "update", float(updates)
+            if epochs:
+                return "epoch", float(epochs)
+        except ValueError:
+            pass
+        raise ValueError("it has no max-update and no max-epoch: the run would never end.")
+
+
+def read_flags(path: Path, sections: Sequence[str]) -> Flags:
+    """The flags in ``sections`` of a configuration, the later ones counting.
+
+    Raises ValueError where a section is missing, or sets what a study sets.
+    """
+    tree = read_yaml(path)
+    pairs: dict[str, str | None] = {}
+    for section in sections:
+        if section not in tree.entries:
+            known = ", ".join(tree.entries)
+            raise ValueError(f"{path} has no section {section}; it has {known}.")
+        for name, node in tree.entries[section].entries.items():
+            _check(name, node)
+            pairs[name] = None if node.value == "true" else node.text
+    flags = Flags(tuple(pairs.items()))
+    try:
+        _ = flags.length
+    except ValueError as error:
+        raise ValueError(f"{path}, sections {' and '.join(sections)}: {error}") from None
+    return flags
+
+
+def _check(name: str, node: Node) -> None:
+    if name in _REFUSED or name.startswith("prune-"):
+        node.fail(f"{name} has no place in a model's configuration: the study sets it.")

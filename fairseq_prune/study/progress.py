@@ -1,0 +1,66 @@
+"""What a study has cost so far, and what is left of it."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from fairseq_prune.study.folder import Folder
+from fairseq_prune.study.grid import Point
+
+Kind = tuple[str, str, str]
+
+
+def kind_of(point: Point) -> Kind:
+    """Points of a kind cost the same for a unit of work."""
+    return point.work[0], point.model, point.data
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds for a unit of work, and for an evaluation, by what has been finished."""
+
+    making: Mapping[Kind, float]
+    evaluating: Mapping[tuple[str, str], float]
+
+    def seconds(self, point: Point) -> float | None:
+        """What a point costs on one slot; None where nothing like it has been finished."""
+        rate = self.making.get(kind_of(point))
+        scoring = self.evaluating.get((point.model, point.data))
+        if rate is None or scoring is None:
+            return None
+        return rate * point.work[1] + scoring
+
+
+def costs_of(points: Iterable[Point], folders: Mapping[str, Folder]) -> Costs:
+    """The costs that the finished points have had."""
+    making: dict[Kind, list[float]] = defaultdict(list)
+    evaluating: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for point in points:
+        folder = folders[point.name]
+        made, done = folder.read("made"), folder.read("done")
+        if made is not None and made.get("seconds") is not None:
+            making[kind_of(point)].append(made["seconds"] / point.work[1])
+        if done is not None and point.stage != "sensitivity":
+            evaluating[point.model, point.data].append(done["seconds"])
+    return Costs(
+        {kind: sum(found) / len(found) for kind, found in making.items()},
+        {kind: sum(found) / len(found) for kind, found in evaluating.items()},
+    )
+
+
+def time_left(points: Collection[Point], costs: Costs, slots: int) -> tuple[float, int]:
+    """Seconds until these points are done on ``slots`` slots, and how many points it leaves out,
+    because nothing like them has been finished."""
+    found = [costs.seconds(point) for point in points]
+    known = [seconds for seconds in found if seconds is not None]
+    return sum(known) / max(1, min(slots, len(points))), len(found) - len(known)
+
+
+def in_words(seconds: float) -> str:
+    """A duration for people."""
+    minutes, hours = seconds / 60, seconds / 3600
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if minutes < 100:
+        return f"{minutes:.0f} min"
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"

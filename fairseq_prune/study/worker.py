@@ -1,0 +1,136 @@
+"""Does one point: runs its command, evaluates what that leaves, and writes down how it went.
+
+A process of its own, on this machine or another: ``python -m fairseq_prune.study.worker FOLDER``.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from fairseq_prune.study.commands import OURS, TRAIN, runnable
+from fairseq_prune.study.folder import Folder, held
+
+OK, FAILED, BUSY = 0, 1, 75  # 75 is EX_TEMPFAIL: another process is at work on the point
+_SHOWN = 12  # last lines of a log that a failure shows
+
+
+def work(path: str, gpus: int = 1, cpu: bool = False) -> int:
+    """Do what is left of the point in this folder; OK, FAILED or BUSY.
+
+    Args:
+        gpus: that its training uses; 0 means what fairseq-train finds.
+        cpu: leave a GPU alone.
+    """
+    folder = Folder(Path(path))
+    with held(folder.path) as descriptor:
+        if descriptor is None:
+            return BUSY
+        point = folder.read("point")
+        if point is None:
+            raise ValueError(f"{path} is no point of a study: it has no point.json.")
+        if folder.is_done:
+            return OK
+        folder.remove("failed")
+        try:
+            if not folder.is_made:
+                _make(folder, point, descriptor, gpus, cpu)
+            _evaluate(folder, point, cpu)
+            _tidy(folder, point)
+        except _Failed as failure:
+            folder.write("failed", failure.report)
+            return FAILED
+        except (ValueError, OSError, RuntimeError) as error:
+            what = f"its evaluation failed: {error}"
+            folder.write("failed", {"what": what, "lines": [], "log": None, "time": time.time()})
+            return FAILED
+    return OK
+
+
+class _Failed(Exception):
+    def __init__(self, what: str, log: Path) -> None:
+        super().__init__(what)
+        self.report = {
+            "what": what,
+            "lines": last_lines(log),
+            "log": str(log),
+            "time": time.time(),
+        }
+
+
+def last_lines(log: Path) -> list[str]:
+    """The last lines of a log that say something."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 20_000))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line.rstrip() for line in text.splitlines() if line.strip()][-_SHOWN:]
+
+
+def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu: bool) -> None:
+    words = list(point["command"])
+    trains = words[0] == TRAIN or words[:2] == [OURS, "tickets"]
+    # fairseq adds to its log when it goes on; other commands start again
+    log = folder.path / ("train.log" if trains else "make.log")
+    if cpu and trains:
+        words.append("--cpu")
+    begin, is_first = time.time(), not log.exists()
+    with log.open("ab" if trains else "wb") as file:
+        file.write(f"$ {subprocess.list2cmdline(words)}\n".encode())
+        file.flush()
+        code = subprocess.run(
+            runnable(words, gpus),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            pass_fds=(descriptor,),  # what outlives this process still holds the point
+        ).returncode
+    if code:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        raise _Failed(f"{words[0]} {how}", log)
+    if not (folder.path / point["result"]).is_file():
+        raise _Failed(f"{words[0]} left no {point['result']}", log)
+    # the time of a run that was cut and went on says nothing of what such runs take
+    seconds = round(time.time() - begin, 2) if is_first else None
+    folder.write("made", {"seconds": seconds, "gpus": gpus})
+
+
+def _evaluate(folder: Folder, point: dict[str, Any], cpu: bool) -> None:
+    begin, settings = time.time(), point["evaluate"]
+    if settings is not None:
+        from fairseq_prune.analysis.evaluate import evaluate
+        from fairseq_prune.analysis.settings import Settings
+
+        what = Settings(**settings, cpu=cpu)
+        output = str(folder.path / "results.jsonl")
+        list(evaluate([str(folder.path / point["result"])], what, point["tags"], output))
+    seconds = round(time.time() - begin, 2)
+    folder.write("done", {"evaluate": settings, "seconds": seconds, "time": time.time()})
+
+
+def _tidy(folder: Folder, point: dict[str, Any]) -> None:
+    """Remove what only a training that goes on would need, where the study says so."""
+    if point["keep"] == "evaluated":
+        for path in folder.path.glob("checkpoint_*.pt"):
+            if path.name != point["result"]:
+                path.unlink()
+
+
+def main() -> int:
+    """The command line of a worker."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder")
+    parser.add_argument("--gpus", type=int, default=1)
+    parser.add_argument("--cpu", action="store_true")
+    arguments = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    return work(arguments.folder, arguments.gpus, arguments.cpu)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
