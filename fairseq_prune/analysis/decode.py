@@ -15,6 +15,7 @@ from fairseq import checkpoint_utils, options, tasks, utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
 from fairseq_prune import models
+from fairseq_prune.analysis.sentences import Sentence
 from fairseq_prune.analysis.settings import Settings
 
 
@@ -24,11 +25,16 @@ class Translations:
 
     Args:
         hypotheses: the best hypothesis of each sentence, subwords joined.
-        targets: the references as the data set has them, subwords joined; empty without targets.
+        sentences: sources, and the references as the data set has them ("" without targets).
     """
 
     hypotheses: list[str]
-    targets: list[str]
+    sentences: list[Sentence]
+
+    @property
+    def targets(self) -> list[str]:
+        """The references."""
+        return [sentence.reference for sentence in self.sentences]
 
 
 class Decoder:
@@ -73,18 +79,27 @@ class Decoder:
         generator = self.task.build_generator([self.model], self.cfg.generation)
         stripped = getattr(generator, "symbols_to_strip_from_output", {generator.eos})
         hypotheses: dict[int, str] = {}
-        targets: dict[int, str] = {}
+        sentences: dict[int, Sentence] = {}
         for sample in self._batches(subset):
             found = self.task.inference_step(generator, [self.model], sample)
             for row, number in enumerate(sample["id"].tolist()):
                 hypotheses[number] = self._text(found[row][0]["tokens"], stripped)
-                if sample["target"] is not None:
-                    target = utils.strip_pad(
-                        sample["target"][row], self.task.target_dictionary.pad()
-                    )
-                    targets[number] = self._text(target, stripped, escape_unk=True)
+                sentences[number] = self._sentence(sample, row, stripped)
         order = sorted(hypotheses)
-        return Translations([hypotheses[n] for n in order], [targets[n] for n in sorted(targets)])
+        return Translations([hypotheses[n] for n in order], [sentences[n] for n in order])
+
+    def _sentence(self, sample: Any, row: int, stripped: set[int]) -> Sentence:
+        words, read = self.task.target_dictionary, self.task.source_dictionary
+        source = utils.strip_pad(sample["net_input"]["src_tokens"][row], read.pad())
+        source = source[source != read.eos()].int().cpu()
+        text = read.string(source, self.cfg.common_eval.post_process)
+        if sample["target"] is None:
+            return Sentence(text, "", len(source), None)
+        target = utils.strip_pad(sample["target"][row], words.pad())
+        kinds = set(target.tolist()) - stripped
+        counts = (0 if n == words.unk() else int(words.count[n]) for n in kinds)
+        reference = self._text(target, stripped, escape_unk=True)
+        return Sentence(text, reference, len(source), min(counts, default=None))
 
     def nll(self, subset: str) -> float:
         """Bits a target token of ``subset`` costs, by the criterion the model was trained with.

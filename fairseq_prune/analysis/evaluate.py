@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.provenance import provenance
 from fairseq_prune.analysis.results import Row
 from fairseq_prune.analysis.scores import perplexity, read_lines, score
+from fairseq_prune.analysis.sentences import Sentence, write_sentences
 from fairseq_prune.analysis.settings import Settings, file_digest
 from fairseq_prune.masks.storage import CheckpointError
 from fairseq_prune.pruning.record import this_command
@@ -34,7 +35,7 @@ def evaluate(
         settings: what to decode, and how.
         tags: what else the rows shall say, e.g. ``stage``; part of a measurement's identity.
         output: results file to append to and to look in; translations go to the folder
-            ``hypotheses`` beside it.
+            ``hypotheses`` beside it, sources and references to ``sentences``.
 
     Raises ValueError before any decoding where a file is missing or the settings cannot work.
     """
@@ -56,7 +57,7 @@ def evaluate(
             yield found, True
             continue
         row.update(provenance(path))
-        row.update(_measure(decoder(), path, output))
+        row.update(_measure(decoder(), row, output))
         row.update(command=this_command(), version=__version__)
         if output:
             results.append(output, row)
@@ -88,8 +89,8 @@ def _decoder(settings: Settings) -> "Decoder":
     return Decoder(settings)
 
 
-def _measure(decoder: "Decoder", path: str, output: str | None) -> Row:
-    settings = decoder.settings
+def _measure(decoder: "Decoder", known: Row, output: str | None) -> Row:
+    settings, path = decoder.settings, known["checkpoint"]
     begin = time.perf_counter()
     decoder.open(path)
     row: Row = {}
@@ -106,7 +107,14 @@ def _measure(decoder: "Decoder", path: str, output: str | None) -> Row:
     row["seconds"] = round(time.perf_counter() - begin, 2)
     if output:
         row["hypotheses"] = _write_hypotheses(path, output, translations.hypotheses)
+        sentences = _against(translations.sentences, references)
+        row["sentences_file"] = write_sentences(Path(output).absolute().parent, known, sentences)
     return row
+
+
+def _against(sentences: Sequence[Sentence], references: Sequence[str]) -> list[Sentence]:
+    pairs = zip(sentences, references, strict=True)
+    return [replace(sentence, reference=text) for sentence, text in pairs]
 
 
 def _write_hypotheses(checkpoint: str, output: str, lines: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Points of a study: one number for each model, stage, scheme and sparsity, from results rows."""
 
 import re
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ STAGES = {
 }
 SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "random")
 
+Place = tuple[str, str, str | None, float]  # model, stage, scheme, percent removed
+Key = tuple[str, str, str | None, float, str]  # the same, and the seed
+
 
 @dataclass(frozen=True)
 class Point:
@@ -33,6 +37,7 @@ class Point:
         removed: percent of the prunable weights removed.
         row: all that results say of it.
         seed: of the run; "" where nothing says it.
+        folder: that of its results file, where the files that ``row`` names are.
     """
 
     model: str
@@ -41,6 +46,7 @@ class Point:
     removed: float
     row: Mapping[str, Any]
     seed: str = ""
+    folder: Path = Path()
 
     @property
     def bleu(self) -> float:
@@ -48,12 +54,12 @@ class Point:
         return float(self.row["bleu"])
 
     @property
-    def key(self) -> tuple[str, str, str | None, float, str]:
+    def key(self) -> Key:
         """What tells one point of a study from another."""
         return *self.place, self.seed
 
     @property
-    def place(self) -> tuple[str, str, str | None, float]:
+    def place(self) -> Place:
         """What points have in common that differ in their seeds only."""
         return self.model, self.stage, self.scheme, self.removed
 
@@ -74,14 +80,45 @@ def find_results(places: Sequence[str]) -> list[Path]:
     return found
 
 
-def read_points(files: Iterable[Path]) -> list[Point]:
-    """The points in results files, sorted; of two at the same place the later line counts."""
-    points: dict[tuple[str, str, str | None, float, str], Point] = {}
+def read_points(files: Iterable[Path], notes: list[str] | None = None) -> list[Point]:
+    """The points in results files, sorted; of two at the same place the later line counts.
+
+    Args:
+        files: as :func:`find_results` gives them.
+        notes: is told, a sentence each, what is missing or cannot be read, and the rest is used.
+
+    Raises ValueError where something cannot be read and there are no notes to say it in.
+    """
+    points: dict[Key, Point] = {}
     for path in files:
-        for row in results.read(path):
-            point = _point(row, path)
-            points[point.key] = point
+        for row in _rows(path, notes):
+            try:
+                point = _point(row, path)
+            except ValueError as error:
+                _complain(notes, error)
+            else:
+                points[point.key] = point
     return sorted(points.values(), key=_order)
+
+
+def _rows(path: Path, notes: list[str] | None) -> list[results.Row]:
+    try:
+        rows = results.read(path, notes)
+    except UnicodeDecodeError:
+        _complain(notes, ValueError(f"{path} is no results file: it is no text."))
+        return []
+    except ValueError as error:
+        _complain(notes, error)
+        return []
+    if not rows and notes is not None:
+        notes.append(f"{path} holds no results yet.")
+    return rows
+
+
+def _complain(notes: list[str] | None, error: ValueError) -> None:
+    if notes is None:
+        raise error
+    notes.append(str(error))
 
 
 def _point(row: Mapping[str, Any], path: Path) -> Point:
@@ -89,14 +126,17 @@ def _point(row: Mapping[str, Any], path: Path) -> Point:
     model, seed = tags.get("model") or path.absolute().parent.name, tags.get("seed", "")
     if tags.get("data"):
         model = f"{model}, {tags['data']}"
+    folder = path.parent
+    if not all(isinstance(row.get(name), int | float) for name in ("bleu", "sparsity")):
+        raise ValueError(f"{path} has a row without BLEU or sparsity.")
     if not row.get("recipe"):
-        return Point(model, "dense", None, 0.0, row, seed)
+        return Point(model, "dense", None, 0.0, row, seed, folder)
     stage = tags.get("stage", "pruned")
     if stage not in STAGES:
         raise ValueError(f"{path} has the stage {stage!r}; it must be {' or '.join(STAGES)}.")
     target = row.get("target")
     removed = 100 * float(row["sparsity"] if target is None else target)
-    return Point(model, stage, _method(row), round(removed, 4), row, seed)
+    return Point(model, stage, _method(row), round(removed, 4), row, seed, folder)
 
 
 def _method(row: Mapping[str, Any]) -> str:
@@ -117,6 +157,32 @@ def _order(point: Point) -> tuple[str, int, int, str, float, str]:
     rank = SCHEMES.index(scheme) if scheme in SCHEMES else len(SCHEMES)
     stage = list(STAGES).index(point.stage)
     return point.model, stage, rank, scheme, point.removed, point.seed
+
+
+def places_of(points: Iterable[Point]) -> dict[Place, list[Point]]:
+    """The points of each place, in order: one, or one for each seed."""
+    places: dict[Place, list[Point]] = {}
+    for point in points:
+        places.setdefault(point.place, []).append(point)
+    return places
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over seeds: mean, median, and the sample's standard deviation (None for one)."""
+
+    mean: float
+    median: float
+    sd: float | None
+
+
+def spread_of(values: Sequence[float | None]) -> Spread | None:
+    """The spread of a number; None without values, or where a seed has none."""
+    found = [float(value) for value in values if value is not None]
+    if not found or len(found) < len(values):
+        return None
+    sd = statistics.stdev(found) if len(found) > 1 else None
+    return Spread(statistics.fmean(found), statistics.median(found), sd)
 
 
 def models_of(points: Iterable[Point]) -> list[str]:

@@ -17,19 +17,19 @@ def identity(row: Mapping[str, Any]) -> str:
     return json.dumps([row.get(name) for name in IDENTITY], sort_keys=True)
 
 
-def read(path: str | Path) -> list[Row]:
+def read(path: str | Path, notes: list[str] | None = None) -> list[Row]:
     """The rows of a results file, the last of each measurement; none where there is no file.
 
-    A line that was cut off while it was written is left out.
+    A line that was cut off while it was written is left out, which ``notes`` are told.
     Raises ValueError where the file is something else.
     """
     rows: dict[str, Row] = {}
-    for row in _lines(Path(path)):
+    for row in _lines(Path(path), [] if notes is None else notes):
         rows[identity(row)] = row
     return list(rows.values())
 
 
-def _lines(path: Path) -> Iterator[Row]:
+def _lines(path: Path, notes: list[str]) -> Iterator[Row]:
     if not path.exists():
         return
     # only a line feed ends a line: sentences may hold other separators
@@ -41,6 +41,7 @@ def _lines(path: Path) -> Iterator[Row]:
             row = json.loads(line)
         except ValueError:
             if line.startswith("{"):
+                notes.append(f"{path}: line {number} was cut off and is left out.")
                 continue
             row = None
         if not isinstance(row, dict) or "bleu" not in row:
