@@ -123,6 +123,6 @@ def _write_hypotheses(checkpoint: str, output: str, lines: Sequence[str]) -> str
     inside = path.is_relative_to(base)
     parts = path.relative_to(base).parts if inside else (path.parent.name, path.name)
     target = base / "hypotheses" / ("-".join(parts).removesuffix(".pt") + ".txt")
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, "".join(line + "\n" for line in lines))
     return str(target.relative_to(base))

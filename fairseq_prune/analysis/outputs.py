@@ -44,11 +44,13 @@ def read_outputs(points: Iterable[Point], notes: list[str]) -> dict[Key, Output]
         if reference is None:
             continue
         if len(lines) != len(reference.sentences):
-            why = "have another number of lines than the test set"
-            missing.setdefault(f"translations {why}", []).append(_name(point))
+            what = "Translations with another number of lines than the test set"
+            missing.setdefault(what, []).append(_name(point))
             continue
         found[point.key] = Output(lines, digest, reference)
-    notes += [f"{what}: {_listed(names)}; they are left out." for what, names in missing.items()]
+    notes += [
+        f"{what}: {_listed(names)}; what needs them is left out." for what, names in missing.items()
+    ]
     return found
 
 
@@ -64,12 +66,12 @@ def _references(points: Sequence[Point], missing: dict[str, list[str]]) -> Mappi
             try:
                 sentences = read_sentences(path)
             except ValueError as error:
-                missing.setdefault("sentences that cannot be read", []).append(str(error))
+                missing.setdefault("Test sets that cannot be read", []).append(str(error))
                 continue
             found[name] = Reference(sentences, _digest(s.reference for s in sentences))
             break
         else:
-            what = "no sentences beside the results (evaluate writes them with each new row)"
+            what = "No source and reference beside results (evaluate writes them with new rows)"
             missing.setdefault(what, []).extend(map(str, folders))
     return found
 
@@ -78,14 +80,14 @@ def _lines(point: Point) -> tuple[list[str], str]:
     name = point.row.get("hypotheses")
     path = point.folder / str(name)
     if not name or not path.is_file():
-        raise ValueError("rows whose translations are missing")
+        raise ValueError("Rows without translations on disk")
     content = path.read_bytes()
     try:
         lines = content.decode("utf-8").split("\n")
     except UnicodeDecodeError:
-        raise ValueError("translations that are no text") from None
+        raise ValueError("Translations that are no text") from None
     if lines.pop():
-        raise ValueError("translations that were cut off")
+        raise ValueError("Translations that were cut off")
     return lines, hashlib.sha256(content).hexdigest()[:16]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from fairseq_prune.analysis.figures import Figure, as_svg, figures_of
+from fairseq_prune.analysis.number_page import note_list
 from fairseq_prune.analysis.points import Point, models_of
 from fairseq_prune.analysis.table import Table, full_table, glances, signatures
 
@@ -23,13 +24,22 @@ summary { cursor: pointer; }
 """
 
 
-def page(points: Sequence[Point], title: str, command: str) -> str:
+def page(
+    points: Sequence[Point],
+    title: str,
+    command: str,
+    notes: Sequence[str] = (),
+    sections: Sequence[str] = (),
+) -> str:
     """The page.
 
     Args:
         points: of all models.
         title: its heading.
         command: what made it, to be shown.
+        notes: what is missing, shown at the top.
+        sections: HTML that follows the figures, see
+            :func:`~fairseq_prune.analysis.number_page.number_sections`.
     """
     parts = [
         "<!DOCTYPE html>",
@@ -37,18 +47,13 @@ def page(points: Sequence[Point], title: str, command: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
         f"<h1>{escape(title)}</h1>",
+        *note_list(notes),
         *(f"<p>sacreBLEU signature: <code>{escape(s)}</code></p>" for s in signatures(points)),
     ]
     for model, glance in zip(models_of(points), glances(points), strict=True):
         parts += [f"<h2>{escape(model)}</h2>", _table(glance)]
         parts += [_figure(figure, command) for figure in figures_of(points, model)]
-    parts += [
-        "<h2>Every number</h2>",
-        "<p>BLEU of a model that collapsed says little: read it with the perplexity, the brevity "
-        "penalty (1: not too short) and the length ratio (output words by reference words).</p>",
-        _table(full_table(points)),
-        "</body></html>",
-    ]
+    parts += [*sections, "</body></html>"]
     return "\n".join(parts) + "\n"
 
 

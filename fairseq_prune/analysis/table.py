@@ -1,9 +1,10 @@
-"""Tables: all numbers of every place, and BLEU at a glance; as text, Markdown and CSV."""
+"""Tables: all numbers of every place, BLEU at a glance; as text, Markdown, HTML and CSV."""
 
 import csv
 import io
 import statistics
 from collections.abc import Mapping, Sequence
+from html import escape
 
 from fairseq_prune.analysis.points import (
     STAGES,
@@ -141,6 +142,14 @@ def as_markdown(table: Table) -> str:
     return "".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |\n" for row in rows)
 
 
+def as_html(table: Table) -> str:
+    """The table as HTML that scrolls by itself where it is wide; every cell escaped."""
+    head, *rows = table
+    lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"]
+    lines += ["<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows]
+    return '<div class="scroll"><table>' + "\n".join(lines) + "</table></div>"
+
+
 def as_csv(table: Table) -> str:
     """The table in CSV, percent signs left out so that numbers are numbers."""
     text = io.StringIO()
@@ -152,4 +161,5 @@ def as_csv(table: Table) -> str:
 
 def _is_text(table: Table, column: int) -> bool:
     cells = [row[column] for row in table[1:]]
-    return column == 0 or (not any(cell[:1].isdigit() for cell in cells) and any(cells))
+    numbers = any(cell.lstrip("+-")[:1].isdigit() for cell in cells)
+    return column == 0 or (not numbers and any(cells))
