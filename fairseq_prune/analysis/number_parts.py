@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 from fairseq_prune.analysis.bootstrap import SIGNATURE
 from fairseq_prune.analysis.number_tables import (
+    comparison_table,
     example_table,
     length_table,
     limit_table,
     rarity_table,
     share_table,
-    comparison_table,
 )
 from fairseq_prune.analysis.numbers import Numbers
 from fairseq_prune.analysis.points import models_of
