@@ -83,7 +83,10 @@ def _readable(recipe: Recipe) -> list[str]:
 
 
 def points_of(study: Study) -> list[Point]:
-    """Every point that the grid asks for or starts from, each once, what is needed first."""
+    """Every point that the grid asks for or starts from, each once.
+
+    Seed after seed, so that a study that is stopped early has whole ones; what is needed first.
+    """
     found: dict[str, Point] = {}
     for cell in study.cells:
         for data in cell.data:
@@ -91,7 +94,7 @@ def points_of(study: Study) -> list[Point]:
                 for seed in cell.seeds:
                     for point in _chain(study.models[model], data, seed, cell):
                         found.setdefault(point.name, point)
-    return sorted(found.values(), key=lambda point: _depth(point))
+    return sorted(found.values(), key=lambda point: (point.seed, _depth(point)))
 
 
 def _chain(model: Model, data: str, seed: int, cell: Cell) -> Iterator[Point]:
