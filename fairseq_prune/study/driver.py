@@ -11,7 +11,7 @@ from fairseq_prune.study.progress import costs_of, in_words, time_left
 from fairseq_prune.study.worker import last_lines
 
 _LOOK = 0.2  # seconds between looks
-_ELSEWHERE = 5.0  # seconds between looks at what another run is doing
+_ELSEWHERE = 3.0  # seconds between looks at what another run is doing
 _QUIET = 120.0  # seconds after which a sign of life is due
 
 
@@ -155,5 +155,5 @@ class Driver:
         seconds = max(0.0, seconds - spent / max(1, min(self.executor.slots, len(left))))
         parts = [f"about {in_words(seconds)}"] if seconds else []
         if unknown:
-            parts.append(f"{unknown} points of a length not known yet")
-        return f", {' and '.join(parts)} left" if parts else ""
+            parts.append(f"{unknown} points of unknown length")
+        return f"; left: {' and '.join(parts)}" if parts else ""

@@ -1,0 +1,172 @@
+"""``fairseq-prune study`` with real runs of fairseq: whole, killed, failed, through submitit."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairseq_prune.analysis import results
+from tests.conftest import run
+from tests.study.studies import GRID, write_study
+
+OURS = [sys.executable, "-m", "fairseq_prune.cli.main"]
+MEASURED = ("bleu", "chrf", "valid_ppl", "test_ppl", "length_ratio", "sparsity", "masks_digest")
+
+
+def table(root: Path) -> dict[str, list[Any]]:
+    """What was measured, by point."""
+    found = {}
+    for path in (root / "points").glob("*/results.jsonl"):
+        (row,) = results.read(path)
+        found[path.parent.name] = [row[name] for name in MEASURED]
+    return found
+
+
+def start(*words: Any) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [*OURS, "study", "run", *map(str, words), "--no-report"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def kill_all(root: Path, process: "subprocess.Popen[bytes]") -> None:
+    """kill -9 for the driver, its workers, and what these have started."""
+    process.kill()
+    process.wait()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                words = (entry / "cmdline").read_bytes().decode(errors="replace")
+                if str(root) in words:
+                    os.kill(int(entry.name), signal.SIGKILL)
+            except (OSError, ProcessLookupError):
+                pass
+
+
+@pytest.fixture(scope="module")
+def finished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """A study file, its finished folder, and what the run said."""
+    folder = tmp_path_factory.mktemp("study")
+    study = write_study(folder, data=str(corpus))
+    return study, folder / "out", run(*_words("run", study, folder / "out"))
+
+
+def _words(action: str, study: Path, root: Path, *more: str) -> list[Any]:
+    return [
+        "python",
+        "-m",
+        "fairseq_prune.cli.main",
+        "study",
+        action,
+        study,
+        "--output",
+        root,
+        *more,
+    ]
+
+
+def test_a_study_runs_reports_and_is_not_done_twice(finished: tuple[Path, Path, str]) -> None:
+    study, root, said = finished
+    assert f"all 3 points are done: {root}" in said and "started" in said
+    rows = table(root)
+    assert [name.split("-")[2] for name in sorted(rows)] == ["dense", "pruned", "retrained"]
+    assert [row[-2] for _, row in sorted(rows.items())][1:] == [pytest.approx(0.5, abs=1e-4)] * 2
+    assert (root / "report" / "index.html").is_file()
+    again = run(*_words("run", study, root))
+    assert "3 points were done before  [3 of 3]" in again and "started" not in again
+    assert table(root) == rows
+
+
+def test_status_and_plan_say_what_is_there(finished: tuple[Path, Path, str]) -> None:
+    study, root, _ = finished
+    assert f"3 of 3 points are done: {root}" in run(*_words("status", study, root))
+    points = json.loads(run(*_words("status", study, root, "--json")))["points"]
+    assert list(points.values()) == ["done"] * 3
+    longer = write_study(study.parent / "more", GRID.replace("0.5", "[0.5, 0.8]"), "x", "[1, 2]")
+    longer.write_text(longer.read_text().replace("bin: x", "bin: /nowhere"))
+    plan = json.loads(run(*_words("plan", longer, root, "--json", "--jobs", "2")))
+    assert (plan["done"], len(plan["run"]), plan["unknown"]) == (3, 7, 0)
+    assert plan["seconds"] > 0
+
+
+def test_clean_removes_what_the_file_does_not_name(
+    finished: tuple[Path, Path, str], corpus: Path, tmp_path: Path
+) -> None:
+    _, root, _ = finished
+    copy = tmp_path / "out"
+    run("python", "-c", f"import shutil; shutil.copytree({str(root)!r}, {str(copy)!r})")
+    study = write_study(tmp_path, GRID.replace("[pruned, retrained]", "pruned"), str(corpus))
+    assert "has 1 points that" in run(*_words("run", study, copy), fails=True)
+    assert "1 points, " in run(*_words("clean", study, copy))
+    assert len(table(copy)) == 3
+    run(*_words("clean", study, copy, "--yes"))
+    assert len(table(copy)) == 2
+
+
+def test_a_point_that_fails_is_reported_with_its_log(corpus: Path, tmp_path: Path) -> None:
+    study = write_study(tmp_path, data=str(corpus))
+    config = tmp_path / "config.yaml"
+    config.write_text(config.read_text().replace("  lr: 0.005", "  no-such-flag: 1"))
+    root = tmp_path / "out"
+    said = run(*_words("run", study, root), fails=True)
+    assert "unrecognized arguments: --no-such-flag 1" in said
+    assert "2 of 3 points are done, 1 failed" in said and "Traceback" not in said
+    assert "fairseq-train ended with exit code 2" in run(*_words("status", study, root))
+
+
+def test_a_study_that_is_killed_ends_as_if_it_had_not_been(
+    finished: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    _kill_and_compare(finished, tmp_path, kills=2, longest=9)
+
+
+@pytest.mark.slow
+def test_a_study_that_is_killed_ten_times(finished: tuple[Path, Path, str], tmp_path: Path) -> None:
+    _kill_and_compare(finished, tmp_path, kills=10, longest=14)
+
+
+def _kill_and_compare(
+    finished: tuple[Path, Path, str], tmp_path: Path, kills: int, longest: float
+) -> None:
+    study, undisturbed, _ = finished
+    draw, root = random.Random(kills), tmp_path / "out"
+    for _ in range(kills):
+        process = start(study, "--output", root)
+        time.sleep(draw.uniform(2, longest))
+        kill_all(root, process)
+    run(*_words("run", study, root, "--no-report"))
+    assert table(root) == table(undisturbed)
+
+
+@pytest.mark.slow
+def test_two_runs_in_one_folder_do_not_harm_each_other(
+    finished: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    study, undisturbed, _ = finished
+    root = tmp_path / "out"
+    both = [start(study, "--output", root) for _ in range(2)]
+    assert [process.wait(timeout=300) for process in both] == [0, 0]
+    assert table(root) == table(undisturbed)
+
+
+def test_a_cluster_is_reached_through_submitit(
+    finished: tuple[Path, Path, str], corpus: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("submitit")
+    study = write_study(tmp_path, GRID.replace("[pruned, retrained]", "pruned"), str(corpus))
+    words = ("--on", "submitit", "--jobs", "2", "--cpu", "--slurm", "timeout_min=5", "--no-report")
+    said = run(*_words("run", study, tmp_path / "out", *words))
+    assert "all 2 points are done" in said
+    there = table(finished[1])
+    assert table(tmp_path / "out") == {n: row for n, row in there.items() if "retrained" not in n}
+    refused = run(*_words("run", study, tmp_path / "out", "--slurm", "x"), fails=True)
+    assert "--slurm x must be NAME=VALUE" in refused

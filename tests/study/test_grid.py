@@ -1,0 +1,95 @@
+"""Points: what they start from, their names, and their commands."""
+
+from pathlib import Path
+
+import pytest
+
+from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.study.commands import command_of, result_of
+from fairseq_prune.study.grid import Point, points_of
+from fairseq_prune.study.settings import read_study
+from tests.study.studies import write_study
+
+EVERY = """\
+  - stages: [pruned, retrained, scratch, fresh, sensitivity]
+    schemes: class-blind
+    sparsities: 0.5
+  - stages: ticket
+    schemes: class-blind
+    sparsities: 0.5
+    rounds: 2
+    rewind-to: 3
+  - stages: retrained
+    schemes: class-blind
+    sparsities: 0.5
+    flags: {prune-schedule: gradual, prune-end: 2}
+"""
+
+
+def points(tmp_path: Path, **more: str) -> list[Point]:
+    return points_of(read_study(str(write_study(tmp_path, **more))))
+
+
+def by_stage(found: list[Point]) -> dict[str, Point]:
+    return {p.stage + ("+" if p.recipe and p.recipe.schedule else ""): p for p in found}
+
+
+def test_what_points_start_from_is_made_once_and_first(tmp_path: Path) -> None:
+    found = points(tmp_path, grid=EVERY)
+    assert len(found) == len({p.name for p in found}) == 8
+    place = {p.name: i for i, p in enumerate(found)}
+    assert all(p.needs is None or place[p.needs.name] < place[p.name] for p in found)
+    stages = by_stage(found)
+    assert stages["retrained"].needs == stages["scratch"].needs == stages["pruned"]
+    assert stages["pruned"].needs == stages["sensitivity"].needs == stages["dense"]
+    assert stages["retrained+"].needs == stages["dense"]
+    assert stages["fresh"].needs is stages["ticket"].needs is stages["dense"].needs is None
+
+
+def test_one_seed_is_finished_before_the_next(tmp_path: Path) -> None:
+    seeds = [p.seed for p in points(tmp_path, seeds="[1, 2, 3]")]
+    assert seeds == sorted(seeds) and len(seeds) == 9
+
+
+def test_names_change_with_what_decides_a_point_and_with_nothing_else(tmp_path: Path) -> None:
+    names = {p.stage: p.name for p in points(tmp_path / "a")}
+    assert {p.stage: p.name for p in points(tmp_path / "b")} == names
+    path = write_study(tmp_path / "c")
+    config = path.with_name("config.yaml")
+    config.write_text(config.read_text().replace("  lr: 0.005", "  lr: 0.004"))
+    changed = {p.stage: p.name for p in points_of(read_study(str(path)))}
+    assert changed["dense"] == names["dense"] and changed["pruned"] == names["pruned"]
+    assert changed["retrained"] != names["retrained"]
+    # what a point starts from is part of it
+    longer = {p.stage: p.name for p in points(tmp_path / "d", dense=7)}  # type: ignore[arg-type]
+    assert not set(longer.values()) & set(names.values())
+
+
+def test_commands_are_those_a_user_would_type(tmp_path: Path) -> None:
+    stages = by_stage(points(tmp_path, grid=EVERY))
+    settings = Settings(data="DATA")
+
+    def words(stage: str) -> str:
+        point = stages[stage]
+        source = None if point.needs is None else "from.pt"
+        return " ".join(command_of(point, Path("HERE"), source, settings))
+
+    assert words("dense").startswith("fairseq-train DATA --task translation --arch lstm ")
+    assert words("dense").endswith("--save-dir HERE") and "prune" not in words("dense")
+    flags = "--prune-scheme class-blind --prune-sparsity 0.5 --prune-seed 1"
+    assert words("pruned") == (
+        f"fairseq-prune apply from.pt --output HERE/pruned.pt --force {flags}"
+    )
+    assert words("retrained").endswith("fairseq_prune --finetune-from-model from.pt")
+    assert "--prune-scheme" not in words("retrained")
+    assert "--prune-schedule gradual" in words("retrained+")
+    assert words("scratch").endswith("--prune-mask-from from.pt")
+    assert "finetune" not in words("scratch") + words("fresh")
+    assert words("fresh").endswith(flags)
+    assert words("ticket").startswith(f"fairseq-prune tickets --output HERE/tickets {flags} ")
+    assert result_of(stages["ticket"], "best") == "tickets/round-2/checkpoint_best.pt"
+
+
+@pytest.mark.parametrize("stage, unit, length", [("dense", "update", 6), ("ticket", "update", 18)])
+def test_work_counts_updates(tmp_path: Path, stage: str, unit: str, length: int) -> None:
+    assert by_stage(points(tmp_path, grid=EVERY))[stage].work == (unit, length)

@@ -1,0 +1,44 @@
+"""Time left: from what finished points cost."""
+
+from pathlib import Path
+
+import pytest
+
+from fairseq_prune.study.grid import points_of
+from fairseq_prune.study.layout import look
+from fairseq_prune.study.progress import costs_of, in_words, time_left
+from fairseq_prune.study.settings import read_study
+from tests.study.studies import write_study
+
+
+def test_a_point_costs_what_its_kind_cost_by_the_update(tmp_path: Path) -> None:
+    study = read_study(str(write_study(tmp_path)))  # dense: 6 updates, retrained: 3
+    laid = look(study, tmp_path / "out")
+    points = {p.stage: p for p in points_of(study)}
+    nothing = costs_of(laid.points, laid.folders)
+    assert time_left(laid.points, nothing, 2) == (0, 3)
+    dense = laid.folders[points["dense"].name]
+    dense.write("made", {"seconds": 60.0, "gpus": 1})
+    dense.write("done", {"evaluate": None, "seconds": 4.0})
+    costs = costs_of(laid.points, laid.folders)
+    assert costs.seconds(points["retrained"]) == 60 / 6 * 3 + 4
+    assert costs.seconds(points["pruned"]) is None
+    assert time_left([points["dense"], points["retrained"]], costs, 2) == ((64 + 34) / 2, 0)
+    # one point cannot be shared by two slots
+    assert time_left([points["dense"]], costs, 2) == (64, 0)
+
+
+def test_a_run_that_was_cut_says_nothing_of_what_one_costs(tmp_path: Path) -> None:
+    study = read_study(str(write_study(tmp_path)))
+    laid = look(study, tmp_path / "out")
+    dense = next(f for name, f in laid.folders.items() if "dense" in name)
+    dense.write("made", {"seconds": None, "gpus": 1})
+    assert costs_of(laid.points, laid.folders).making == {}
+
+
+@pytest.mark.parametrize(
+    "seconds, words",
+    [(9.4, "9 s"), (120, "2 min"), (5900, "98 min"), (7200, "2.0 h"), (260_000, "3.0 days")],
+)
+def test_durations_are_for_people(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words

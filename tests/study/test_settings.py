@@ -1,0 +1,116 @@
+"""Study files: what is asked for, and what is refused with file and line."""
+
+from pathlib import Path
+
+import pytest
+
+from fairseq_prune.study.settings import read_study
+from tests.study.studies import GRID, write_study
+
+
+def test_a_block_is_the_product_of_its_lists(tmp_path: Path) -> None:
+    grid = (
+        "  - stages: [pruned, scratch]\n    schemes: [class-blind, class-uniform]\n"
+        "    saliencies: [magnitude, random]\n    sparsities: [0.2, 0.4, 0.6]\n"
+    )
+    cells = read_study(str(write_study(tmp_path, grid))).cells
+    assert len(cells) == len({(c.stage, c.recipe) for c in cells}) == 2 * 2 * 2 * 3
+    assert {c.recipe.sparsity for c in cells} == {0.2, 0.4, 0.6}
+
+
+def test_a_structure_with_a_colon_is_a_text(tmp_path: Path) -> None:
+    grid = "  - stages: pruned\n    schemes: class-uniform\n    structures: 2:4\n"
+    (cell,) = read_study(str(write_study(tmp_path, grid))).cells
+    assert cell.recipe.structure == "2:4"
+
+
+def test_flags_of_a_schedule_go_to_the_recipe(tmp_path: Path) -> None:
+    grid = (
+        "  - stages: fresh\n    schemes: erk\n    saliencies: random\n    sparsities: 0.8\n"
+        "    flags: {prune-schedule: rigl, prune-end: 4, prune-drop: 0.5}\n"
+    )
+    (cell,) = read_study(str(write_study(tmp_path, grid))).cells
+    assert (cell.recipe.schedule, cell.recipe.end, cell.recipe.drop) == ("rigl", 4, 0.5)
+
+
+BAD = {
+    "unknown stage": ("stages: thawed\n    schemes: class-blind", "'thawed' is unknown; choose"),
+    "unknown scheme": ("stages: pruned\n    schemes: blind", "line 10: --prune-scheme 'blind'"),
+    "sparsity 1": (
+        "stages: pruned\n    schemes: class-blind\n    sparsities: [0.5, 1.0]",
+        "line 11: --prune-sparsity 1.0",
+    ),
+    "misspelt": ("stages: pruned\n    schemes: erk\n    sparsity: 0.5", "Is it sparsities?"),
+    "no schemes": ("stages: pruned", "line 9: schemes is missing in grid"),
+    "unknown model": (
+        "stages: pruned\n    schemes: class-blind\n    models: x",
+        "grid.models 'x' is unknown; choose from m",
+    ),
+    "schedule without training": (
+        "stages: scratch\n    schemes: class-blind\n    flags: {prune-schedule: gradual, "
+        "prune-end: 9}",
+        "needs training, and apply does none",
+    ),
+    "ticket": ("stages: ticket\n    schemes: class-blind", "the stage ticket needs rewind-to"),
+    "rounds": ("stages: pruned\n    schemes: class-blind\n    rounds: 2", "the stage ticket"),
+    "flag": (
+        "stages: pruned\n    schemes: class-blind\n    flags: {prune-poll: sum}",
+        "Is it prune-pool?",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_block_is_refused_with_its_line(tmp_path: Path, name: str) -> None:
+    block, sentence = BAD[name]
+    path = write_study(tmp_path, f"  - {block}\n")
+    with pytest.raises(ValueError) as error:
+        read_study(str(path))
+    assert sentence in str(error.value), error.value
+    assert str(error.value).startswith(f"{path}, line ") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "old, new, sentence",
+    [
+        ("title:", "titel:", "unknown key 'titel'; known are title, data"),
+        ("beam: 1", "beam: many", "evaluate.beam is 'many', which is no whole number"),
+        ("beam: 1", "bean: 1", "Is it beam?"),
+        ("m: config.yaml", "m: gone.yaml", "gone.yaml cannot be read"),
+        ("m: config.yaml", "a/b: config.yaml", "the name 'a/b' becomes part of folders"),
+        ("seeds: 1", "seeds: [1, x]", "seeds is 'x', which is no whole number"),
+        ("seeds: 1", "keep: some", "keep 'some' is unknown; choose from all, evaluated"),
+        ("m: config.yaml", "m: {config: config.yaml, dense: no}", "has no section no; it has"),
+    ],
+)
+def test_a_bad_line_is_refused(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    path = write_study(tmp_path)
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ValueError) as error:
+        read_study(str(path))
+    assert sentence in str(error.value), error.value
+
+
+@pytest.mark.parametrize(
+    "old, new, sentence",
+    [
+        ("  lr: 0.01\n", "  save-dir: x\n", "save-dir has no place"),
+        ("  lr: 0.01\n", "  prune-scheme: erk\n", "prune-scheme has no place"),
+        ("  max-update: 6\n", "", "no max-update and no max-epoch"),
+        ("retrain:\n", "again:\n", "m has no section to retrain with"),
+    ],
+)
+def test_a_bad_configuration_is_refused(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    path = write_study(tmp_path, GRID)
+    config = tmp_path / "config.yaml"
+    config.write_text(config.read_text().replace(old, new))
+    with pytest.raises(ValueError) as error:
+        read_study(str(path))
+    assert sentence in str(error.value), error.value
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "configs" / "study").glob("*.yaml")), ids=str
+)
+def test_the_studies_of_the_project_can_be_read(path: Path) -> None:
+    assert read_study(str(path)).cells
