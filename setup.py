@@ -128,14 +128,17 @@ setup(
     package_dir={"_fairseq_prune_compat": "fairseq_prune/compat"},
     package_data={"fairseq_prune": ["py.typed"]},
     zip_safe=False,
-    install_requires=["fairseq==0.12.2", "torch>=2.6", "numpy", "sacrebleu", "sentencepiece"],
+    install_requires=[
+        *("fairseq==0.12.2", "torch>=2.6", "numpy", "sacrebleu", "sentencepiece", "PyYAML"),
+    ],
     extras_require={
         "ctranslate2": ["ctranslate2"],
         "export": ["zstandard", "safetensors"],
         "figures": ["matplotlib"],
+        "slurm": ["submitit"],
         "test": [
             *("pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"),
-            *("ctranslate2", "zstandard", "safetensors"),
+            *("ctranslate2", "zstandard", "safetensors", "submitit"),
         ],
     },
     entry_points={"console_scripts": ["fairseq-prune = fairseq_prune.cli.main:main"]},

@@ -15,15 +15,15 @@
 #
 # CONFIG    default configs/train/embedded/transformer.yaml
 # OUT       default runs/front
-# DATA, REFERENCE  as for scripts/ablation.sh (default: the embedded corpus, made here)
+# DATA, REFERENCE  as for scripts/runs.sh (default: the embedded corpus, made here)
 # BEAM      default 5      BATCHES  default: 1 8      SENTENCES  of the test set (default 100)
 # ROUNDS    of the speed measurement (default 5)
-# SEED, JOBS, DEVICE, MAX_LEN, PROGRAMS  as for scripts/ablation.sh
+# SEED, JOBS, DEVICE, MAX_LEN, PROGRAMS  as for scripts/runs.sh
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=scripts/ablation.sh
-. "$here/ablation.sh"
+# shellcheck source=scripts/runs.sh
+. "$here/runs.sh"
 
 # pruned_run NAME NEEDS INPUT FLAGS...: retrains INPUT under masks that are chosen at the start.
 pruned_run() {

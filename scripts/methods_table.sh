@@ -14,16 +14,16 @@
 # CONFIG    default configs/train/embedded/{lstm,transformer}.yaml; others need the sections `brief`
 #           and `brief-retrain` too, with a max-update
 # OUT       default runs/methods
-# DATA, REFERENCE  as for scripts/ablation.sh (default: the embedded corpus, made here)
+# DATA, REFERENCE  as for scripts/runs.sh (default: the embedded corpus, made here)
 # SEEDS     default: 1 2 3                 PERCENTS  default: 60 80
 # METHODS   their names, a comma between them (default: all)
 # BEAM      default 1: there are hundreds of models to decode
-# JOBS, DEVICE, MAX_LEN, PROGRAMS          as for scripts/ablation.sh
+# JOBS, DEVICE, MAX_LEN, PROGRAMS          as for scripts/runs.sh
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=scripts/ablation.sh
-. "$here/ablation.sh"
+# shellcheck source=scripts/runs.sh
+. "$here/runs.sh"
 
 # The lines of methods.txt that are wanted: NAME|WHEN|FLAGS, without spaces around the bars.
 methods() {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_prune.study.model_file import read_flags
 from scripts.multi30k import subwords
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,15 +110,6 @@ def test_too_little_text_is_told_in_a_sentence(tmp_path: Path) -> None:
     assert done.stderr.startswith("subwords: ") and done.stderr.count("\n") == 1
 
 
-def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["bash", str(ROOT / "scripts/multi30k/run.sh")],
-        env={**os.environ, "MODEL": "rnn", "OUT": str(tmp_path)}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr == "multi30k: MODEL=rnn is unknown; choose lstm or transformer.\n"
-
-
 def test_only_a_line_feed_ends_a_line_of_pieces(tmp_path: Path) -> None:
     folder = source(tmp_path)
     for language in ("de", "en"):
@@ -135,14 +127,9 @@ def test_the_pieces_do_not_depend_on_the_machine() -> None:
 @pytest.mark.parametrize("model", ["lstm", "transformer"])
 def test_retraining_takes_a_third_of_the_epochs_at_half_the_rate(model: str) -> None:
     for study in ("multi30k", "embedded"):
-        config = ROOT / "configs/train" / study / f"{model}.yaml"
-        script = f'. "{ROOT}/scripts/ablation.sh"; for part in dense retrain; do'
-        script += f' flags_of "{config}" $part; done'
-        out = subprocess.run(
-            ["bash", "-c", script], capture_output=True, text=True, check=True
-        ).stdout
-        words = out.split()
-        rates = [float(words[i + 1]) for i, word in enumerate(words) if word == "--lr"]
-        epochs = [int(words[i + 1]) for i, word in enumerate(words) if word == "--max-epoch"]
+        path = ROOT / "configs/train" / study / f"{model}.yaml"
+        parts = [read_flags(path, [part]) for part in ("dense", "retrain")]
+        rates = [float(part.get("lr") or 0) for part in parts]
+        epochs = [int(part.length[1]) for part in parts]
         assert rates[1] == rates[0] / 2
         assert round(epochs[0] / 3) == epochs[1]

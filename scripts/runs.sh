@@ -1,30 +1,19 @@
-#!/usr/bin/env bash
-# Trains, prunes, retrains and evaluates models, as See, Luong & Manning (2016) did.
+# shellcheck shell=bash
+# Trainings and evaluations as jobs that are done once; sourced by methods_table.sh and front.sh.
+# (A grid of schemes, sparsities and seeds needs no script: fairseq-prune study.)
 #
-#   DATA=BIN REFERENCE=test.en OUT=DIR bash scripts/ablation.sh CONFIG.yaml...
+#   open_run             the environment, the data, the settings below, and the lock
+#   train_job, evaluate_job, stamped_job, flags_of   see there
 #
-# For each configuration (its base name is the model's) DIR/MODEL gets
-#   dense/                     trained without pruning
-#   pruned/SCHEME-PERCENT.pt   the dense model pruned, not retrained
-#   retrained/SCHEME-PERCENT/  pruned, then trained further
-#   scratch/SCHEME-PERCENT/    a fresh model trained under the mask of pruned/SCHEME-PERCENT.pt
-#   results.jsonl, hypotheses/ every one of them decoded and scored
-# and DIR/report tables, figures and a page of all models in DIR. A step that is finished
-# is skipped, one that was cut goes on; the logs lie beside the models.
+# A step that is finished is skipped, one that was cut goes on; the logs lie beside the models.
 #
 # DATA        folder made by fairseq-preprocess          REFERENCE  raw target text of the test set
 # OUT         where everything goes
-# SCHEMES     pruned without retraining (default: class-blind class-uniform class-distribution
-#             random; random removes weights of all classes at random)
-# PERCENTS    at these percentages removed (default: 40 60 80 90)
-# RETRAIN, RETRAIN_PERCENTS, SCRATCH, SCRATCH_PERCENTS  the same for the models that are retrained
-#             (default: as above) and sparse from the beginning (default: class-blind, as above);
-#             none stands for no model at all
+# PERCENTS    percentages removed (default: 40 60 80 90)
 # JOBS        processes at a time (default: one a core)  BEAM       default 5
 # DEVICE      cpu or gpu (default: gpu if there is one)  SEED       default 1
 # MAX_LEN     longest translation: A * source + B tokens (default: "1.2 10"; models that collapsed
 #             would else ramble on for 200)
-# TITLE, MADE_BY  of the report: its heading, and the command that it shows beside the figures
 # PROGRAMS    folder with fairseq's programs (default: .venv/bin, set up first)
 set -euo pipefail
 
@@ -33,25 +22,22 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/scripts/jobs.sh"
 
 die() {
-  printf 'ablation: %s\n' "$*" >&2
+  printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2
   exit 2
 }
 
 settings() {
-  : "${DATA:?ablation: DATA names no folder made by fairseq-preprocess}"
-  : "${REFERENCE:?ablation: REFERENCE names no text file with the target side of the test set}"
-  : "${OUT:?ablation: OUT names no folder for the results}"
+  : "${DATA:?DATA names no folder made by fairseq-preprocess}"
+  : "${REFERENCE:?REFERENCE names no text file with the target side of the test set}"
+  : "${OUT:?OUT names no folder for the results}"
   [[ -d $DATA ]] || die "DATA=$DATA is not a folder; give the one that fairseq-preprocess made."
   [[ -f $REFERENCE ]] || die "REFERENCE=$REFERENCE is not a file; give the raw target text."
   mkdir -p "$OUT"
   out=$(cd "$OUT" && pwd) data=$(cd "$DATA" && pwd)
   reference=$(cd "$(dirname "$REFERENCE")" && pwd)/$(basename "$REFERENCE")
-  schemes=${SCHEMES:-class-blind class-uniform class-distribution random}
   percents=${PERCENTS:-40 60 80 90}
-  retrain=${RETRAIN:-$schemes} retrain_percents=${RETRAIN_PERCENTS:-$percents}
-  scratch=${SCRATCH:-class-blind} scratch_percents=${SCRATCH_PERCENTS:-$percents}
   local word
-  for word in $percents $retrain_percents $scratch_percents; do
+  for word in $percents; do
     [[ $word =~ ^[1-9][0-9]?$ ]] || die "$word is no percentage from 1 to 99."
   done
   max_len=${MAX_LEN:-1.2 10}
@@ -75,17 +61,6 @@ flags_of() {
       print "--" key
       if (value != "true") print value
     }' "$1" | sed "s#^DATA/#${data:-DATA}/#"
-}
-
-in_words() { # LIST SCHEME: whether the list has it
-  [[ " $1 " == *" $2 "* ]]
-}
-
-prune_flags() { # SCHEME PERCENT
-  local scheme=$1 saliency=magnitude
-  if [[ $scheme == random ]]; then scheme=class-blind saliency=random; fi
-  printf '%s\n' --prune-scheme "$scheme" --prune-saliency "$saliency" \
-    --prune-sparsity "$(printf '0.%02d' "$2")"
 }
 
 # A command as its stamp records it: without where things lie on this machine.
@@ -130,17 +105,6 @@ train_job() {
     mkdir -p "$folder"
     printf '%s\n' "$text" >"$folder/command"
     stamped_job "$name" "$work" "$needs" "$folder/train.log" "$folder/done" "$text" "${command[@]}"
-  fi
-}
-
-apply_job() { # MODEL SCHEME PERCENT
-  local name=$1/pruned/$2-$3 dense=$out/$1/dense/checkpoint_best.pt flags
-  mapfile -t flags < <(prune_flags "$2" "$3")
-  if [[ -f $out/$name.pt && $out/$name.pt -nt $dense ]]; then
-    job_done "$name" 5
-  else
-    job "$name" 5 "$1/dense" "$out/$name.log" fairseq-prune apply "$dense" \
-      --output "$out/$name.pt" --force "${flags[@]}"
   fi
 }
 
@@ -200,66 +164,3 @@ check_data() {
   fi
   printf '%s\n' "$digest" >"$out/.data"
 }
-
-plan_model() {
-  local model dense scheme percent flags point pruned=() retrained=() from_scratch=()
-  model=$(basename "$config" .yaml)
-  dense=$out/$model/dense/checkpoint_best.pt
-  train_job "$model/dense" dense "" ""
-  for percent in $percents; do
-    for scheme in $schemes; do
-      apply_job "$model" "$scheme" "$percent"
-      pruned+=("pruned/$scheme-$percent:pruned/$scheme-$percent.pt")
-    done
-  done
-  evaluate_job "$model" dense "dense:dense/checkpoint_best.pt"
-  for percent in $retrain_percents; do
-    for scheme in $retrain; do
-      [[ $scheme != none ]] || continue
-      point=retrained/$scheme-$percent
-      mapfile -t flags < <(prune_flags "$scheme" "$percent")
-      train_job "$model/$point" retrain "$model/dense" "$dense" --user-dir "$root/fairseq_prune" \
-        "${flags[@]}" --finetune-from-model "$dense"
-      retrained+=("$point:$point/checkpoint_best.pt")
-    done
-  done
-  evaluate_job "$model" pruned "${pruned[@]}"
-  for percent in $scratch_percents; do
-    for scheme in $scratch; do
-      [[ $scheme != none ]] || continue
-      point=$scheme-$percent
-      if ! in_words "$schemes" "$scheme" || ! in_words "$percents" "$percent"; then
-        apply_job "$model" "$scheme" "$percent"
-      fi
-      train_job "$model/scratch/$point" dense "$model/pruned/$point" "$dense" \
-        --user-dir "$root/fairseq_prune" --prune-mask-from "$out/$model/pruned/$point.pt"
-      from_scratch+=("scratch/$point:scratch/$point/checkpoint_best.pt")
-    done
-  done
-  evaluate_job "$model" retrained "${retrained[@]}"
-  evaluate_job "$model" scratch "${from_scratch[@]}"
-}
-
-main() {
-  (($#)) || die "name at least one configuration, for example configs/train/multi30k/lstm.yaml."
-  local config
-  for config in "$@"; do [[ -f $config ]] || die "$config is not a file."; done
-  settings
-  if [[ ! ${PROGRAMS:-} ]]; then bash "$root/scripts/setup_env.sh"; fi
-  PATH=${PROGRAMS:-${VENV:-$root/.venv}/bin}:$PATH
-  export PATH OMP_NUM_THREADS=1
-  if command -v flock >/dev/null; then
-    exec 9>"$out/.lock" # held by the jobs too: a run that was killed may have left some behind
-    flock -n 9 || die "another run is at work in $out; wait for it, or choose another OUT."
-  fi
-  check_data
-  for config in "$@"; do plan_model; done
-  local code=0 # a failed run does not keep the others from being reported
-  run_jobs "$jobs" || code=1
-  fairseq-prune report "$out" --output "$out/report" --title "${TITLE:-Pruning}" \
-    ${MADE_BY:+--made-by "$MADE_BY"} || code=1
-  exit $code
-}
-
-# main ends in an exit: bash reads a script as it goes, and the file may change under a long run
-if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; fi

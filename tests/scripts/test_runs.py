@@ -1,76 +1,43 @@
-"""The driver of a study: what it calls, what it skips, and what it does when something fails."""
+"""Jobs of the scripts, seen through methods_table.sh: what is skipped, and what fails how."""
 
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.scripts.stubs import Study, alive, wait_for
+from tests.scripts.stubs import Study, Table, alive, wait_for
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    return Study(tmp_path)
-
-
-def test_a_study_trains_prunes_retrains_and_evaluates(study: Study) -> None:
-    code, out, err = study.run()
-    assert (code, err) == (0, "")
-    assert out.splitlines()[-1] == "report: there"
-    common = "--task translation --arch lstm --share"
-    train = sorted(study.calls("fairseq-train"))
-    tail = "--seed 1 --no-progress-bar --no-epoch-checkpoints --save-dir OUT/small"
-    dense = f"fairseq-train DIR/data {common} --lr 0.1 --max-epoch 4 {tail}"
-    again = f"fairseq-train DIR/data {common} --lr 0.05 --max-epoch 1 {tail}"
-    plugin = "--user-dir ROOT/fairseq_prune"
-    best = "--finetune-from-model OUT/small/dense/checkpoint_best.pt"
-    point = "--prune-scheme class-blind --prune-saliency {} --prune-sparsity 0.80"
-    masks = "--prune-mask-from OUT/small/pruned/class-blind-80.pt"
-    assert train == sorted(
-        [
-            f"{dense}/dense --cpu",
-            f"{again}/retrained/class-blind-80 --cpu {plugin} {point.format('magnitude')} {best}",
-            f"{again}/retrained/random-80 --cpu {plugin} {point.format('random')} {best}",
-            f"{dense}/scratch/class-blind-80 --cpu {plugin} {masks}",
-        ]
-    )
-    assert len(study.calls("fairseq-prune apply")) == 2
-    stages = [call.split("--tag stage=")[1].split()[0] for call in study.calls("fairseq-prune ev")]
-    assert sorted(stages) == ["dense", "pruned", "retrained", "scratch"]
-
-
-def test_a_second_run_only_reports(study: Study) -> None:
-    study.run()
-    code, out, _ = study.run()
-    assert code == 0
-    assert "10 of 10 steps were done before" in out
-    assert [call.split()[1] for call in study.calls()] == ["report"]
+    made = Table(tmp_path)
+    made.environment |= {"SEEDS": "1", "PERCENTS": "80", "METHODS": "magnitude,random"}
+    return made
 
 
 def test_a_longer_list_only_adds_what_is_new(study: Study) -> None:
     study.run()
-    study.run(PERCENTS="80 90", SCRATCH="none")
+    study.run(PERCENTS="80 90")
     assert len(study.calls("fairseq-train")) == 2
-    assert all("0.90" in call for call in study.calls("fairseq-train"))
+    assert all("-90/trained" in call for call in study.calls("fairseq-train"))
 
 
 def test_one_failed_run_does_not_stop_the_others_and_is_told_at_the_end(study: Study) -> None:
-    code, out, err = study.run(BREAKS="retrained/random")
+    code, out, err = study.run(BREAKS="random-80/trained")
     assert code == 1
-    assert "small/retrained/random-80 failed. The last lines of" in err
+    assert "small-1/random-80/trained failed. The last lines of" in err
     assert "    the disk has melted" in err
-    assert out.splitlines()[-1] == "report: there"
-    evaluated = next(c for c in study.calls("fairseq-prune ev") if "stage=retrained" in c)
-    assert "class-blind-80" in evaluated and "random-80" not in evaluated
+    (evaluated,) = study.calls("fairseq-prune ev")
+    assert "magnitude-80/trained" in evaluated and "random-80/trained" not in evaluated
 
 
 def test_what_failed_is_done_by_the_next_run(study: Study) -> None:
-    study.run(BREAKS="retrained/random")
+    study.run(BREAKS="random-80/trained")
     code, _, err = study.run()
     assert (code, err) == (0, "")
     assert len(study.calls("fairseq-train")) == 1
-    evaluated = next(c for c in study.calls("fairseq-prune ev") if "stage=retrained" in c)
-    assert "random-80" in evaluated
+    (evaluated,) = study.calls("fairseq-prune ev")
+    assert "random-80/trained" in evaluated
 
 
 def test_without_a_dense_model_nothing_else_is_tried(study: Study) -> None:
@@ -78,18 +45,18 @@ def test_without_a_dense_model_nothing_else_is_tried(study: Study) -> None:
     assert code == 1
     assert len(study.calls("fairseq-train")) == 1
     assert study.calls("fairseq-prune apply") == []
-    assert "small/retrained/random-80 was not run: it needs one that failed." in err
+    assert "small-1/random-80/trained was not run: it needs one that failed." in err
 
 
 def test_results_of_other_flags_are_not_passed_off_as_these(study: Study) -> None:
     study.run()
     config = study.folder / "small.yaml"
-    config.write_text(config.read_text().replace("0.05", "0.06"))
+    config.write_text(config.read_text().replace("max-update: 20", "max-update: 30"))
     code, _, err = study.run()
     assert code == 2
     assert err == (
-        f"ablation: {study.out}/small/retrained/class-blind-80 was made with other flags or from "
-        "another model; remove it or choose another OUT.\n"
+        f"methods_table: {study.out}/small-1/magnitude-80/trained was made with other flags or "
+        "from another model; remove it or choose another OUT.\n"
     )
     assert study.calls() == []
 
@@ -100,7 +67,7 @@ def test_a_cut_run_does_not_go_on_under_other_flags(study: Study) -> None:
     config.write_text(config.read_text().replace("lr: 0.1", "lr: 0.2"))
     code, _, err = study.run()
     assert code == 2
-    assert err.startswith(f"ablation: {study.out}/small/dense was made with other flags")
+    assert err.startswith(f"methods_table: {study.out}/small-1/dense was made with other flags")
 
 
 def test_models_of_other_data_are_not_mixed(study: Study) -> None:
@@ -109,14 +76,14 @@ def test_models_of_other_data_are_not_mixed(study: Study) -> None:
     code, _, err = study.run()
     assert (code, err) == (
         2,
-        f"ablation: {study.out} holds models of other data than {study.folder}/data; remove it or "
-        "choose another OUT.\n",
+        f"methods_table: {study.out} holds models of other data than {study.folder}/data; remove "
+        "it or choose another OUT.\n",
     )
     assert study.calls() == []
 
 
 def test_an_interrupt_stops_the_children(study: Study) -> None:
-    process = study.start(SLEEPS="retrained")
+    process = study.start(SLEEPS="trained")
     pids = Path(f"{study.calls_file}.pids")
     wait_for(pids)
     process.terminate()
@@ -136,7 +103,7 @@ def test_two_studies_do_not_share_a_folder(study: Study) -> None:
         code, _, err = study.run()
         assert code == 2
         assert err == (
-            f"ablation: another run is at work in {study.out}; wait for it, or choose another "
+            f"methods_table: another run is at work in {study.out}; wait for it, or choose another "
             "OUT.\n"
         )
     finally:
@@ -159,7 +126,7 @@ def test_bad_settings_are_refused_in_a_sentence(
     study: Study, name: str, value: str, sentence: str
 ) -> None:
     code, _, err = study.run(**{name: value})
-    assert (code, err) == (2, f"ablation: {sentence}\n")
+    assert (code, err) == (2, f"methods_table: {sentence}\n")
     assert study.calls() == []
 
 
@@ -169,13 +136,13 @@ def test_on_a_gpu_nothing_is_told_to_stay_on_the_cpu(study: Study) -> None:
 
 
 def test_the_number_of_jobs_is_kept(study: Study) -> None:
-    process = study.start(SLEEPS="retrained", JOBS="1")
+    process = study.start(SLEEPS="trained", JOBS="1")
     try:
         pids = Path(f"{study.calls_file}.pids")
         wait_for(pids)
         time.sleep(1.5)
         assert len(pids.read_text().split()) == 1
-        assert (study.out / "small/retrained/class-blind-80/train.log").exists()
+        assert (study.out / "small-1/magnitude-80/trained/train.log").exists()
     finally:
         process.terminate()
         process.communicate(timeout=30)
