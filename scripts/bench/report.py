@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sacrebleu.metrics import BLEU
+
 from fairseq_prune.analysis import results
 from fairseq_prune.analysis.number_page import number_sections, write_tables
 from fairseq_prune.analysis.number_parts import parts_of
 from fairseq_prune.analysis.numbers import measure
 from fairseq_prune.analysis.points import find_results, read_points
 from fairseq_prune.analysis.report import write_report
-from fairseq_prune.analysis.scores import score
 from fairseq_prune.analysis.sentences import Sentence, write_sentences
 
 MODELS, SEEDS = ("lstm", "transformer"), (1, 2, 3)
@@ -64,6 +65,7 @@ def points(sparsities: int) -> Iterator[tuple[str, str, str | None, float, int]]
 def make(folder: Path, count: int, sparsities: int, draw: random.Random) -> int:
     """Make the folder; returns the number of points."""
     test = sentences(count, draw)
+    metric = BLEU(references=[[s.reference for s in test]])
     made = 0
     for model, stage, scheme, sparsity, seed in points(sparsities):
         place = folder / "points" / f"{model}-{stage}-{scheme}-{sparsity}-{seed}"
@@ -78,7 +80,8 @@ def make(folder: Path, count: int, sparsities: int, draw: random.Random) -> int:
             "target": sparsity if scheme else None, "sparsity": sparsity,
             "recipe": f"{scheme}|{sparsity}" if scheme else None, "valid_ppl": 5.0,
             "test_ppl": 5.0, "sentences": count, "hypotheses": "hypotheses/best.txt",
-            **vars(score(lines, [s.reference for s in test])),
+            "bleu": metric.corpus_score(lines, None).score, "chrf": 50.0,
+            "bleu_signature": "made up",
         }  # fmt: skip
         row["sentences_file"] = write_sentences(place, row, test)
         results.append(place / "results.jsonl", row)

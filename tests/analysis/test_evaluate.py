@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fairseq_prune.analysis.evaluate import evaluate
+from fairseq_prune.analysis.sentences import Sentence, read_sentences
 from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.cli.main import main
 from tests.conftest import ARCHES, TRAINING, run, train_here
@@ -30,7 +31,7 @@ def checkpoint(
 def rows(
     checkpoint: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
-    output = tmp_path_factory.mktemp("results") / "results.jsonl"
+    output = tmp_path_factory.mktemp("results") / "not yet" / "results.jsonl"
     ((row, _),) = evaluate([str(checkpoint)], Settings(data=str(corpus), cpu=True),
                            {"stage": "dense"}, str(output))  # fmt: skip
     yield output, row
@@ -55,6 +56,21 @@ def test_hypotheses_and_bleu_are_those_of_fairseq_generate(
     assert [float(part) for part in bleu.groups()] == pytest.approx(
         [row["bleu"], row["brevity_penalty"], row["length_ratio"]], abs=0.006
     )
+
+
+def test_sentences_are_left_beside_the_results(
+    rows: tuple[Path, dict[str, Any]], corpus: Path
+) -> None:
+    output, row = rows
+    found = read_sentences(output.parent / row["sentences_file"])
+    source = (corpus.parent / "test.de").read_text().splitlines()
+    counts = dict(line.split() for line in (corpus / "dict.en.txt").read_text().splitlines())
+    for sentence, text in zip(found, source, strict=True):
+        words = text.upper().split()[::-1]
+        assert sentence == Sentence(
+            source=text, reference=" ".join(words), source_tokens=len(words),
+            rarest=min(int(counts.get(word, 0)) for word in words),
+        )  # fmt: skip
 
 
 def test_perplexity_is_what_fairseq_validate_logs(

@@ -101,7 +101,8 @@ def test_a_report_leaves_tables_figures_and_the_page(tmp_path: Path) -> None:
     output = tmp_path / "report"
     text = write_report([str(results)], str(output), "t", "c")
     assert sorted(path.name for path in output.iterdir()) == [
-        "index.html", "m-figure1.png", "m-figure2.png", "table.csv", "table.md", "table.txt",
+        "index.html", "m-figure1.png", "m-figure2.png", "points.csv", "table.csv", "table.md",
+        "table.txt",
     ]  # fmt: skip
     assert (output / "table.txt").read_text().startswith(text.partition("\nsacreBLEU")[0])
     assert (output / "m-figure1.png").read_bytes().startswith(b"\x89PNG")

@@ -9,14 +9,16 @@ import pytest
 from fairseq_prune.analysis.points import Point, read_points
 from fairseq_prune.analysis.table import (
     as_csv,
+    as_html,
     as_markdown,
     as_text,
     full_table,
     glance,
     number,
+    point_table,
     signatures,
 )
-from tests.analysis.rows import SIGNATURE, study, write
+from tests.analysis.rows import SIGNATURE, row, study, write
 
 
 @pytest.fixture
@@ -80,3 +82,55 @@ def test_one_signature_is_said_once(points: list[Point]) -> None:
 @pytest.mark.parametrize("value, text", [(None, "-"), (1.005, "1.00"), (2e7, "2.00e+07")])
 def test_numbers_are_short(value: float | None, text: str) -> None:
     assert number(value, 2) == text
+
+
+@pytest.fixture
+def seeds(tmp_path: Path) -> list[Point]:
+    """Dense and one pruned place, each of two seeds; another place of one."""
+    rows = [row("retrained", "class-blind", 0.5, 33.0)]
+    for seed, (dense, pruned) in enumerate([(36.0, 30.0), (38.0, 33.0)], 1):
+        rows.append(row("dense", None, 0.0, dense, sha=str(seed)))
+        rows.append(row("pruned", "class-blind", 0.5, pruned, sha=str(seed)))
+        for one in rows[-2:]:
+            one["tags"]["seed"] = str(seed)
+    rows[-1]["valid_ppl"] = None
+    return read_points([write(tmp_path, *rows)])
+
+
+def test_seeds_share_a_row_with_mean_deviation_and_median(seeds: list[Point]) -> None:
+    header, dense, pruned, retrained = full_table(seeds)
+    assert header[4:9] == ["seeds", "BLEU", "BLEU sd", "BLEU median", "chrF"]
+    assert dense[4:8] == ["2", "37.00", "1.41", "37.00"]
+    assert pruned[4:8] == ["2", "31.50", "2.12", "31.50"]
+    assert retrained[4:8] == ["1", "33.00", "-", "33.00"]
+    # a seed without a perplexity leaves no mean
+    assert (dense[9], pruned[9]) == ("4.50", "-")
+
+
+def test_a_glance_has_mean_and_deviation_over_seeds(seeds: list[Point]) -> None:
+    cells = {line[0]: line[1:] for line in glance(seeds, "m")}
+    assert cells["dense"] == ["37.00 ± 1.41", ""]
+    assert cells["pruned, class-blind"] == ["", "31.50 ± 2.12"]
+    assert cells["pruned + retrained, class-blind"] == ["", "33.00"]
+
+
+def test_every_point_has_its_row_with_its_seed(seeds: list[Point]) -> None:
+    assert [line[4:6] for line in point_table(seeds)] == [
+        ["seed", "BLEU"], ["1", "36.00"], ["2", "38.00"], ["1", "30.00"], ["2", "33.00"],
+        ["", "33.00"],
+    ]  # fmt: skip
+
+
+def test_a_flag_has_a_column_where_there_is_one(points: list[Point]) -> None:
+    assert full_table(points, {}) == full_table(points)
+    table = full_table(points, {points[1].place: "empty, long"})
+    assert table[0][-1] == "outputs"
+    assert [line[-1] for line in table[1:4]] == ["", "empty, long", ""]
+
+
+def test_differences_are_numbers() -> None:
+    assert as_markdown([["a", "b"], ["x", "-0.5"], ["y", "+1"]]).splitlines()[1] == "| --- | ---: |"
+
+
+def test_html_is_escaped() -> None:
+    assert "<td>&lt;b&gt;</td>" in as_html([["a"], ["<b>"]])
