@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fairseq_prune.network.options import task_options
 from fairseq_prune.pruning.dictionary import Counts, Dictionary, count_text, read_dictionary
 from fairseq_prune.pruning.opened import Opened
-from fairseq_prune.pruning.vocab import SOURCE, TARGET, Tables, setting
+from fairseq_prune.pruning.vocab import SOURCE, TARGET, Tables
 
 if TYPE_CHECKING:  # fairseq takes seconds to load
     from fairseq_prune.tasks.binarised import Split
@@ -23,7 +24,8 @@ def languages_of(opened: Opened, data: str) -> dict[str, str]:
     """
     from fairseq_prune.tasks.binarised import language_pair
 
-    names = [setting(opened.content, "task", f"{side}_lang") for side in (SOURCE, TARGET)]
+    task = task_options(opened.content)
+    names = [task.get(f"{side}_lang") for side in (SOURCE, TARGET)]
     pair = names if all(names) else language_pair(Path(data))
     if pair is None:
         raise ValueError(

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from fairseq_prune.analysis.table import Table, as_text
 from fairseq_prune.cli import _output
+from fairseq_prune.network.options import architecture
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.shrink import Cut, plan, shrink
-from fairseq_prune.pruning.units import model_config
 
 HELP = "cut pruned units out of a checkpoint: fewer weights, the same translations"
 DESCRIPTION = """
@@ -86,8 +86,7 @@ def _check_family(cut: Cut) -> None:
         return
     from fairseq.models import ARCH_MODEL_NAME_REGISTRY  # fairseq takes seconds to load
 
-    config = model_config(cut.source.content)
-    arch = config.get("_name") or config.get("arch")
+    arch = architecture(cut.source.content) or "unknown"
     family, ours = ARCH_MODEL_NAME_REGISTRY.get(arch, arch), cut.settings.arch
     attends = "decoder.attention.output_proj.weight" in cut.source.content["model"]
     if family not in (ours, ours.removeprefix("shrunk_")) or (
@@ -131,8 +130,7 @@ def _lines(cut: Cut, facts: dict[str, Any]) -> list[str]:
     before, after = facts["parameters"]
     ratio = after / before if before else math.nan
     stock = cut.settings.arch is None
-    config = model_config(cut.source.content)
-    arch = cut.settings.arch or config.get("arch") or config.get("_name")
+    arch = cut.settings.arch or architecture(cut.source.content)
     plugin = "" if stock else "--user-dir fairseq_prune "
     lines = [
         f"parameters: {before:,} -> {after:,} ({ratio:.0%})",

@@ -18,8 +18,9 @@ from fairseq_prune.exports.dictionary import languages, symbols
 from fairseq_prune.exports.folder import check_folder, write_folder
 from fairseq_prune.exports.needs import need
 from fairseq_prune.exports.pieces import find_models, given_models
-from fairseq_prune.exports.transformer import Shape, shape_of, task_options
+from fairseq_prune.exports.transformer import Shape, shape_of
 from fairseq_prune.masks import storage
+from fairseq_prune.network.options import task_options
 from fairseq_prune.network.weights import SHADOW
 from fairseq_prune.pruning.record import read_record
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from fairseq_prune.network.options import Options, architecture, model_options, task_name
+
 State = Mapping[str, Tensor]
 
 STOCK = (
@@ -80,69 +82,28 @@ class Shape:
     alignment_layer: int
 
 
-class Options:
-    """The settings of a model or task, flat as from fairseq-train or nested as from hydra."""
-
-    def __init__(self, settings: Any) -> None:
-        self.values: Mapping[str, Any] = (
-            settings if isinstance(settings, Mapping) else vars(settings)
-        )
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value of ``name``, or the default where it is missing or None."""
-        side, _, rest = name.partition("_")
-        nested = self.values.get(side)
-        value = self.values.get(name)
-        if value is None and isinstance(nested, Mapping):
-            value = nested.get(rest)
-        return default if value is None else value
-
-
-def model_options(checkpoint: Mapping[str, Any]) -> Options:
-    """The settings of the model in a checkpoint of fairseq, old (args) or new (cfg)."""
-    return _options(checkpoint, "model")
-
-
-def task_options(checkpoint: Mapping[str, Any]) -> Options:
-    """The settings of the task."""
-    return _options(checkpoint, "task")
-
-
-def _options(checkpoint: Mapping[str, Any], part: str) -> Options:
-    cfg = checkpoint.get("cfg")
-    settings = cfg.get(part) if isinstance(cfg, Mapping) else checkpoint.get("args")
-    return Options({} if settings is None else settings)
-
-
 def shape_of(checkpoint: Mapping[str, Any], origin: str) -> Shape:
     """The shape of the Transformer in a checkpoint; ``origin`` is named in errors.
 
     Raises ValueError for another model, and for a Transformer that CTranslate2 cannot compute.
     """
-    options, task = model_options(checkpoint), task_options(checkpoint)
+    options, arch = model_options(checkpoint), architecture(checkpoint) or "unknown"
     state: State = checkpoint["model"]
-    _check(options, task, origin)
+    _check(options, arch, task_name(checkpoint) or TASKS[0], origin)
     return Shape(
-        _stack("encoder", state, options, origin),
-        _stack("decoder", state, options, origin),
+        _stack("encoder", state, options, arch, origin),
+        _stack("decoder", state, options, arch, origin),
         str(options.get("activation_fn", "relu")),
         int(options.get("alignment_layer", -1)),
     )
 
 
-def _arch(options: Options) -> str:
-    return str(options.get("arch", options.get("_name", "unknown")))
-
-
-def _check(options: Options, task: Options, origin: str) -> None:
-    arch = _arch(options)
+def _check(options: Options, arch: str, kind: str, origin: str) -> None:
     if arch not in STOCK and arch != SHRUNK:
         raise ValueError(
             f"{origin} is of the architecture {arch}: CTranslate2 reads fairseq's Transformers "
             "only; decode it with fairseq-generate."
         )
-    # of old checkpoints, which have one Namespace for everything, the task is `task`
-    kind = task.get("task", task.get("_name", "translation"))
     if kind not in TASKS:
         raise ValueError(
             f"{origin} was trained with --task {kind}, which may change tokens or dictionaries; "
@@ -160,14 +121,14 @@ def _check(options: Options, task: Options, origin: str) -> None:
         )
 
 
-def _stack(name: str, state: State, options: Options, origin: str) -> Stack:
+def _stack(name: str, state: State, options: Options, arch: str, origin: str) -> Stack:
     pattern = re.compile(rf"{name}\.layers\.(\d+)\.fc1\.weight$")
     layers = len([key for key in state if pattern.match(key)])
     embedding = state.get(f"{name}.embed_tokens.weight")
     if layers == 0 or embedding is None:
         raise ValueError(f"{origin} has no {name} of a Transformer in it.")
     side = "source" if name == "encoder" else "target"
-    heads, head_dim = _heads(name, layers, state, options, origin)
+    heads, head_dim = _heads(name, layers, state, options, arch == SHRUNK, origin)
     tokens, width = embedding.shape
     return Stack(
         name,
@@ -183,7 +144,9 @@ def _stack(name: str, state: State, options: Options, origin: str) -> Stack:
     )
 
 
-def _heads(name: str, layers: int, state: State, options: Options, origin: str) -> tuple[int, int]:
+def _heads(
+    name: str, layers: int, state: State, options: Options, is_ours: bool, origin: str
+) -> tuple[int, int]:
     """How many heads every attention of a stack has, and their width."""
     kinds = {"self_attn": "self-attention"}
     if name == "decoder":
@@ -195,7 +158,7 @@ def _heads(name: str, layers: int, state: State, options: Options, origin: str) 
         }
     except KeyError as error:
         raise ValueError(f"{origin} has no weight {error.args[0]}: it is damaged.") from None
-    if _arch(options) == SHRUNK:
+    if is_ours:
         head_dim = int(options.get("head_dim", 0))
     else:
         head_dim = rows["self_attn"][0] // int(options.get(f"{name}_attention_heads", 8))

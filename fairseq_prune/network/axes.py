@@ -1,16 +1,18 @@
 """The units of a network, found in a live module or in a checkpoint's tensors."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
 from fairseq_prune.maths.structure import UNITS
 from fairseq_prune.network.lstm_units import is_lstm, lstm_axes
+from fairseq_prune.network.options import Options
 from fairseq_prune.network.ties import owners_of
 from fairseq_prune.network.transformer_units import transformer_axes
 from fairseq_prune.network.units import Axes, Axis, check_places, classed, owned
 from fairseq_prune.network.weights import Weights, is_prunable
+
+_HEADS = 8  # in fairseq, where nested settings leave them out
 
 
 def find_axes(tensors: Mapping[str, Tensor], heads: Mapping[str, int]) -> list[Axis]:
@@ -90,11 +92,13 @@ def heads_of(model: nn.Module) -> dict[str, int]:
     }
 
 
-def heads_in(config: Mapping[str, Any], names: Iterable[str]) -> dict[str, int]:
-    """The same from a checkpoint's model configuration.
+def heads_in(options: Options, names: Iterable[str]) -> dict[str, int]:
+    """The same from the settings of a checkpoint's model.
 
     Args:
         names: of the checkpoint's tensors.
+
+    Raises ValueError where settings of ours do not say it for each layer.
     """
     found = {}
     for name in names:
@@ -102,17 +106,20 @@ def heads_in(config: Mapping[str, Any], names: Iterable[str]) -> dict[str, int]:
         layer = attention.rpartition(".layers.")[2].partition(".")[0]
         if not dot or not layer.isdigit():
             continue
-        heads = _configured(config, attention, int(layer))
+        heads = _configured(options, attention, int(layer))
         if heads:
             found[attention] = heads
     return found
 
 
-def _configured(config: Mapping[str, Any], attention: str, layer: int) -> int | None:
+def _configured(options: Options, attention: str, layer: int) -> int | None:
     side = "encoder" if attention.startswith("encoder.") else "decoder"
     part = "decoder_cross" if attention.endswith(".encoder_attn") else side
-    by_layer = config.get(f"{part}_heads")  # shrunk_transformer's
+    by_layer = options.get(f"{part}_heads")  # shrunk_transformer's
     if isinstance(by_layer, str):
-        return int(by_layer.split(",")[layer])
-    heads = config.get(f"{side}_attention_heads")
-    return int(heads) if heads is not None else None
+        counts = by_layer.split(",")
+        if layer >= len(counts) or not counts[layer].isdecimal():
+            raise ValueError(f"{part}_heads {by_layer} does not say how many {attention} has.")
+        return int(counts[layer])
+    heads = options.get(f"{side}_attention_heads", _HEADS if options.nests(side) else None)
+    return None if heads is None else int(heads)

@@ -1,6 +1,5 @@
 """Cutting units without effect out of a checkpoint: a smaller network, the same function."""
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY
 from fairseq_prune.maths.structure import UNITS, Units
+from fairseq_prune.network.options import changed
 from fairseq_prune.network.ties import owners_of
 from fairseq_prune.network.units import Axis
 from fairseq_prune.network.weights import FAIRSEQ_PAD, SHADOW
@@ -20,6 +20,7 @@ from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.units import every_axis, tensors_in
 from fairseq_prune.pruning.widths import Settings, even, paired, settings_of
 
+_EMBED_PATHS = ("encoder_embed_path", "decoder_embed_path")
 Keep = Mapping[str, Mapping[int, Tensor]]  # name to dimension to the indices that stay
 
 
@@ -185,11 +186,6 @@ def _configured(config: Any, settings: Settings) -> Any:
     """A model's configuration with other widths; a namespace or a mapping, or None."""
     if config is None:
         return None
-    # the tables are in the file: what they began with, elsewhere and as wide as it was, is not read
-    changes = {**settings.values, "encoder_embed_path": None, "decoder_embed_path": None}
     names = {"arch": settings.arch, "_name": settings.arch} if settings.arch else {}
-    if isinstance(config, argparse.Namespace):
-        known = {name: value for name, value in changes.items() if value is not None}
-        known |= {name: None for name in changes if hasattr(config, name) and name not in known}
-        return argparse.Namespace(**{**vars(config), **known, **names})
-    return {**config, **changes, **names}
+    # the tables are in the file: what they began with, elsewhere and as wide as it was, is not read
+    return changed(config, {**settings.values, **names, **dict.fromkeys(_EMBED_PATHS)})

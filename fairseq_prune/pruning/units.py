@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fairseq_prune.maths.structure import Units
 from fairseq_prune.network.axes import choose_axes, find_axes, heads_in, heads_of, tensors_of
+from fairseq_prune.network.options import model_options
 from fairseq_prune.network.ties import retie
 from fairseq_prune.network.units import Axes, Axis
 from fairseq_prune.network.weights import Weights
@@ -45,7 +46,7 @@ def every_axis(source: Opened) -> list[Axis]:
 
 
 def _axes(source: Opened, tensors: Mapping[str, Tensor]) -> list[Axis]:
-    return find_axes(tensors, heads_in(model_config(source.content), tensors))
+    return find_axes(tensors, heads_in(model_options(source.content), tensors))
 
 
 def groups_in(source: Opened, recipe: Recipe) -> Groups:
@@ -58,13 +59,3 @@ def tensors_in(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """A state dict's tensors, those that are tied again as one."""
     tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     return retie(tensors)
-
-
-def model_config(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The model's settings that a checkpoint was trained with, by name; empty where unknown."""
-    config = content.get("cfg")
-    model = config.get("model") if isinstance(config, Mapping) else None
-    found = model if model is not None else content.get("args")
-    if isinstance(found, Mapping):
-        return dict(found)
-    return dict(vars(found)) if hasattr(found, "__dict__") else {}

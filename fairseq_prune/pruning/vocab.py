@@ -13,6 +13,7 @@ from torch import Tensor
 from fairseq_prune import __version__
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY, CheckpointError
+from fairseq_prune.network.options import model_options, task_name
 from fairseq_prune.network.ties import retie
 from fairseq_prune.pruning.dictionary import SPECIALS
 from fairseq_prune.pruning.opened import Opened, with_states
@@ -63,7 +64,7 @@ def find_tables(opened: Opened) -> Tables:
     """
     path, model = opened.path, retie(opened.content["model"])
     names = [name for name, value in model.items() if isinstance(value, Tensor)]
-    task = setting(opened.content, "task", "_name")
+    task = task_name(opened.content)
     if task not in TASKS:
         raise CheckpointError(
             f"{path} was trained for the task {task}; give a checkpoint of the task translation."
@@ -85,22 +86,8 @@ def find_tables(opened: Opened) -> Tables:
     if odd:
         raise CheckpointError(f"{path} is damaged: {odd} has {len(model[odd])} rows.")
     tied = any(model[name] is model[_ENCODER] for name, side in sides.items() if side == TARGET)
-    shared = tied or bool(setting(opened.content, "model", "share_all_embeddings"))
+    shared = tied or bool(model_options(opened.content).get("share_all_embeddings"))
     return Tables(sides, rows, shared)
-
-
-def setting(content: Mapping[str, Any], group: str, name: str) -> Any:
-    """A setting that a checkpoint was trained with, or None.
-
-    Args:
-        group: ``task`` or ``model``.
-        name: in it; fairseq before 0.10 kept all in one place.
-    """
-    cfg, args = content.get("cfg"), content.get("args")
-    if isinstance(cfg, Mapping):
-        found = cfg.get(group)
-        return found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
-    return getattr(args, group if name == "_name" else name, None)
 
 
 def cut(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fairseq_prune.maths.score import Score
 from fairseq_prune.network.axes import choose_axes, find_axes, heads_in
+from fairseq_prune.network.options import Options
 from fairseq_prune.network.unit_masks import cut, gone, pool, sums
 from fairseq_prune.network.units import Axis, Place
 from fairseq_prune.network.weights import Weight, of_state_dict
@@ -155,10 +156,10 @@ def test_a_configuration_that_does_not_fit_is_refused() -> None:
 def test_heads_are_read_from_the_settings() -> None:
     names = [f"{ATTENTION}.q_proj.weight", "decoder.layers.1.encoder_attn.q_proj.weight"]
     stock = {"encoder_attention_heads": 4, "decoder_attention_heads": 2}
-    found = heads_in(stock, names)
+    found = heads_in(Options(stock), names)
     assert found == {ATTENTION: 4, "decoder.layers.1.encoder_attn": 2}
     ours = {**stock, "encoder_heads": "3,1", "decoder_cross_heads": "5,6"}
-    assert heads_in(ours, names) == {ATTENTION: 3, "decoder.layers.1.encoder_attn": 6}
+    assert heads_in(Options(ours), names) == {ATTENTION: 3, "decoder.layers.1.encoder_attn": 6}
 
 
 def test_tied_columns_are_counted_once() -> None:
