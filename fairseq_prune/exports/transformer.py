@@ -159,7 +159,7 @@ def _heads(
     except KeyError as error:
         raise ValueError(f"{origin} has no weight {error.args[0]}: it is damaged.") from None
     if is_ours:
-        head_dim = int(options.get("head_dim", 0))
+        head_dim = int(options.get(f"{name}_head_dim", options.get("head_dim", 0)))
     else:
         head_dim = rows["self_attn"][0] // int(options.get(f"{name}_attention_heads", 8))
     if head_dim < 1 or any(n % head_dim for of_kind in rows.values() for n in of_kind):

@@ -34,6 +34,9 @@ class ShrunkTransformerModel(TransformerModel):
             "--decoder-cross-heads", help="heads of the decoder's cross-attentions, N,N,..."
         )
         parser.add_argument("--head-dim", type=int, help="dimensions of a head")
+        parser.add_argument(
+            "--decoder-head-dim", type=int, help="of a head of the decoder, where it is another"
+        )
 
     @classmethod
     def build_model(cls, args: Any, task: Any) -> "ShrunkTransformerModel":
@@ -42,13 +45,14 @@ class ShrunkTransformerModel(TransformerModel):
         for side in ("encoder", "decoder"):
             layers = list(getattr(model, side).layers)
             widths = per_layer(args, f"{side}_ffn_widths", len(layers))
+            size = getattr(args, f"{side}_head_dim", None) or args.head_dim
             heads = {"self_attn": per_layer(args, f"{side}_heads", len(layers))}
             if side == "decoder":
                 heads["encoder_attn"] = per_layer(args, "decoder_cross_heads", len(layers))
             for number, layer in enumerate(layers):
                 _narrow_ffn(layer, widths[number])
                 for name, counts in heads.items():
-                    _narrow_attention(getattr(layer, name), counts[number], args.head_dim)
+                    _narrow_attention(getattr(layer, name), counts[number], size)
                 if side == "encoder":
                     _narrow_shadows(layer)
         return model

@@ -76,8 +76,9 @@ def plan(source: Opened, uniform: bool = False, anyway: bool = False) -> Cut:
     keep = _indices(axes, kept, shapes)
     left = {name: _shape(shape, keep.get(name, {})) for name, shape in shapes.items()}
     left = {name: left[first] for name, first in owners_of(tensors).items()}
-    sizes = [axis.places[0].width for axis in axes if axis.kind == "heads"]
-    return Cut(source, axes, kept, keep, settings_of(left, sizes[0] if sizes else None))
+    heads = [axis for axis in axes if axis.kind == "heads"]
+    sizes = {axis.name.partition(".")[0]: axis.places[0].width for axis in heads}
+    return Cut(source, axes, kept, keep, settings_of(left, sizes))
 
 
 def shrink(cut: Cut) -> dict[str, Any]:

@@ -15,6 +15,11 @@ from fairseq_prune.network.units import Axis, Shapes
 
 Counts = Mapping[str, int]
 _SIDES = ("encoder", "decoder")
+_ATTENTIONS = {
+    "encoder_heads": r"encoder\.layers\.\d+\.self_attn",
+    "decoder_heads": r"decoder\.layers\.\d+\.self_attn",
+    "decoder_cross_heads": r"decoder\.layers\.\d+\.encoder_attn",
+}
 _OUT = "decoder.attention.output_proj.weight"
 _EXTRA = "decoder.additional_fc.weight"
 _PROJECTION = "decoder.encoder_hidden_proj.weight"
@@ -84,32 +89,35 @@ def _even_lstm(axes: Sequence[Axis], counts: Counts, shapes: Shapes) -> dict[str
 
 
 # ------------------------------------------------------------------ what to call it
-def settings_of(shapes: Shapes, head_dim: int | None) -> Settings:
+def settings_of(shapes: Shapes, head_dims: Mapping[str, int]) -> Settings:
     """The settings of a network with these tensors.
 
     Args:
-        head_dim: the size of a head; None where there are no heads.
+        head_dims: the size of a head by side, ``encoder`` or ``decoder``, where it has heads.
+
+    Raises ValueError where these are not known and widths differ.
     """
-    return _lstm(shapes) if is_lstm(shapes) else _transformer(shapes, head_dim)
+    return _lstm(shapes) if is_lstm(shapes) else _transformer(shapes, head_dims)
 
 
-def _transformer(shapes: Shapes, head_dim: int | None) -> Settings:
+def _transformer(shapes: Shapes, head_dims: Mapping[str, int]) -> Settings:
     widths = {side: _sizes(shapes, rf"{side}\.layers\.\d+\.fc1\.weight$") for side in _SIDES}
-    heads = {
-        "encoder_heads": _sizes(shapes, r"encoder\.layers\.\d+\.self_attn\.q_proj\.weight$"),
-        "decoder_heads": _sizes(shapes, r"decoder\.layers\.\d+\.self_attn\.q_proj\.weight$"),
-        "decoder_cross_heads": _sizes(
-            shapes, r"decoder\.layers\.\d+\.encoder_attn\.q_proj\.weight$"
-        ),
-    }
-    embed = _sizes(shapes, r"\w+\.layers\.\d+\.(self|encoder)_attn\.out_proj\.weight$")
-    own = [size for sizes in heads.values() for size in sizes]
-    if all(len(set(sizes)) <= 1 for sizes in widths.values()) and {*own} <= {*embed}:
+    own, full = (
+        {n: _sizes(shapes, rf"{module}\.{part}_proj\.weight$") for n, module in _ATTENTIONS.items()}
+        for part in ("q", "out")
+    )
+    if own == full and all(len(set(sizes)) <= 1 for sizes in widths.values()):
         return Settings(None, {f"{s}_ffn_embed_dim": w[0] for s, w in widths.items() if w})
-    assert head_dim is not None
     values: dict[str, Any] = {f"{s}_ffn_widths": _joined(w) for s, w in widths.items()}
-    values |= {name: _joined(size // head_dim for size in heads[name]) for name in heads}
-    return Settings("shrunk_transformer", {**values, "head_dim": head_dim})
+    for name, sizes in own.items():
+        side = name.partition("_")[0]
+        if sizes and side not in head_dims:
+            raise ValueError(f"The checkpoint does not say how many heads its {side} has.")
+        values[name] = _joined(size // head_dims[side] for size in sizes)
+    two = head_dims["decoder"]
+    one = head_dims.get("encoder", two)  # lightconv's has none
+    other = {"decoder_head_dim": two} if one != two else {}
+    return Settings("shrunk_transformer", {**values, "head_dim": one, **other})
 
 
 def _lstm(shapes: Shapes) -> Settings:

@@ -39,6 +39,8 @@ NETS = {
     "transformer": TRANSFORMER,
     "transformer, norm first, shared": TRANSFORMER
     + "--encoder-normalize-before --decoder-normalize-before --share-all-embeddings",
+    "transformer, heads of 4 and of 8": TRANSFORMER + "--decoder-attention-heads 2",
+    "transformer, wider encoder": TRANSFORMER + "--encoder-embed-dim 24",
     "lightconv": TRANSFORMER.replace("transformer", "lightconv")
     + "--encoder-kernel-size-list [3,3] --decoder-kernel-size-list [3,3] --encoder-conv-dim 16 "
     "--decoder-conv-dim 16",

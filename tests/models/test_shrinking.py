@@ -110,3 +110,12 @@ def test_widths_that_are_not_one_a_layer_are_refused(flags: str) -> None:
     text = NETS["transformer"].replace("transformer", "shrunk_transformer") + widths + flags
     with pytest.raises(ValueError, match=r"must be 2 whole numbers, one a layer, such as 64,64"):
         build(settings(text + " --decoder-cross-heads 1,1"))
+
+
+def test_heads_that_the_settings_do_not_tell_are_not_guessed(tmp_path: Path) -> None:
+    args, model = net("transformer")
+    prune(model, 1, even=False, kinds=("ffn",))
+    for name in ("encoder_attention_heads", "decoder_attention_heads"):
+        delattr(args, name)
+    with pytest.raises(ValueError, match=r"does not say how many heads its encoder has\.$"):
+        cut_of(tmp_path, args, model)
