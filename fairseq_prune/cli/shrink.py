@@ -130,15 +130,14 @@ def _lines(cut: Cut, facts: dict[str, Any]) -> list[str]:
     before, after = facts["parameters"]
     ratio = after / before if before else math.nan
     stock = cut.settings.arch is None
-    arch = cut.settings.arch or architecture(cut.source.content)
     plugin = "" if stock else "--user-dir fairseq_prune "
     lines = [
         f"parameters: {before:,} -> {after:,} ({ratio:.0%})",
         "a plain fairseq checkpoint: it opens without this package"
         if stock
-        else f"architecture {arch}: give --user-dir fairseq_prune to commands that open it",
+        else f"architecture {cut.arch}: give --user-dir fairseq_prune to commands that open it",
         f"to train it further: fairseq-train DATA --user-dir fairseq_prune --finetune-from-model "
-        f"{facts['output'] or 'OUT'} --arch {arch} {shlex.join(cut.settings.flags)} ...",
+        f"{facts['output'] or 'OUT'} --arch {cut.arch} {shlex.join(cut.settings.flags)} ...",
     ]
     source = f"{cut.source.path}, {_output.size_of(cut.source.path)}"
     if facts["output"] is None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY
 from fairseq_prune.maths.structure import UNITS, Units
-from fairseq_prune.network.options import changed
+from fairseq_prune.network.options import architecture, changed
 from fairseq_prune.network.ties import owners_of
 from fairseq_prune.network.units import Axis
 from fairseq_prune.network.weights import FAIRSEQ_PAD, SHADOW
@@ -18,7 +18,7 @@ from fairseq_prune.pruning.opened import Opened, with_states
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.units import every_axis, tensors_in
-from fairseq_prune.pruning.widths import Settings, even, paired, settings_of
+from fairseq_prune.pruning.widths import STOCK, Settings, even, paired, settings_of
 
 _EMBED_PATHS = ("encoder_embed_path", "decoder_embed_path")
 Keep = Mapping[str, Mapping[int, Tensor]]  # name to dimension to the indices that stay
@@ -40,6 +40,12 @@ class Cut:
     kept: Mapping[str, Tensor]
     keep: Keep
     settings: Settings
+
+    @property
+    def arch(self) -> str | None:
+        """The architecture of what is left; fairseq's where ours has become even."""
+        before = architecture(self.source.content)
+        return self.settings.arch or STOCK.get(str(before), before)
 
     @property
     def counts(self) -> dict[str, tuple[int, int]]:
@@ -72,6 +78,12 @@ def plan(source: Opened, uniform: bool = False, anyway: bool = False) -> Cut:
     # a width of 0 is none; a unit without effect in its place is
     counts = {name: max(1, int((~flags).sum())) for name, flags in dead.items()}
     counts = even(axes, counts, shapes) if uniform else paired(axes, counts)
+    if all(counts[axis.name] == axis.units for axis in axes):
+        why = "stock fairseq can open it" if uniform else "no width is 0, both directions are alike"
+        raise ValueError(
+            f"{source.path} has units without effect, but each has to stay so that {why}: there is "
+            "nothing to cut out."
+        )
     kept = {name: _fill(~flags, counts[name]) for name, flags in dead.items()}
     keep = _indices(axes, kept, shapes)
     left = {name: _shape(shape, keep.get(name, {})) for name, shape in shapes.items()}
@@ -94,8 +106,8 @@ def shrink(cut: Cut) -> dict[str, Any]:
     content["task_state"] = {**task_state, **({PRUNE_KEY: record.pack()} if record else {})}
     if isinstance(content.get("cfg"), Mapping):
         config = dict(content["cfg"])
-        content["cfg"] = {**config, "model": _configured(config.get("model"), cut.settings)}
-    content["args"] = _configured(content.get("args"), cut.settings)
+        content["cfg"] = {**config, "model": _configured(config.get("model"), cut)}
+    content["args"] = _configured(content.get("args"), cut)
     return content
 
 
@@ -183,10 +195,11 @@ def _record(cut: Cut) -> Record | None:
     )  # fmt: skip
 
 
-def _configured(config: Any, settings: Settings) -> Any:
+def _configured(config: Any, cut: Cut) -> Any:
     """A model's configuration with other widths; a namespace or a mapping, or None."""
     if config is None:
         return None
-    names = {"arch": settings.arch, "_name": settings.arch} if settings.arch else {}
+    is_same = cut.arch == architecture(cut.source.content)
+    names = {} if is_same else {"arch": cut.arch, "_name": cut.arch}
     # the tables are in the file: what they began with, elsewhere and as wide as it was, is not read
-    return changed(config, {**settings.values, **names, **dict.fromkeys(_EMBED_PATHS)})
+    return changed(config, {**cut.settings.values, **names, **dict.fromkeys(_EMBED_PATHS)})

@@ -14,6 +14,7 @@ from fairseq_prune.network.lstm_units import is_lstm
 from fairseq_prune.network.units import Axis, Shapes
 
 Counts = Mapping[str, int]
+STOCK = {"shrunk_lstm": "lstm", "shrunk_transformer": "transformer"}  # fairseq's, by ours
 _SIDES = ("encoder", "decoder")
 _ATTENTIONS = {
     "encoder_heads": r"encoder\.layers\.\d+\.self_attn",

@@ -112,6 +112,57 @@ def test_widths_that_are_not_one_a_layer_are_refused(flags: str) -> None:
         build(settings(text + " --decoder-cross-heads 1,1"))
 
 
+@pytest.mark.parametrize("name", ["transformer", "lstm, 2 layers", "lstm"])
+def test_what_becomes_even_again_is_fairseqs_own(name: str, tmp_path: Path) -> None:
+    args, model = net(name)
+    kinds = ("ffn", "hidden")
+    prune(model, 1, even=False, kinds=kinds)
+    once = cut_of(tmp_path, args, model)
+    assert once["cfg"]["model"]._name not in STOCK
+    small = load(once)
+    keep_one(small, kinds)
+    twice = cut_of(tmp_path, once["cfg"]["model"], small)
+    assert twice["cfg"]["model"]._name == twice["cfg"]["model"].arch
+    assert twice["cfg"]["model"]._name in STOCK
+    assert torch.allclose(logits(load(twice)), logits(small), rtol=0, atol=1e-9)
+
+
+def keep_one(model: Any, kinds: tuple[str, ...]) -> None:
+    """All but the first unit of each axis zeroed."""
+    weights, tensors = of_module(model), tensors_of(model)
+    axes = choose_axes(find_axes(tensors, heads_of(model)), kinds, weights, tensors)
+    kept = {name: torch.arange(axis.units) < 1 for name, axis in axes.items()}
+    with torch.no_grad():
+        for name, mask in masks_without(axes, kept, weights, None).items():
+            weights[name].tensor.mul_(mask)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "uniform", "why"),
+    [
+        ("lstm, both ways", "layers.0.forward", False, "both directions are alike"),
+        (
+            "transformer",
+            "encoder.layers.0.self_attn.heads",
+            True,
+            "so that stock fairseq can open it",
+        ),
+    ],
+)
+def test_units_that_have_to_stay_are_nothing_to_cut_out(
+    name: str, unit: str, uniform: bool, why: str, tmp_path: Path
+) -> None:
+    args, model = net(name)
+    weights, tensors = of_module(model), tensors_of(model)
+    (axis,) = (a for a in find_axes(tensors, heads_of(model)) if a.name == unit)
+    kept = {unit: torch.arange(axis.units) > 0}
+    with torch.no_grad():
+        for tensor, mask in masks_without({unit: axis}, kept, weights, None).items():
+            weights[tensor].tensor.mul_(mask)
+    with pytest.raises(ValueError, match=f"{why}: there is nothing to cut out.$"):
+        cut_of(tmp_path, args, model, uniform)
+
+
 def test_heads_that_the_settings_do_not_tell_are_not_guessed(tmp_path: Path) -> None:
     args, model = net("transformer")
     prune(model, 1, even=False, kinds=("ffn",))
