@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairseq_prune.analysis.table import Table, as_text
 from fairseq_prune.cli import _corpus, _folder, _output
+from fairseq_prune.exports.folder import staged
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.dictionary import Choice, choose
@@ -116,9 +118,7 @@ def add(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Cut the vocabulary and write; returns the exit code."""
     _check(arguments)
-    logging.basicConfig(
-        level=logging.WARNING
-    )  # fairseq would log what it lacks when it is imported
+    logging.basicConfig(level=logging.WARNING)  # fairseq logs what it lacks when it is imported
     with _output.Progress() as progress:
         plan = _plan(arguments, progress)
         if not arguments.dry_run:
@@ -147,7 +147,7 @@ def _check(arguments: Namespace) -> None:
             "dictionaries, or --dry-run."
         )
     _output.check_output(arguments.output, arguments.force)
-    _folder.check_folder(arguments.output_data, arguments.data, arguments.force)
+    _folder.check_data_folder(arguments.output_data, arguments.data, arguments.force)
 
 
 def _plan(arguments: Namespace, progress: _output.Progress) -> _Plan:
@@ -181,7 +181,7 @@ def _write(plan: _Plan, arguments: Namespace, progress: _output.Progress) -> Non
     from fairseq_prune.tasks.binarised import copy_alignments, renumber
 
     sides = {language: side for side, language in plan.languages.items()}
-    with _folder.staged(arguments.output_data) as folder:
+    with staged("--output-data", arguments.output_data, whole=False) as folder:
         if not arguments.dict_only:
             total = sum(len(split.sentences) for split in plan.splits)
             tick = progress.phase("renumbering", 0.4, total)
@@ -229,15 +229,12 @@ def _facts(plan: _Plan, arguments: Namespace) -> dict[str, Any]:
 
 
 def _print(plan: _Plan, arguments: Namespace) -> None:
-    lines = [["side", "tokens", "kept", "removed", "of the corpus now <unk>"]]
+    lines: Table = [["side", "tokens", "kept", "removed", "of the corpus now <unk>"]]
     for side, c in plan.choices.items():
         name, lost = f"{side} ({plan.languages[side]})", c.lost / max(c.used, 1)
         counts = (len(c.dictionary), len(c.kept), c.removed)
         lines.append([name, *(f"{count:,}" for count in counts), f"{lost:.2%}"])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for first, *rest in lines:
-        cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-        print("  ".join([first.ljust(widths[0]), *cells]))
+    print(as_text(lines), end="")
     if plan.tables.shared:
         print("both sides have one table: it keeps what either of them uses")
     before, after = plan.weights()

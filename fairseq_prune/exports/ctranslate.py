@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fairseq_prune import __version__
 from fairseq_prune.exports.dictionary import languages, symbols
-from fairseq_prune.exports.folder import check_folder, write_folder
+from fairseq_prune.exports.folder import check_export, staged
 from fairseq_prune.exports.needs import need
 from fairseq_prune.exports.pieces import find_models, given_models
 from fairseq_prune.exports.transformer import Shape, shape_of
@@ -104,7 +104,7 @@ def convert(
     Raises ValueError, with nothing written, for a model or folder that cannot be used.
     """
     spec_module = _ctranslate_spec()  # before reading a large file
-    check_folder(output, force, FILE)
+    check_export(output, force, FILE)
     content = storage.load(checkpoint)
     shape = shape_of(content, checkpoint)
     pair, vocabularies = _vocabularies(content, shape, Path(data))
@@ -116,12 +116,10 @@ def convert(
     made = _provenance(content, checkpoint)
     converter = spec_module.FilledConverter(shape, content["model"], vocabularies, made)
 
-    def fill(folder: Path) -> None:
+    with staged("--output", output, whole=True) as folder:
         converter.convert(str(folder), quantization=quantization, force=True)
         for path, name in zip(pieces, PIECES, strict=False):
             shutil.copyfile(path, folder / name)
-
-    write_folder(output, fill)
     size = sum(path.stat().st_size for path in Path(output).iterdir())
     return Written(output, size, pair, bool(pieces))
 
