@@ -140,7 +140,10 @@ def read_json(text: str | bytes) -> Any:
 
     Raises ValueError for anything else, for NaN and infinity, and for a name given twice.
     """
-    return json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_refuse)
+    try:
+        return json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -381,6 +381,12 @@ def test_deep_nesting_is_refused(path):
     assert "truncated or damaged" in sentence(path)
 
 
+def test_deep_nesting_in_the_header_is_refused(path):
+    facts = np.frombuffer(b"[]", dtype=np.uint8)
+    path.write_bytes(save({"manifest": facts}, metadata={"fairseq_prune": "[" * 200_000}))
+    assert sentence(path).endswith("truncated or damaged (it is nested too deeply).")
+
+
 def bomb(manifest, parts, claimed, held):
     """Makes the first tensor claim a size, and its planes hold another."""
     frame = zstandard.ZstdCompressor(level=1, write_checksum=True).compress(bytes(held))
