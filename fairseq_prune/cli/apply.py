@@ -68,8 +68,7 @@ def run(arguments: Namespace) -> int:
         done(1)
         if output is not None:
             tick = progress.phase("zeroing", 0.3, sum(t.numel() for t in source.tensors.values()))
-            about = os.path.getsize(arguments.checkpoint)
-            _output.write(applied.content(tick), output, progress, 0.3, about)
+            _output.write(applied.content(tick), output, progress, 0.3, source.size)
     _report(applied, source, arguments, output)
     return 0
 
@@ -112,7 +111,7 @@ def _report(applied: Applied, source: Opened, arguments: Namespace, output: str 
     if "lambda" in notes:
         print(f"lambda {notes['lambda']:.6g}: class c loses |w| < lambda * sigma_c")
     print(f"{applied.record.recipe.signature()}, masks {applied.masks.digest()[:12]}")
-    before = f"{source.path}, {_output.size_of(source.path)}"
+    before = f"{source.path}, {_output.in_units(source.size)}"
     if output is not None:
         print(f"{output}: {_output.size_of(output)}, pruned from {before}")
         return

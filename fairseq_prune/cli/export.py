@@ -129,6 +129,7 @@ def _file(arguments: Namespace) -> tuple[dict[str, Any], str]:
     _output.check_output(output, arguments.force)
     with _output.Progress() as progress:
         content = stripped(read(path), path, arguments.half)
+        before = _output.size_of(path)  # which the output may replace
         tensors = {id(t): t for t in content["model"].values()}.values()
         tick = progress.phase("writing", 1.0, sum(t.numel() for t in tensors))
         FILES[arguments.format].write(content, output, tick)
@@ -142,7 +143,7 @@ def _file(arguments: Namespace) -> tuple[dict[str, Any], str]:
         "note": content.get(NOTE),
     }
     share = f"{size / max(dense, 1):.1%} of its tensors"
-    return facts, f"{output}: {_output.in_units(size)}, {share}, from {_output.size_of(path)}"
+    return facts, f"{output}: {_output.in_units(size)}, {share}, from {before}"
 
 
 def read(path: str) -> dict[str, Any]:

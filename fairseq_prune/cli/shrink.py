@@ -1,5 +1,6 @@
 """``fairseq-prune shrink``: cut pruned units out of a checkpoint."""
 
+import logging
 import math
 import os
 import shlex
@@ -69,7 +70,7 @@ def run(arguments: Namespace) -> int:
         done(1)
         if output is not None:
             _output.check_space(output, _tensors(content))
-            _output.write(content, output, progress, 0.5, os.path.getsize(arguments.checkpoint))
+            _output.write(content, output, progress, 0.5, cut.source.size)
     facts = _facts(cut, content, output)
     if arguments.json:
         _output.print_json(facts)
@@ -84,7 +85,8 @@ def _check_family(cut: Cut) -> None:
     """Raises ValueError where layers differ and ours is no architecture for this model."""
     if cut.settings.arch is None:
         return
-    from fairseq.models import ARCH_MODEL_NAME_REGISTRY  # fairseq takes seconds to load
+    logging.basicConfig(level=logging.WARNING)  # fairseq logs what it lacks when it is imported
+    from fairseq.models import ARCH_MODEL_NAME_REGISTRY  # takes seconds to load
 
     arch = architecture(cut.source.content) or "unknown"
     family, ours = ARCH_MODEL_NAME_REGISTRY.get(arch, arch), cut.settings.arch
@@ -139,7 +141,7 @@ def _lines(cut: Cut, facts: dict[str, Any]) -> list[str]:
         f"to train it further: fairseq-train DATA --user-dir fairseq_prune --finetune-from-model "
         f"{facts['output'] or 'OUT'} --arch {cut.arch} {shlex.join(cut.settings.flags)} ...",
     ]
-    source = f"{cut.source.path}, {_output.size_of(cut.source.path)}"
+    source = f"{cut.source.path}, {_output.in_units(cut.source.size)}"
     if facts["output"] is None:
         return [*lines, f"dry run of {source}: nothing was written"]
     lines.append(f"to translate: fairseq-generate DATA {plugin}--path {facts['output']} --beam 5")

@@ -196,8 +196,7 @@ def _write(plan: _Plan, arguments: Namespace, progress: _output.Progress) -> Non
         model = plan.opened.content["model"]
         tick = progress.phase("cutting", 0.1, sum(model[n].numel() for n in plan.tables.sides))
         content = cut(plan.opened, plan.tables, plan.kept, arguments.output_data, tick)
-        about = os.path.getsize(plan.opened.path)
-        _output.write(content, arguments.output, progress, 0.2, about)
+        _output.write(content, arguments.output, progress, 0.2, plan.opened.size)
 
 
 def _facts(plan: _Plan, arguments: Namespace) -> dict[str, Any]:
@@ -221,7 +220,7 @@ def _facts(plan: _Plan, arguments: Namespace) -> dict[str, Any]:
         "shared": plan.tables.shared,
         "weights_before": before,
         "weights": after,
-        "bytes_before": os.path.getsize(plan.opened.path),
+        "bytes_before": plan.opened.size,
         "bytes": os.path.getsize(arguments.output) if written else None,
         "sparsity": None if masks is None else masks.sparsity(),
         "digest": None if masks is None else masks.digest(),
@@ -242,7 +241,7 @@ def _print(plan: _Plan, arguments: Namespace) -> None:
     masks = plan.masks
     if masks is not None and plan.opened.masks is not None:
         print(f"sparsity: {plan.opened.masks.sparsity():.4f} -> {masks.sparsity():.4f}")
-    size = _output.size_of(plan.opened.path)
+    size = _output.in_units(plan.opened.size)
     if arguments.dry_run:
         print(f"dry run of {plan.opened.path}, {size}: nothing was written")
         return

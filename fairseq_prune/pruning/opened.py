@@ -1,6 +1,7 @@
 """A checkpoint opened to be pruned or looked at: its weights, their classes and its masks."""
 
 import copy
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,12 +26,14 @@ class Opened:
         content: all of it, as loaded.
         weights: its prunable weights, tied tensors found again.
         record: what it says of its pruning, or None.
+        size: of the file when it was opened, in bytes; it may be replaced by what is made of it.
     """
 
     path: str
     content: Mapping[str, Any]
     weights: Mapping[str, Weight]
     record: Record | None
+    size: int = 0
 
     @property
     def masks(self) -> Masks | None:
@@ -72,7 +75,7 @@ def open_checkpoint(path: str, classes: str | None = None, exclude: Sequence[str
     weights = of_state_dict(retie(state), classes or "paper", exclude)
     if classes is None and record is not None:
         weights = _classed(weights, record.classes)
-    return Opened(path, content, weights, record)
+    return Opened(path, content, weights, record, os.path.getsize(path))
 
 
 def with_model(opened: Opened, model: Mapping[str, Tensor], path: str) -> Opened:
@@ -88,7 +91,7 @@ def with_model(opened: Opened, model: Mapping[str, Tensor], path: str) -> Opened
         **opened.content, "model": dict(model), "extra_state": extra, "task_state": task_state
     }  # fmt: skip
     weights = _classed(of_state_dict(retie(content["model"]), "paper", ()), opened.classes)
-    return Opened(path, content, weights, None)
+    return Opened(path, content, weights, None, opened.size)
 
 
 def _classed(weights: Weights, classes: Mapping[str, str]) -> dict[str, Weight]:

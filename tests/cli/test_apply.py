@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fairseq_prune.cli._output import in_units
 from fairseq_prune.masks.storage import prune_state
 from fairseq_prune.network.weights import of_state_dict
 from fairseq_prune.pruning.pruner import Pruner
@@ -235,7 +236,10 @@ def test_json_has_what_the_table_has(dense, tmp_path, ask):
 
 
 def test_force_replaces_the_checkpoint_itself(dense, pruned, call):
-    assert call("apply", dense, "--output", dense, "--force", *BLIND_HALF)[0] == 0
+    before = in_units(Path(dense).stat().st_size)
+    code, out, _ = call("apply", dense, "--output", dense, "--force", *BLIND_HALF)
+    assert code == 0
+    assert out.splitlines()[-1].endswith(f", pruned from {dense}, {before}")
     assert masks_in(dense).digest() == masks_in(pruned).digest()
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from fairseq_prune.cli import _output
 from fairseq_prune.cli.export import FILES
 from fairseq_prune.masks import storage
 from tests.cli.models import FC, NAMES, checkpoint, read, write
@@ -82,6 +83,12 @@ def test_an_output_that_exists_needs_force(kind, dense, export, call, tmp_path):
     sentence = f"fairseq-prune: --output {output} exists; give --force to replace it.\n"
     assert (code, err) == (2, sentence)
     export(dense, kind, "--force")
+
+
+def test_an_export_over_the_checkpoint_itself_says_what_it_was(pruned, call):
+    before = _output.size_of(pruned)
+    code, out, _ = call("export", pruned, "--format", "compact", "--output", pruned, "--force")
+    assert code == 0 and out.endswith(f", from {before}\n")
 
 
 @pytest.mark.parametrize("kind", FILES)
