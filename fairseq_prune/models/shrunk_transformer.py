@@ -43,11 +43,12 @@ class ShrunkTransformerModel(TransformerModel):
         """fairseq's model, its layers replaced by narrower ones."""
         model: ShrunkTransformerModel = super().build_model(args, task)
         for side in ("encoder", "decoder"):
-            layers = list(getattr(model, side).layers)
+            modules = getattr(model, side).layers
+            layers = [modules[number] for number in range(len(modules))]  # layerdrop: not iterated
             widths = per_layer(args, f"{side}_ffn_widths", len(layers))
             size = getattr(args, f"{side}_head_dim", None) or args.head_dim
             heads = {"self_attn": per_layer(args, f"{side}_heads", len(layers))}
-            if side == "decoder":
+            if side == "decoder" and not args.no_cross_attention:
                 heads["encoder_attn"] = per_layer(args, "decoder_cross_heads", len(layers))
             for number, layer in enumerate(layers):
                 _narrow_ffn(layer, widths[number])

@@ -41,6 +41,8 @@ NETS = {
     + "--encoder-normalize-before --decoder-normalize-before --share-all-embeddings",
     "transformer, heads of 4 and of 8": TRANSFORMER + "--decoder-attention-heads 2",
     "transformer, wider encoder": TRANSFORMER + "--encoder-embed-dim 24",
+    "transformer, no cross-attention, layers dropped": TRANSFORMER
+    + "--no-cross-attention --encoder-layerdrop 0.9 --decoder-layerdrop 0.9",
     "lightconv": TRANSFORMER.replace("transformer", "lightconv")
     + "--encoder-kernel-size-list [3,3] --decoder-kernel-size-list [3,3] --encoder-conv-dim 16 "
     "--decoder-conv-dim 16",
