@@ -42,6 +42,8 @@ def check_output(path: str, force: bool) -> None:
     target = Path(path)
     if target.is_dir():
         raise ValueError(f"--output {path} is a folder; give the name of a file in it.")
+    if target.exists() and not target.is_file():  # a device, say, which a file would take away
+        raise ValueError(f"--output {path} is no ordinary file; give the name of one.")
     if target.exists() and not force:
         raise ValueError(f"--output {path} exists; give --force to replace it.")
     folder = _existing_folder(target)

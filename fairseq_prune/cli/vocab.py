@@ -146,6 +146,10 @@ def _check(arguments: Namespace) -> None:
             "vocab needs --output OUT for the checkpoint and --output-data FOLDER for its "
             "dictionaries, or --dry-run."
         )
+    if Path(arguments.output).resolve() == Path(arguments.output_data).resolve():
+        raise ValueError(
+            f"--output and --output-data are both {arguments.output}: give a file and a folder."
+        )
     _output.check_output(arguments.output, arguments.force)
     _folder.check_data_folder(arguments.output_data, arguments.data, arguments.force)
 

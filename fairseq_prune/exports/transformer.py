@@ -159,9 +159,9 @@ def _heads(
     except KeyError as error:
         raise ValueError(f"{origin} has no weight {error.args[0]}: it is damaged.") from None
     if is_ours:
-        head_dim = int(options.get(f"{name}_head_dim", options.get("head_dim", 0)))
+        head_dim = options.number(f"{name}_head_dim", options.number("head_dim")) or 0
     else:
-        head_dim = rows["self_attn"][0] // int(options.get(f"{name}_attention_heads", 8))
+        head_dim = rows["self_attn"][0] // (options.number(f"{name}_attention_heads") or 8)
     if head_dim < 1 or any(n % head_dim for of_kind in rows.values() for n in of_kind):
         raise ValueError(f"{origin} does not say how wide the heads of its {name} are.")
     counts = {kind: [n // head_dim for n in of_kind] for kind, of_kind in rows.items()}

@@ -98,7 +98,7 @@ def heads_in(options: Options, names: Iterable[str]) -> dict[str, int]:
     Args:
         names: of the checkpoint's tensors.
 
-    Raises ValueError where settings of ours do not say it for each layer.
+    Raises ValueError where they say something else, or ours not for each layer.
     """
     found = {}
     for name in names:
@@ -107,7 +107,7 @@ def heads_in(options: Options, names: Iterable[str]) -> dict[str, int]:
         if not dot or not layer.isdigit():
             continue
         heads = _configured(options, attention, int(layer))
-        if heads:
+        if heads is not None:
             found[attention] = heads
     return found
 
@@ -118,8 +118,7 @@ def _configured(options: Options, attention: str, layer: int) -> int | None:
     by_layer = options.get(f"{part}_heads")  # shrunk_transformer's
     if isinstance(by_layer, str):
         counts = by_layer.split(",")
-        if layer >= len(counts) or not counts[layer].isdecimal():
+        if layer >= len(counts) or not counts[layer].isdecimal() or int(counts[layer]) < 1:
             raise ValueError(f"{part}_heads {by_layer} does not say how many {attention} has.")
         return int(counts[layer])
-    heads = options.get(f"{side}_attention_heads", _HEADS if options.nests(side) else None)
-    return None if heads is None else int(heads)
+    return options.number(f"{side}_attention_heads", _HEADS if options.nests(side) else None)

@@ -27,6 +27,19 @@ class Options:
         value = self.values.get(name) if value is None else value
         return default if value is None else value
 
+    def number(self, name: str, default: int | None = None) -> int | None:
+        """The whole number above 0 that ``name`` is set to, or the default.
+
+        Raises ValueError where it is set to anything else.
+        """
+        value = self.get(name, default)
+        if value is not None and not (type(value) is int and value > 0):
+            raise ValueError(
+                f"The checkpoint's settings have {name} {str(value)[:40]!r}, which is no whole "
+                "number above 0."
+            )
+        return value
+
     def nests(self, side: str) -> bool:
         """Whether the settings of a side, ``encoder`` or ``decoder``, are nested."""
         return isinstance(self.values.get(side), Mapping)

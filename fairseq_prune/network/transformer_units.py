@@ -20,6 +20,8 @@ def transformer_axes(shapes: Shapes, heads: Mapping[str, int]) -> list[Axis]:
     Args:
         heads: how many heads an attention module has, by its name; one that is not there has no
             axis.
+
+    Raises ValueError where they do not fit.
     """
     axes = []
     for name in shapes:
@@ -45,7 +47,12 @@ def _ffn(layer: str, shapes: Shapes) -> Axis:
 
 def _heads(attention: str, shapes: Shapes, heads: int) -> Axis:
     query = f"{attention}.q_proj.weight"
-    size = shapes[query][0] // heads
+    size, rest = divmod(shapes[query][0], heads)
+    if rest:
+        raise ValueError(
+            f"{query} has {shapes[query][0]} rows, which are not {heads} heads: the checkpoint's "
+            "configuration does not fit its weights."
+        )
     places = [
         Place(f"{attention}.{part}_proj.{kind}", 0, width=size)
         for part in "qkv"

@@ -92,7 +92,8 @@ Axes = Mapping[str, Axis]
 def check_places(axis: Axis, shapes: Shapes) -> None:
     """Raises ValueError where an axis does not fit the tensors' shapes: it is another model."""
     for place in axis.places:
-        size = shapes[place.name][place.dim]
+        shape = shapes[place.name]
+        size = shape[place.dim] if place.dim < len(shape) else 0
         last = int(place.indices(torch.tensor([axis.units - 1])).max())
         if last >= size:
             raise ValueError(

@@ -173,6 +173,13 @@ def test_an_output_that_is_a_folder(refused, dense, tmp_path):
     )
 
 
+def test_an_output_that_is_no_ordinary_file(refused, dense, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert refused("apply", dense, "--output", tmp_path / "pipe", "--force", *BLIND) == (
+        f"--output {tmp_path}/pipe is no ordinary file; give the name of one."
+    )
+
+
 def test_an_output_below_a_file(refused, dense):
     assert refused("apply", dense, "--output", f"{dense}/out.pt", *BLIND) == (
         f"--output {dense}/out.pt cannot be written: {dense} is no writable folder."

@@ -356,6 +356,9 @@ def test_outputs_that_exist_or_are_the_input(corpus, tmp_path, refused):
         f"--output-data {corpus}/../{corpus.name} is --data itself, whose numbers the old "
         "checkpoint needs: give another folder."
     )
+    assert refused(outputs=(tmp_path / "o", f"{tmp_path}/full/../o")) == (
+        f"--output and --output-data are both {tmp_path}/o: give a file and a folder."
+    )
     assert refused("--force", outputs=(outputs[0], outputs[1] / "old.de-en.de.idx")) == (
         f"--output-data {outputs[1]}/old.de-en.de.idx is a file; give the name of a folder."
     )

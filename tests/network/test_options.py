@@ -67,6 +67,15 @@ def test_what_was_changed_is_read_again(settings: Any) -> None:
     assert model_options({"cfg": {"model": settings}}).get("encoder_ffn_embed_dim") == 64
 
 
+@pytest.mark.parametrize("value", [0, -4, "4", 4.0, True, [4]])
+def test_a_number_that_is_none_is_refused(value: Any) -> None:
+    assert Options({"heads": 4}).number("heads") == 4
+    assert Options({"heads": None}).number("heads", 8) == 8
+    assert Options({}).number("heads") is None
+    with pytest.raises(ValueError, match="settings have heads .*, which is no whole number above"):
+        Options({"heads": value}).number("heads", 8)
+
+
 def test_our_own_settings_stay_flat_where_fairseq_would_refuse_them() -> None:
     found = changed(NESTED, {"encoder_ffn_embed_dim": 16, "encoder_ffn_widths": "3,4"})
     assert found["encoder"] == {"ffn_embed_dim": 16}

@@ -151,6 +151,21 @@ def test_a_configuration_that_does_not_fit_is_refused() -> None:
     state["encoder.layers.0.fc2.weight"] = torch.ones(6, 3)
     with pytest.raises(ValueError, match="fc2.weight has 3 entries in dimension 1, too few for"):
         axes_of(state)
+    state["encoder.layers.0.fc2.weight"] = torch.ones(6)
+    with pytest.raises(ValueError, match="fc2.weight has 0 entries in dimension 1, too few for"):
+        axes_of(state)
+
+
+def test_heads_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"q_proj.weight has \d+ rows, which are not 5 heads"):
+        find_axes(transformer(), {ATTENTION: 5})
+
+
+@pytest.mark.parametrize("heads", ["3", "3,0", "3,x", ""])
+def test_heads_that_are_not_told_for_each_layer_are_refused(heads: str) -> None:
+    names = ["encoder.layers.1.self_attn.q_proj.weight"]
+    with pytest.raises(ValueError, match="does not say how many encoder.layers.1.self_attn has"):
+        heads_in(Options({"encoder_heads": heads}), names)
 
 
 def test_heads_are_read_from_the_settings() -> None:
