@@ -18,7 +18,7 @@ STAGES = {
     "fresh": "pruned before or while training",
     "ticket": "lottery ticket",
 }
-SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "random")
+SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "given", "random")
 
 Place = tuple[str, str, str | None, float]  # model, stage, scheme, percent removed
 Key = tuple[str, str, str | None, float, str]  # the same, and the seed

@@ -148,6 +148,11 @@ def _recipe(arguments: Namespace) -> Recipe:
     recipe = recipe_of(arguments)
     if recipe.mask_from is not None:
         raise ValueError("--prune-mask-from has no place here: tickets finds its own masks.")
+    if recipe.scheme == "given":
+        raise ValueError(
+            "--prune-scheme given has no place here: each round of tickets has a sparsity of its "
+            "own; use class-blind, class-uniform, class-distribution or erk."
+        )
     check_recipe(recipe, arguments.command[0] if recipe.needs & {"data", "network"} else None)
     if isinstance(recipe.groups(), NofM):
         raise ValueError(

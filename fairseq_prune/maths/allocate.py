@@ -10,6 +10,8 @@ from fairseq_prune.maths.score import Score, Scores
 from fairseq_prune.maths.select import Budgets, count_kept, round_count
 from fairseq_prune.maths.spread import class_moments
 
+REST = "*"  # in shares by class: every class that is not named
+
 
 class Allocation(Protocol):
     """Scores, the fraction to remove and each tensor's weight class: how many survive where."""
@@ -44,15 +46,63 @@ def class_uniform(scores: Scores, sparsity: float, classes: Mapping[str, str]) -
 
     See, Luong and Manning 2016, section 3.2. Arguments as for `class_blind`.
     """
-    parts = {
-        label: class_blind(members, sparsity, classes)
-        for label, members in by_class(scores, classes).items()
+    return given(scores, sparsity, classes)
+
+
+def given(
+    scores: Scores,
+    sparsity: float,
+    classes: Mapping[str, str],
+    shares: Mapping[str, float] | None = None,
+) -> Budgets:
+    """Budgets that remove from each class a fraction of its own, by one ranking inside each.
+
+    Args:
+        sparsity: over all classes. Below what the shares come to together, every class has its
+            share in proportion, so that a schedule that rises to that ends at the shares.
+        shares: fraction to remove by class, "*" for those that are not named; None for the same
+            fraction of each.
+
+    Raises:
+        ValueError: a class has no share.
+    """
+    members = by_class(scores, classes)
+    totals = {
+        label: sum(score.numel_prunable for score in part.values())
+        for label, part in members.items()
     }
+    each = dict.fromkeys(members, sparsity)
+    if shares is not None:
+        each = scaled(shares, sparsity, totals)
+    parts = {label: class_blind(part, each[label], classes) for label, part in members.items()}
     kept = {name: n for part in parts.values() for name, n in part.items()}
     near = {name: value for part in parts.values() for name, value in part.near.items()}
     thresholds = {label: part.notes["threshold"] for label, part in parts.items()}
     masks = {name: mask for part in parts.values() for name, mask in part.masks.items()}
     return Budgets({name: kept[name] for name in scores}, near, {"thresholds": thresholds}, masks)
+
+
+def share_of(label: str, shares: Mapping[str, float]) -> float:
+    """The share of a class; raises ValueError where it has none."""
+    if label not in shares and REST not in shares:
+        raise ValueError(f"There is no share for the class {label!r}: name it, or give `{REST}`.")
+    return shares.get(label, shares.get(REST, 0.0))
+
+
+def overall(shares: Mapping[str, float], totals: Mapping[str, int]) -> float:
+    """The fraction that shares of classes with so many weights remove in all, counts rounded."""
+    gone = sum(round_count(share_of(label, shares), total) for label, total in totals.items())
+    return gone / max(1, sum(totals.values()))
+
+
+def scaled(
+    shares: Mapping[str, float], sparsity: float, totals: Mapping[str, int]
+) -> dict[str, float]:
+    """Each class's share where the whole is to have `sparsity`: in proportion, and the shares
+    themselves from :func:`overall` on."""
+    whole = overall(shares, totals)
+    factor = 1.0 if sparsity >= whole else sparsity / whole
+    return {label: factor * share_of(label, shares) for label in totals}
 
 
 def class_distribution(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
@@ -152,4 +202,5 @@ ALLOCATIONS: dict[str, Entry] = {
     "erk": Entry(
         erk, "density in proportion to sum(dims) / prod(dims)", "Evci et al. 2020, section 3"
     ),
+    "given": Entry(given, "each class its own fraction, those of --prune-given", "Han et al. 2015"),
 }

@@ -9,6 +9,7 @@ from fairseq_prune.masks.storage import PRUNE_KEY, given_masks
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.units import Axes
+from fairseq_prune.pruning.given import bound
 from fairseq_prune.pruning.groups import groups_of
 from fairseq_prune.pruning.moments import second_moments
 from fairseq_prune.pruning.opened import Opened
@@ -66,7 +67,7 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
     Args:
         data: the folder of data to score on, where one is given.
     """
-    recipe.check()
+    recipe = recipe.check()
     timed = [n for n in ("start", "end", "every", "ramp", "drop") if getattr(recipe, n) is not None]
     if recipe.schedule not in (None, "one-shot", "static") or timed:
         flag = f"--prune-{timed[0]}" if timed else f"--prune-schedule {recipe.schedule}"
@@ -111,13 +112,14 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
     masks = source.masks
     check_structure(recipe, source.weights)
     _check_excluded(source)
+    axes = axes_in(source, recipe)
+    recipe = bound(recipe, source.weights, axes)
     extremes: Extremes = dict(source.record.extremes) if source.record else {}
     if recipe.mask_from:
         given = given_masks(recipe.mask_from, source.tensors)
         masks = given if masks is None else _both(masks, given)
         extremes = merge_extremes(extremes, find_extremes(source.weights, masks))
     notes: Mapping[str, Any] = {}
-    axes = axes_in(source, recipe)
     if recipe.scheme is not None:
         pruned = _prune(source, recipe, masks, views, axes)
         masks, notes = pruned.masks, pruned.notes

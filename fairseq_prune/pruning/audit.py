@@ -10,6 +10,7 @@ from torch import Tensor
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import FORMAT, CheckpointError
+from fairseq_prune.maths.allocate import scaled
 from fairseq_prune.maths.schedule import Threshold
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.maths.structure import Block, Units
@@ -207,22 +208,28 @@ def _look_at_count(found: Audit, opened: Opened, masks: Masks, record: Record) -
         )
     is_block = isinstance(recipe.groups(), Block | Units)
     things = f"groups ({recipe.structure})" if is_block else "weights"
-    for label, prunable, removed, before in _groups(opened, masks, record):
-        expected = max(round_count(sparsity, prunable), before)
+    for label, prunable, removed, before, share in _groups(opened, masks, record, sparsity):
+        expected = max(round_count(share, prunable), before)
         if removed != expected:
             found.problems.append(
                 f"{removed:,} of {prunable:,} {things} are removed{label}, but sparsity "
-                f"{sparsity:g} is {expected:,}"
+                f"{share:g} is {expected:,}"
             )
 
 
-def _groups(opened: Opened, masks: Masks, record: Record) -> Iterator[tuple[str, int, int, int]]:
-    """What a scheme counts exactly: everything together, or (class-uniform) each class."""
+def _groups(
+    opened: Opened, masks: Masks, record: Record, sparsity: float
+) -> Iterator[tuple[str, int, int, int, float]]:
+    """What a scheme counts exactly, and the share to remove: everything together, or each class."""
     before = dict(record.notes.get("before", {}))
     counts = groups_in(opened, record.recipe).count(masks)
-    if record.recipe.scheme != "class-uniform":
+    shares = record.recipe.shares
+    if record.recipe.scheme != "class-uniform" and shares is None:
         total, removed = map(sum, zip(*counts.values(), strict=True))
-        yield "", total, removed, sum(before.values())
+        yield "", total, removed, sum(before.values()), sparsity
         return
-    for label, (total, removed) in sums_by_class(counts, record.classes).items():
-        yield f" in {label}", total, removed, before.get(label, 0)
+    by_class = sums_by_class(counts, record.classes)
+    totals = {label: total for label, (total, _) in by_class.items()}
+    each = {} if shares is None else scaled(shares, sparsity, totals)
+    for label, (total, removed) in by_class.items():
+        yield f" in {label}", total, removed, before.get(label, 0), each.get(label, sparsity)

@@ -34,6 +34,7 @@ def check(recipe: "Recipe") -> None:
                 f"{flags(useless)} has no effect with --prune-mask-from alone; "
                 "add --prune-scheme to prune further than the file's masks."
             )
+    _check_given(recipe)
     _check_ratios(recipe)
     _check_batches(recipe)
     _check_structure(recipe)
@@ -60,6 +61,24 @@ def _check_known(recipe: "Recipe") -> None:
         value = getattr(recipe, name)
         if value is not None and value not in known:
             raise ValueError(f"--prune-{name} {value!r} is unknown; choose {_either(known)}.")
+
+
+def _check_given(recipe: "Recipe") -> None:
+    if recipe.scheme != "given":
+        if recipe.given is not None:
+            raise ValueError(
+                f"--prune-given has no effect with --prune-scheme {recipe.scheme}; use given."
+            )
+        return
+    if recipe.given is None:
+        raise ValueError(
+            "--prune-scheme given needs --prune-given FILE, a sparsity for each weight class."
+        )
+    if recipe.sparsity is not None:
+        raise ValueError(
+            f"--prune-sparsity {recipe.sparsity} has no place beside --prune-given, which says how "
+            "much to remove of each class; leave it out."
+        )
 
 
 def _check_ratios(recipe: "Recipe") -> None:

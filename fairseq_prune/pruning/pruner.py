@@ -7,7 +7,6 @@ from typing import Any
 from torch import Tensor
 
 from fairseq_prune.masks.state import Masks
-from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.compare import extremes
 from fairseq_prune.maths.select import Budgets, Scores, make_masks
 from fairseq_prune.maths.structure import NofM, Units
@@ -89,7 +88,7 @@ class Pruner:
         """How much of each tensor survives: as its own scores have it, or another saliency's."""
         settings = self.recipe.settings
         if settings["ratios"] is None:
-            return ALLOCATIONS[settings["scheme"]].allocate(ranked, sparsity, groups.classes)
+            return self.recipe.allocation(ranked, sparsity, groups.classes)
         model = replace(self.recipe, saliency=settings["ratios"], ratios=None)
         counts = groups.count(Pruner(model).update(sparsity, probe).masks)
         return Budgets({name: counts[name][0] - counts[name][1] for name in ranked})

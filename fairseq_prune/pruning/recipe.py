@@ -1,10 +1,11 @@
 """Recipe: the frozen choice of how to prune, the one source of every prune flag."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from typing import Any
 
-from fairseq_prune.maths.allocate import ALLOCATIONS
+from fairseq_prune.maths.allocate import ALLOCATIONS, Allocation, given
 from fairseq_prune.maths.schedule import SCHEDULES, Schedule
 from fairseq_prune.maths.structure import (
     POOLS,
@@ -18,6 +19,7 @@ from fairseq_prune.maths.structure import (
 )
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.pruning.checks import check, flags
+from fairseq_prune.pruning.shares import Shares, one_line, read_shares
 from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, Entry, every_name
 
 DEFAULT_SPARSITY = 0.8  # the headline of See et al. (2016): 80% with no loss after retraining
@@ -46,6 +48,12 @@ class Recipe:
     )
     sparsity: float | None = _flag(
         None, f"fraction of the prunable weights to remove, in [0, 1) (default {DEFAULT_SPARSITY})"
+    )
+    given: str | None = _flag(
+        None,
+        "with --prune-scheme given: a file with one `CLASS SPARSITY` a line (`* SPARSITY` for all "
+        "others), such as fairseq-prune sensitivity --proposal writes; the sparsity follows",
+        metavar="FILE",
     )
     saliency: str | None = _flag(
         None,
@@ -130,9 +138,28 @@ class Recipe:
         return self.scheme is not None or self.mask_from is not None
 
     def check(self) -> "Recipe":
-        """The recipe itself; raises ValueError, one sentence, where it makes no sense."""
+        """The recipe, with what is in its file of sparsities instead of the file's name.
+
+        Raises ValueError, one sentence, where it makes no sense.
+        """
         check(self)
-        return self
+        shares = self.shares
+        return self if shares is None else replace(self, given=one_line(shares))
+
+    @property
+    def shares(self) -> Shares | None:
+        """With the scheme ``given``, what it removes of each class; None with any other."""
+        return None if self.given is None else read_shares(self.given)
+
+    @property
+    def allocation(self) -> Allocation:
+        """The scheme."""
+        shares = self.shares
+        return (
+            ALLOCATIONS[str(self.scheme)].allocate
+            if shares is None
+            else partial(given, shares=shares)
+        )
 
     @property
     def saliencies(self) -> tuple[str, ...]:
@@ -180,6 +207,8 @@ class Recipe:
             defaults["pool"] = POOLS[0]
         elif isinstance(groups, NofM):
             defaults["sparsity"] = groups.sparsity
+        elif self.given is not None:
+            defaults["sparsity"] = None  # it takes a model to say: pruning/given.py
         if self.scheme is None:
             defaults = {"classes": "paper"}
         values = asdict(self)
@@ -211,7 +240,7 @@ class Recipe:
         """The schedule with its numbers filled in."""
         s = self.settings
         entry = SCHEDULES[s["schedule"]]
-        return entry.build(s["sparsity"], s["start"], *(s[name] for name in entry.takes))
+        return entry.build(s["sparsity"] or 0.0, s["start"], *(s[name] for name in entry.takes))
 
     def signature(self) -> str:
         """One line that says how a model was pruned, without what is at its default."""

@@ -14,6 +14,7 @@ from fairseq_prune.network.axes import on_axes
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.act import act
+from fairseq_prune.pruning.given import bound
 from fairseq_prune.pruning.penalised import Penalised
 from fairseq_prune.pruning.penalty import penalty_differences
 from fairseq_prune.pruning.pruner import (
@@ -73,7 +74,7 @@ class Session:
         if self.recipe.active:
             weights = self._find(model)
             check_structure(self.recipe, weights)
-            axes_of(model, weights, self.recipe)
+            self.recipe = bound(self.recipe, weights, axes_of(model, weights, self.recipe))
             if self.recipe.mask_from:
                 from_first_rank(lambda: start.resumes or self._given_masks(weights).digest())
 

@@ -17,7 +17,7 @@ from tests.cli.models import EMBEDDING, FC, checkpoint, read, write
 
 BLIND = ("--prune-scheme", "class-blind")
 CLASSES = "shared-embedding, source-layer-1.self-attention, target-layer-1.ffn"
-SCHEMES = "class-blind, class-distribution, class-uniform or erk"
+SCHEMES = "class-blind, class-distribution, class-uniform, erk or given"
 
 
 @pytest.fixture

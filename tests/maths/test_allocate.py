@@ -13,6 +13,10 @@ from fairseq_prune.maths.allocate import (
     class_distribution,
     class_uniform,
     erk,
+    overall,
+)
+from fairseq_prune.maths.allocate import (
+    given as allocate_given,
 )
 from fairseq_prune.maths.select import Score, make_masks, round_count
 
@@ -205,13 +209,50 @@ def test_erk_is_exact_and_never_above_what_there_is(shapes, sparsity):
             assert budgets[name] == pytest.approx(epsilon * sum(score.values.shape), abs=1.0)
 
 
+@pytest.mark.parametrize("sparsity", [0.0, 0.1, 0.333, 0.8, 0.999])
+def test_given_the_same_for_each_class_is_uniform_bit_for_bit(sparsity):
+    scores, shares = magnitudes(weights()), {"*": 0.1, **dict.fromkeys(CLASSES.values(), sparsity)}
+    budgets = allocate_given(scores, 0.9999, CLASSES, shares)
+    uniform = class_uniform(scores, sparsity, CLASSES)
+    assert dict(budgets) == dict(uniform)
+    one, other = make_masks(scores, budgets), make_masks(scores, uniform)
+    assert all(torch.equal(one[name], other[name]) for name in scores)
+
+
+def test_given_what_blind_removes_of_each_class_is_blinds_count_of_each():
+    scores = magnitudes(weights())
+    blind = class_blind(scores, 0.7, CLASSES)
+    removed, totals = removed_of(scores, blind), {}
+    for name, score in scores.items():
+        gone, total = totals.get(CLASSES[name], (0, 0))
+        totals[CLASSES[name]] = (gone + removed[name], total + score.numel_prunable)
+    shares = {label: gone / total for label, (gone, total) in totals.items()}
+    assert dict(allocate_given(scores, 0.7, CLASSES, shares)) == dict(blind)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.25, 1.0])
+def test_given_removes_in_proportion_below_the_whole(part):
+    scores, shares = magnitudes(weights()), {"embedding": 0.9, "layer1": 0.5, "*": 0.2}
+    totals = {"embedding": 480, "layer1": 512, "softmax": 480}
+    whole = overall(shares, totals)
+    removed = removed_of(scores, allocate_given(scores, part * whole, CLASSES, shares))
+    assert removed["emb"] == round_count(part * 0.9, 480)
+    assert removed["l1.ih"] + removed["l1.hh"] == round_count(part * 0.5, 512)
+    assert removed["out"] == round_count(part * 0.2, 480)
+
+
+def test_given_nothing_for_a_class_names_it():
+    with pytest.raises(ValueError, match="no share for the class 'layer1'"):
+        allocate_given(magnitudes(weights()), 0.5, CLASSES, {"embedding": 0.5})
+
+
 def test_a_tensor_without_a_class_is_named():
     with pytest.raises(ValueError, match=r"^'out' has no weight class: "):
         class_uniform(magnitudes(weights()), 0.5, {k: v for k, v in CLASSES.items() if k != "out"})
 
 
 def test_the_registry_is_sorted_and_documented():
-    assert list(ALLOCATIONS) == ["class-blind", "class-distribution", "class-uniform", "erk"]
+    assert list(ALLOCATIONS) == sorted(ALLOCATIONS)
     assert all(entry.summary and entry.paper for entry in ALLOCATIONS.values())
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from fairseq_prune.pruning.recipe import Recipe, differences
 
-SCHEMES = "class-blind, class-distribution, class-uniform or erk"
+SCHEMES = "class-blind, class-distribution, class-uniform, erk or given"
 SALIENCES = (
     "magnitude, random, snip, taylor, grasp, obd, obd-hutchinson, obd-adam, wanda, synflow, gate, "
     "n2ps, goodness-factor, consuming-energy, weights-power or mutual-information"
@@ -38,7 +38,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     (
         {"sparsity": 0.5},
         "--prune-sparsity has no effect without --prune-scheme (class-blind, class-distribution, "
-        "class-uniform, erk) or --prune-mask-from FILE.",
+        "class-uniform, erk, given) or --prune-mask-from FILE.",
     ),
     (
         {"mask_from": "a.pt", "sparsity": 0.5},
@@ -166,6 +166,24 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         {"scheme": "erk", "saliency": "random", "ratios": "snip"},
         "--prune-ratios snip has no effect with --prune-scheme erk, which looks at shapes only; "
         "use class-blind, class-uniform or class-distribution without a pattern.",
+    ),
+    (
+        {"scheme": "given"},
+        "--prune-scheme given needs --prune-given FILE, a sparsity for each weight class.",
+    ),
+    (
+        {"scheme": "erk", "given": "* 0.5"},
+        "--prune-given has no effect with --prune-scheme erk; use given.",
+    ),
+    (
+        {"scheme": "given", "given": "* 0.5", "sparsity": 0.5},
+        "--prune-sparsity 0.5 has no place beside --prune-given, which says how much to remove of "
+        "each class; leave it out.",
+    ),
+    (
+        {"scheme": "given", "given": "nowhere.txt"},
+        "--prune-given nowhere.txt is not a file; give one with a line `CLASS SPARSITY` for each "
+        "weight class, such as fairseq-prune sensitivity --proposal writes.",
     ),
     (
         {"scheme": "class-blind", "saliency": "synflow", "score_batches": 8},
