@@ -43,7 +43,7 @@ def evaluate(
     _check_files(checkpoints)
     known = {results.identity(row): row for row in results.read(output)} if output else {}
     digest = settings.data_digest()
-    decoder = _Lazy(settings)
+    decoder = LazyDecoder(settings)
     for path in checkpoints:
         row: Row = {
             "checkpoint": path,
@@ -70,7 +70,7 @@ def _check_files(checkpoints: Sequence[str]) -> None:
             raise CheckpointError(f"{path} is not a file; give the path of a fairseq checkpoint.")
 
 
-class _Lazy:
+class LazyDecoder:
     """The decoder, made when it is first needed: fairseq takes seconds to start."""
 
     def __init__(self, settings: Settings) -> None:

@@ -37,18 +37,18 @@ def chosen(arguments: Namespace, command: str, what: str) -> str | None:
     return str(arguments.output)
 
 
-def check_output(path: str, force: bool) -> None:
+def check_output(path: str, force: bool, flag: str = "--output") -> None:
     """Raise ValueError where ``path`` cannot or must not be written."""
     target = Path(path)
     if target.is_dir():
-        raise ValueError(f"--output {path} is a folder; give the name of a file in it.")
+        raise ValueError(f"{flag} {path} is a folder; give the name of a file in it.")
     if target.exists() and not target.is_file():  # a device, say, which a file would take away
-        raise ValueError(f"--output {path} is no ordinary file; give the name of one.")
+        raise ValueError(f"{flag} {path} is no ordinary file; give the name of one.")
     if target.exists() and not force:
-        raise ValueError(f"--output {path} exists; give --force to replace it.")
+        raise ValueError(f"{flag} {path} exists; give --force to replace it.")
     folder = _existing_folder(target)
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise ValueError(f"--output {path} cannot be written: {folder} is no writable folder.")
+        raise ValueError(f"{flag} {path} cannot be written: {folder} is no writable folder.")
 
 
 def check_space(path: str, tensors: Iterable[Tensor]) -> None:

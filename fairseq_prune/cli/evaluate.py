@@ -33,16 +33,7 @@ def add(parser: ArgumentParser) -> None:
         default="valid",
         help="another subset to give the perplexity of (default valid; '' for none)",
     )
-    _add_decoding(parser)
-    parser.add_argument(
-        "--reference",
-        metavar="FILE",
-        help="raw target text to score against (default: the subset's own target, subwords joined)",
-    )
-    parser.add_argument("-s", "--source-lang", help="source language")
-    parser.add_argument("-t", "--target-lang", help="target language")
-    parser.add_argument("--user-dir", help="a fairseq plugin that the checkpoints need")
-    parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+    add_decoding(parser)
     parser.add_argument(
         "--tag",
         action="append",
@@ -54,7 +45,8 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the lines of results, no table")
 
 
-def _add_decoding(parser: ArgumentParser) -> None:
+def add_decoding(parser: ArgumentParser) -> None:
+    """Add the arguments that say how to decode and what to score against."""
     parser.add_argument("--beam", type=int, default=5, help="beam size (default 5)")
     parser.add_argument("--lenpen", type=float, default=1.0, help="length penalty (default 1)")
     parser.add_argument(
@@ -76,6 +68,15 @@ def _add_decoding(parser: ArgumentParser) -> None:
         metavar="KIND",
         help="join subwords before scoring, as for fairseq-generate, e.g. sentencepiece",
     )
+    parser.add_argument(
+        "--reference",
+        metavar="FILE",
+        help="raw target text to score against (default: the subset's own target, subwords joined)",
+    )
+    parser.add_argument("-s", "--source-lang", help="source language")
+    parser.add_argument("-t", "--target-lang", help="target language")
+    parser.add_argument("--user-dir", help="a fairseq plugin that the checkpoints need")
+    parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
 
 
 def run(arguments: Namespace) -> int:
@@ -89,7 +90,7 @@ def run(arguments: Namespace) -> int:
     given["valid_subset"] = given["valid_subset"] or None
     settings = Settings(**given)
     count = len(arguments.checkpoints)
-    rows = evaluate(arguments.checkpoints, settings, _tags(arguments.tag), arguments.output)
+    rows = evaluate(arguments.checkpoints, settings, tags_of(arguments.tag), arguments.output)
     for number, (row, known) in enumerate(rows, 1):
         if arguments.json:
             _output.print_json(row)
@@ -110,7 +111,8 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _tags(given: list[str]) -> dict[str, str]:
+def tags_of(given: list[str]) -> dict[str, str]:
+    """What --tag says; raises ValueError where one is not NAME=VALUE."""
     tags = {}
     for text in given:
         name, equals, value = text.partition("=")

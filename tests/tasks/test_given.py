@@ -20,6 +20,8 @@ def test_a_gradual_run_is_resumed_and_ends_at_the_shares(train: Train, tmp_path:
     straight = train(tmp_path / "straight", "--max-update", 4, *flags, plan)
     train(tmp_path / "cut", "--max-update", 2, *flags, plan)
     plan.unlink()
+    with pytest.raises(SystemExit, match="--prune-given .* 0.6 .in the file: .* 0.5"):
+        train(tmp_path / "cut", "--max-update", 4, *flags, "* 0.6")
     resumed = train(tmp_path / "cut", "--max-update", 4, *flags, same)
     assert differences(trained(straight), trained(resumed)) == []
 
@@ -31,13 +33,6 @@ def test_a_gradual_run_is_resumed_and_ends_at_the_shares(train: Train, tmp_path:
         assert row.sparsity == pytest.approx(0.75 if row.name == "softmax" else 0.5, abs=0.005)
     assert record.recipe.settings["given"] == "softmax 0.75; * 0.5"
     assert record.recipe.settings["sparsity"] == record.masks.sparsity()
-
-
-def test_other_shares_do_not_resume_the_run(train: Train, tmp_path: Path) -> None:
-    flags = ["--prune-scheme", "given", "--prune-given"]
-    train(tmp_path / "run", "--max-update", 1, *flags, "* 0.5")
-    with pytest.raises(SystemExit, match="--prune-given .* 0.6 .in the file: .* 0.5"):
-        train(tmp_path / "run", "--max-update", 2, *flags, "* 0.6")
 
 
 def test_units_have_their_axes_as_classes(train: Train, tmp_path: Path) -> None:
