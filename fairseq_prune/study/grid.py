@@ -48,12 +48,14 @@ class Point:
     @property
     def digest(self) -> str:
         """A hash of all that decides the point, and of what it starts from."""
+        # what is not set is left out: a later version may have more that can be set
+        recipe = {} if self.recipe is None else self.recipe.settings
         settings = {
             "stage": self.stage,
             "model": self.model,
             "data": self.data,
             "seed": self.seed,
-            "recipe": None if self.recipe is None else self.recipe.settings,
+            "recipe": {name: value for name, value in recipe.items() if value is not None},
             "training": None if self.training is None else self.training.pairs,
             "needs": None if self.needs is None else self.needs.digest,
             "ticket": [self.rounds, self.rewind_to],
