@@ -73,7 +73,9 @@ def add(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--output", metavar="OUT", required=True, help="where to write the model")
     parser.add_argument("--half", action="store_true", help="store floats as float16")
-    parser.add_argument("--force", action="store_true", help="replace OUT if it is an export")
+    parser.add_argument(
+        "--force", action="store_true", help="replace OUT; a folder only if it is an export"
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON, no text")
     ctranslate.add_arguments(parser.add_argument_group(f"--format {CTRANSLATE2}"))
 

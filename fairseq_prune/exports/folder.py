@@ -44,8 +44,8 @@ def staged(flag: str, folder: str, *, whole: bool) -> Iterator[Path]:
         flag: names the folder in errors.
         whole: put the new folder in place of the old one; else only replace files of the same name.
 
-    Raises ValueError where the disk is full or not writable; after this and any other error nothing
-    is left behind and an old folder is as it was.
+    Raises ValueError where the disk is full or not writable; after this and any other error while
+    the files are made, nothing is left behind and an old folder is as it was.
     """
     target = Path(os.path.realpath(folder))
     made = [above for above in target.parents if not above.exists()]  # the innermost first

@@ -49,7 +49,8 @@ def load(path: str | Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(_unpickling_sentence(where, str(error))) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # torch says more than one sentence of some
+        first = re.split(r"\. |\n", str(error))[0] or type(error).__name__
         raise CheckpointError(
             f"{where} cannot be read: it is truncated or damaged ({first[:160]})."
         ) from None

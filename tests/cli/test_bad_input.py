@@ -253,6 +253,7 @@ def test_a_truncated_file(command, refused, dense, tmp_path):
     short.write_bytes(Path(dense).read_bytes()[:2000])
     sentence = refused(*command, short)
     assert sentence.startswith(f"{short} cannot be read: it is truncated or damaged (")
+    assert sentence.endswith(").") and ". " not in sentence
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
