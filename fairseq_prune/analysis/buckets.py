@@ -38,7 +38,7 @@ def rarity(sentence: Sentence) -> int | None:
 def buckets(reference: Reference, number: Callable[[Sentence], int | None]) -> list[Bucket]:
     """The test set in up to four parts of about the same size, sentences of one number together.
 
-    None where it cannot be parted: no numbers, or one only.
+    None at all where it cannot be parted: no numbers, or one only.
     """
     numbers = {i: n for i, s in enumerate(reference.sentences) if (n := number(s)) is not None}
     order = sorted(numbers, key=lambda i: (numbers[i], i))

@@ -12,8 +12,9 @@ Translates a test set with each checkpoint, by fairseq's own generator: the tran
 of fairseq-generate with the same flags. Gives sacreBLEU and chrF with their signatures, the
 brevity penalty, the length ratio, and perplexities (2 to the bits a token, as fairseq logs them).
 
-With --output, each checkpoint becomes one line of JSON as soon as it is done, the translations are
-kept beside the file, and a checkpoint that is in it already is not decoded again.
+With --output, each checkpoint becomes one line of JSON as soon as it is done; translations, sources
+and references are kept beside the file for fairseq-prune report, and a checkpoint that is in it
+already is not decoded again.
 """
 EXAMPLES = """
 examples:

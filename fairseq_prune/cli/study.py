@@ -78,7 +78,8 @@ def _add_execution(parser: ArgumentParser) -> None:
         "--jobs": {"type": int, "metavar": "N",
                    "help": "points at a time (default: one a core or GPU; slurm: 100)"},
         "--gpus": {"type": int, "metavar": "N",
-                   "help": "GPUs of each training, through torchrun (default 1)"},
+                   "help": "GPUs of each training, through torchrun; without GPUs, processes "
+                   "(default 1)"},
         "--cpu": {"action": "store_true", "help": "leave GPUs alone"},
         "--slurm": {"action": "append", "default": [], "metavar": "NAME=VALUE",
                     "help": "a parameter of submitit; may be repeated"},

@@ -38,7 +38,7 @@ class Local:
 
     Args:
         slots: how many at a time; None for one a core, or one a group of ``gpus`` GPUs.
-        gpus: for each training; None for one, where there are any.
+        gpus: for each training, None for one; where there are none, as many processes.
         cpu: leave GPUs alone.
     """
 
@@ -49,8 +49,8 @@ class Local:
             raise ValueError(
                 f"--gpus {gpus} is more than the {len(self.devices)} that this machine has."
             )
-        most = len(self.devices) // self.gpus if self.devices else len(os.sched_getaffinity(0))
-        self.slots = slots or most
+        most = len(self.devices) or len(os.sched_getaffinity(0))
+        self.slots = slots or max(1, most // self.gpus)
 
     def start(self, folder: Path, slot: int) -> "Process":
         """Start a worker as a process group of its own."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from fairseq_prune.analysis.points import file_name
 from fairseq_prune.pruning.recipe import Recipe
@@ -37,7 +38,7 @@ class Point:
     rounds: int | None = None
     rewind_to: int | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         """A readable name, the same for the same settings and for no others."""
         words = [self.model, self.data, self.stage]
@@ -45,7 +46,7 @@ class Point:
             words += _readable(self.recipe)
         return "-".join([*map(file_name, words), f"s{self.seed}", self.digest[:_HASH]])
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A hash of all that decides the point, and of what it starts from."""
         # what is not set is left out: a later version may have more that can be set
