@@ -4,8 +4,9 @@ A table without rows means that there is no data for it.
 """
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from fairseq_prune.analysis.bootstrap import Comparison
 from fairseq_prune.analysis.buckets import bleu, buckets, length, rarity
 from fairseq_prune.analysis.degenerate import KINDS, flags, mean_shares
 from fairseq_prune.analysis.numbers import Numbers, chosen, example
@@ -20,26 +21,30 @@ def limit_table(numbers: Numbers) -> Table:
     """The largest sparsity that is not significantly worse, a row for model, stage and method."""
     places = places_of(numbers.points)
 
-    def gap(place: Place | None) -> list[str]:
+    def there(place: Place | None) -> list[str]:
         if place is None:
-            return ["-", "-"]
-        found = [numbers.comparisons.get(p.key) for p in places[place]]
-        mean = statistics.fmean(c.bleu - c.dense for c in found if c is not None)
-        return [f"{place[3]:g}", f"{mean:+.2f}"]
+            return ["-", "-", "-"]
+        found = [c for p in places[place] if (c := numbers.comparisons.get(p.key)) is not None]
+        return [f"{place[3]:g}", *_difference(found)]
 
-    head = ["model", "stage", "scheme", "% removed, not worse", "BLEU - dense", "worse from %",
-            "BLEU - dense there"]  # fmt: skip
+    what = ["BLEU - dense", "seeds worse"]
+    head = ["model", "stage", "scheme", "% removed, not worse", *what, "worse from %", *what]
     rows = [
-        [limit.model, STAGES[limit.stage], limit.scheme, *gap(limit.harmless),
-         *gap(limit.first_worse)]
+        [limit.model, STAGES[limit.stage], limit.scheme, *there(limit.harmless),
+         *there(limit.first_worse)]
         for limit in numbers.limits
     ]  # fmt: skip
     return [head, *rows]
 
 
+def _difference(found: Sequence[Comparison]) -> list[str]:
+    mean = statistics.fmean(c.bleu - c.dense for c in found)
+    return [f"{mean:+.2f}", f"{sum(c.worse for c in found)} of {len(found)}"]
+
+
 def comparison_table(numbers: Numbers) -> Table:
-    """Every tested place: mean BLEU, mean difference, p of each seed, seeds that are worse."""
-    table = [[*WHAT, "BLEU", "BLEU - dense", "p", "worse in"]]
+    """Every tested place: mean BLEU, mean difference, seeds that are worse, p of each seed."""
+    table = [[*WHAT, "BLEU", "BLEU - dense", "seeds worse", "p"]]
     for (model, stage, scheme, removed), members in places_of(numbers.points).items():
         found = [numbers.comparisons[p.key] for p in members if p.key in numbers.comparisons]
         if found:
@@ -47,9 +52,7 @@ def comparison_table(numbers: Numbers) -> Table:
                 [
                     model, STAGES[stage], scheme or "-", f"{removed:g}",
                     number(statistics.fmean(c.bleu for c in found), 2),
-                    f"{statistics.fmean(c.bleu - c.dense for c in found):+.2f}",
-                    " ".join(f"{c.p:.4f}" for c in found),
-                    f"{sum(c.worse for c in found)} of {len(found)}",
+                    *_difference(found), " ".join(f"{c.p:.4f}" for c in found),
                 ]
             )  # fmt: skip
     return table

@@ -118,7 +118,8 @@ def _rows(path: Path, notes: list[str] | None) -> list[results.Row]:
 def _complain(notes: list[str] | None, error: ValueError) -> None:
     if notes is None:
         raise error
-    notes.append(str(error))
+    if str(error) not in notes:  # many rows of a file have the same fault
+        notes.append(str(error))
 
 
 def _point(row: Mapping[str, Any], path: Path) -> Point:
