@@ -11,11 +11,11 @@ What counts, sentence by sentence, words being what spaces separate:
 * long: more than twice as many words as the reference.
 """
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, fields
-from itertools import islice
 
-from fairseq_prune.analysis.outputs import Output
+from fairseq_prune.analysis.outputs import Reference
 from fairseq_prune.analysis.points import Key, Place, Point, places_of
 
 LONGEST = 10  # words of a phrase that is looked for
@@ -35,17 +35,30 @@ class Shares:
 KINDS = tuple(field.name for field in fields(Shares))
 
 
-def shares(output: Output) -> Shares:
-    """The shares of one model's output."""
-    counts = dict.fromkeys(KINDS, 0)
-    for line, sentence in zip(output.lines, output.reference.sentences, strict=True):
-        words, reference = line.split(), sentence.reference.split()
-        counts["empty"] += bool(reference) and not words
-        counts["repeats"] += loops(words) and not loops(reference)
-        counts["copied"] += _copies(words, sentence.source.split(), reference)
-        counts["long"] += len(words) > 2 * len(reference)
-    total = max(1, len(output.lines))
-    return Shares(**{kind: count / total for kind, count in counts.items()})
+class Judge:
+    """Judges outputs on one test set, whose words are looked up once.
+
+    Args:
+        reference: the test set.
+    """
+
+    def __init__(self, reference: Reference) -> None:
+        self._sentences = [
+            (set(s.source.split()), set(words := s.reference.split()), len(words), loops(words))
+            for s in reference.sentences
+        ]
+
+    def shares(self, lines: Sequence[str]) -> Shares:
+        """The shares of one model's output, a line a sentence."""
+        empty = repeats = copied = long = 0
+        for line, (source, wanted, length, looping) in zip(lines, self._sentences, strict=True):
+            words = line.split()
+            empty += not words and length > 0
+            repeats += not looping and loops(words)
+            copied += _most(words, source) and not _most(words, wanted)
+            long += len(words) > 2 * length
+        total = max(1, len(lines))
+        return Shares(empty / total, repeats / total, copied / total, long / total)
 
 
 def loops(words: Sequence[str]) -> bool:
@@ -54,21 +67,15 @@ def loops(words: Sequence[str]) -> bool:
     if len(words) - len(set(words)) < 3:
         return False
     for period in range(1, LONGEST + 1):
-        needed, run = max(3, 2 * period), 0
-        for word, later in zip(words, islice(words, period, None), strict=False):
-            run = run + 1 if word == later else 0
-            if run == needed:
-                return True
+        # a phrase of p words k times in a row: (k - 1) p words that are those p before
+        same = bytes(map(operator.eq, words, words[period:]))
+        if b"\1" * max(3, 2 * period) in same:
+            return True
     return False
 
 
-def _copies(words: Sequence[str], source: Sequence[str], reference: Sequence[str]) -> bool:
-    if not words:
-        return False
-    read, wanted = set(source), set(reference)
-    if 2 * sum(word in read for word in words) <= len(words):
-        return False
-    return 2 * sum(word in wanted for word in words) <= len(words)
+def _most(words: Sequence[str], among: Set[str]) -> bool:
+    return 2 * sum(map(among.__contains__, words)) > len(words)
 
 
 def mean_shares(members: Sequence[Point], found: Mapping[Key, Shares]) -> Shares | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fairseq_prune.analysis.bootstrap import Comparison
 from fairseq_prune.analysis.changes import Change, changes
-from fairseq_prune.analysis.degenerate import Shares, shares
+from fairseq_prune.analysis.degenerate import Judge, Shares
 from fairseq_prune.analysis.outputs import Output, read_outputs
 from fairseq_prune.analysis.points import STAGES, Key, Place, Point
 from fairseq_prune.analysis.significance import Limit, compare, dense_points, limits
@@ -42,12 +42,14 @@ def measure(points: Sequence[Point]) -> Numbers:
     for key in _strangers(points, found, notes):
         outputs.pop(key, None)
         found.pop(key, None)
-    by_text: dict[tuple[str, str], Shares] = {}
-    odd: dict[Key, Shares] = {}
-    for key, output in outputs.items():
-        name = (output.digest, output.reference.digest)
-        odd[key] = by_text[name] = by_text.get(name) or shares(output)
+    odd = _shares(outputs)
     return Numbers(points, outputs, found, odd, limits(points, found), notes)
+
+
+def _shares(outputs: Mapping[Key, Output]) -> dict[Key, Shares]:
+    sets = {output.reference.name: output.reference for output in outputs.values()}
+    judges = {name: Judge(reference) for name, reference in sets.items()}
+    return {key: judges[o.reference.name].shares(o.lines) for key, o in outputs.items()}
 
 
 def _strangers(

@@ -13,8 +13,9 @@ NAMED = 3  # files that a note names before it counts the rest
 
 @dataclass(frozen=True)
 class Reference:
-    """A test set: its sentences, and a digest of the references."""
+    """A test set: its name, its sentences, and a digest of the references."""
 
+    name: str
     sentences: Sequence[Sentence]
     digest: str
 
@@ -68,7 +69,7 @@ def _references(points: Sequence[Point], missing: dict[str, list[str]]) -> Mappi
             except ValueError as error:
                 missing.setdefault("Test sets that cannot be read", []).append(str(error))
                 continue
-            found[name] = Reference(sentences, _digest(s.reference for s in sentences))
+            found[name] = Reference(name, sentences, _digest(s.reference for s in sentences))
             break
         else:
             what = "No source and reference beside results (evaluate writes them with new rows)"

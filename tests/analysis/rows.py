@@ -1,9 +1,13 @@
 """Rows of results made by hand."""
 
+import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis import results
+from fairseq_prune.analysis.scores import score
+from fairseq_prune.analysis.sentences import Sentence, write_sentences
 
 SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"
 
@@ -53,3 +57,42 @@ def study() -> list[dict[str, Any]]:
         rows.append(row("retrained", "class-blind", sparsity, 36.0))
         rows.append(row("retrained", "class-blind", sparsity, 20.0, saliency="random"))
     return [*rows, row("scratch", "class-blind", 0.8, 30.0)]
+
+
+def with_texts(folder: Path, seeds: tuple[str, ...] = ("1",), count: int = 40) -> Path:
+    """A results file whose rows have translations and sentences: pruning drops words.
+
+    Dense is the reference but for every fifth sentence; what is pruned by s loses a word of every
+    sentence with probability s squared, unless it was retrained, which loses every hundredth.
+    """
+    draw = random.Random(1)
+    words = "the a big cat dog house sees eats likes green old new and or in of".split()
+    texts = [" ".join(draw.choices(words, k=draw.randint(4, 12))) for _ in range(count)]
+    test = [Sentence(t.upper(), t + " .", len(t.split()), i % 7) for i, t in enumerate(texts)]
+    path = folder / "results.jsonl"
+    for seed in seeds:
+        for stage, sparsity in (("dense", 0.0), *((s, x) for s in HARM for x in (0.2, 0.5, 0.9))):
+            harm = HARM.get(stage, lambda _: 0.02)(sparsity)
+            lines = [" ".join(w for w in s.reference.split() if draw.random() > harm) for s in test]
+            one = row(stage, "class-blind" if sparsity else None, sparsity, 0.0, sha=seed)
+            one["tags"]["seed"] = seed
+            add_texts(path, one, lines, test)
+    return path
+
+
+HARM: dict[str, Callable[[float], float]] = {
+    "pruned": lambda sparsity: sparsity**2,
+    "retrained": lambda sparsity: 0.02 if sparsity < 0.6 else 0.3,
+}
+
+
+def add_texts(path: Path, one: dict[str, Any], lines: list[str], test: list[Sentence]) -> None:
+    """Append a row as evaluate does, with the scores of ``lines``."""
+    one.update(vars(score(lines, [s.reference for s in test])))
+    seed = one["tags"].get("seed", "")
+    name = f"hypotheses/{one['checkpoint']}-{one['sparsity']}-{seed}.txt"
+    (path.parent / "hypotheses").mkdir(parents=True, exist_ok=True)
+    (path.parent / name).write_text("".join(line + "\n" for line in lines))
+    one.update(hypotheses=name, sentences=len(test))
+    one["sentences_file"] = write_sentences(path.parent, one, test)
+    results.append(path, one)
