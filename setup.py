@@ -126,7 +126,7 @@ setup(
         "_fairseq_prune_compat",
     ],
     package_dir={"_fairseq_prune_compat": "fairseq_prune/compat"},
-    package_data={"fairseq_prune": ["py.typed"]},
+    package_data={"fairseq_prune": ["py.typed"], "fairseq_prune.analysis": ["*.css", "*.js"]},
     zip_safe=False,
     install_requires=[
         *("fairseq==0.12.2", "torch>=2.6", "numpy", "sacrebleu", "sentencepiece", "PyYAML"),
@@ -137,7 +137,7 @@ setup(
         "figures": ["matplotlib"],
         "slurm": ["submitit"],
         "test": [
-            *("pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"),
+            *("pytest", "pytest-xdist", "hypothesis", "playwright", "ruff", "mypy"),
             *("ctranslate2", "zstandard", "safetensors", "submitit"),
         ],
     },

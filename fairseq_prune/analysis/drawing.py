@@ -1,5 +1,6 @@
 """A canvas to draw on. matplotlib is imported here only."""
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,31 +9,47 @@ from typing import Any
 
 
 @contextmanager
-def canvas(title: str, size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
-    """A matplotlib figure of ``size`` inches and its axes; the same drawing gives the same file.
+def sheet(title: str, size: tuple[float, float]) -> Iterator[Any]:
+    """An empty matplotlib figure of ``size`` inches; the same drawing gives the same file.
+
+    Text is drawn as it is: a dollar or a backslash in a name is no formula.
 
     Raises ValueError where matplotlib is not installed.
     """
     try:
         import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
     except ImportError:
         raise ValueError(
             "Figures need matplotlib, which is not installed: pip install matplotlib."
         ) from None
-    plain = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 11}
+    plain = {
+        "svg.fonttype": "none", "svg.hashsalt": title, "font.size": 11, "text.parse_math": False
+    }  # fmt: skip
     with matplotlib.rc_context(plain):
-        drawing, axes = pyplot.subplots(figsize=size, layout="constrained")
-        try:
-            yield drawing, axes
-        finally:
-            pyplot.close(drawing)
+        drawing = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(drawing)
+        yield drawing
 
 
-def save(drawing: Any, path: Path) -> None:
-    """Write a drawing into a PNG file of 200 pixels an inch, in one step."""
+@contextmanager
+def canvas(title: str, size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
+    """A :func:`sheet` and its one pair of axes."""
+    with sheet(title, size) as drawing:
+        yield drawing, drawing.subplots()
+
+
+def save(drawing: Any, path: Path, dpi: int = 200) -> None:
+    """Write a drawing into a PNG file of ``dpi`` pixels an inch, in one step."""
     temporary = path.with_name(f".{path.name}.tmp")
-    drawing.savefig(temporary, format="png", dpi=200)
+    drawing.savefig(temporary, format="png", dpi=dpi)
     os.replace(temporary, path)
+
+
+def as_svg(drawing: Any) -> str:
+    """The drawing as an ``<svg>`` element."""
+    text = io.StringIO()
+    drawing.savefig(text, format="svg", metadata={"Date": None})
+    drawn = text.getvalue()
+    return drawn[drawn.index("<svg") :]

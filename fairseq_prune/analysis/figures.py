@@ -1,137 +1,193 @@
-"""Figures 1 and 2 of See, Luong & Manning (2016): BLEU against what is removed.
+"""BLEU against what is removed: by scheme, by stage (figures 1 and 2 of See, Luong & Manning 2016),
+and over seeds."""
 
-Each line has a colour (Okabe & Ito's, told apart by the colour-blind), a marker and a dash of its
-own.
-"""
-
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis.drawing import canvas, save
-from fairseq_prune.analysis.points import STAGES, Point, dense_of, schemes_of, select
+from fairseq_prune.analysis.averages import Average, averages
+from fairseq_prune.analysis.chart import Chart, commands_of
+from fairseq_prune.analysis.points import STAGES, Point, schemes_of, select
+from fairseq_prune.analysis.styles import GRID, QUIET, styles_of
+from fairseq_prune.analysis.table import Table, number
 
-STYLES: dict[str, dict[str, Any]] = {
-    "class-blind": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    "class-uniform": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    "class-distribution": {"color": "#009E73", "marker": "^", "linestyle": "-."},
-    "erk": {"color": "#E69F00", "marker": "v", "linestyle": (0, (5, 1))},
-    "random": {"color": "#CC79A7", "marker": "x", "linestyle": ":"},
-    "pruned": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    "retrained": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    "scratch": {"color": "#009E73", "marker": "^", "linestyle": "-."},
-    "random retrained": {"color": "#CC79A7", "marker": "x", "linestyle": ":"},
-}
-OTHER = {"color": "#000000", "marker": "d", "linestyle": "-"}
+PREFERRED = "class-blind"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a figure: its label, its key in STYLES, and its points."""
+    """One line of a figure: its label, the key of its style, and its points."""
 
     label: str
     style: str
     points: Sequence[Point]
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure before it is drawn: all that is in it, and a sentence that says what it shows."""
-
-    name: str
-    title: str
-    caption: str
-    dense: Point | None
-    lines: Sequence[Line]
-
-    @property
-    def points(self) -> list[Point]:
-        """Every point in the figure, the dense one first."""
-        dense = [self.dense] if self.dense else []
-        return [*dense, *(p for line in self.lines for p in line.points)]
-
-
-def by_scheme(points: Sequence[Point], model: str) -> Figure:
+def by_scheme(points: Sequence[Point], model: str) -> Chart | None:
     """Figure 1: pruned without retraining, a line for each scheme."""
-    pruned = select(points, model, "pruned")
-    names = schemes_of(sorted(pruned, key=points.index))
-    return Figure(
-        name="figure1",
-        title=f"{model}: pruned, not retrained",
-        caption="BLEU against the percentage of weights removed, one line for each scheme, "
-        "without retraining.",
-        dense=dense_of(points, model),
-        lines=[Line(name, name, select(pruned, model, "pruned", name)) for name in names],
-    )
+    lines = scheme_lines(points, model, "pruned")
+    if not lines:
+        return None
+    caption = "BLEU against the percentage of weights removed, one line for each scheme, without "
+    return _chart(
+        "figure1", f"{model}: pruned, not retrained", caption + "retraining.",
+        select(points, model, "dense"), lines,
+    )  # fmt: skip
 
 
-def by_stage(points: Sequence[Point], model: str, scheme: str = "class-blind") -> Figure:
-    """Figure 2: one scheme, pruned, retrained, and trained sparse from the beginning."""
-    stages = ("pruned", "retrained", "scratch")
-    lines = [Line(STAGES[s], s, select(points, model, s, scheme)) for s in stages]
+def by_stage(points: Sequence[Point], model: str) -> Chart | None:
+    """Figure 2: one scheme, pruned, retrained, trained sparse from the beginning, and tickets."""
+    scheme = scheme_of_interest(points, model)
+    later = [p for p in points if p.model == model and p.stage not in ("dense", "pruned")]
+    if scheme is None or not later:
+        return None
+    lines = [Line(STAGES[s], s, select(points, model, s, scheme)) for s in list(STAGES)[1:]]
     if scheme != "random":
         again = select(points, model, "retrained", "random")
         lines.append(Line("random + retrained", "random retrained", again))
-    return Figure(
-        name="figure2",
-        title=f"{model}: {scheme}, retrained and from the beginning",
-        caption=f"BLEU against the percentage of weights removed by {scheme} pruning: as pruned, "
-        "after retraining, and for a fresh model trained under the same mask; random pruning with "
-        "retraining beside it.",
-        dense=dense_of(points, model),
-        lines=[line for line in lines if line.points],
+    return _chart(
+        "figure2",
+        f"{model}: {scheme}, retrained and from the beginning",
+        f"BLEU against the percentage of weights removed by {scheme} pruning: as pruned, after "
+        "retraining, for a fresh model trained under the same mask, and for lottery tickets, as "
+        "far as there are any; random pruning with retraining beside it.",
+        select(points, model, "dense"),
+        [line for line in lines if line.points],
     )
 
 
-def figures_of(points: Sequence[Point], model: str) -> list[Figure]:
-    """The figures that can be drawn of a model; those without a point are left out."""
-    made = [by_scheme(points, model), by_stage(points, model)]
-    return [figure for figure in made if figure.lines]
+def scheme_lines(points: Sequence[Point], model: str, stage: str) -> list[Line]:
+    """A line for each scheme at a stage."""
+    found = [p for p in points if p.model == model and p.stage == stage]
+    return [Line(n, n, select(found, model, stage, n)) for n in schemes_of(found)]
 
 
-@contextmanager
-def _drawn(figure: Figure) -> Iterator[Any]:
-    with canvas(figure.title, (6.2, 4.8)) as (drawing, axes):
-        _draw(axes, figure)
-        yield drawing
+def scheme_of_interest(points: Sequence[Point], model: str) -> str | None:
+    """class-blind, or the scheme with the most stages where there is none; None if nothing is."""
+    mine = [p for p in points if p.model == model and p.scheme]
+    stages: dict[str, set[str]] = {}
+    for point in mine:
+        stages.setdefault(str(point.scheme), set()).add(point.stage)
+    if PREFERRED in stages:
+        return PREFERRED
+    return max(stages, key=lambda name: len(stages[name])) if stages else None
 
 
-def _draw(axes: Any, figure: Figure) -> None:
-    if figure.dense is not None:
-        axes.axhline(figure.dense.bleu, color="#555555", linestyle=(0, (6, 4)), linewidth=1.2)
-        label = f"dense {figure.dense.bleu:.1f}"
+def over_seeds(points: Sequence[Point], model: str) -> Chart | None:
+    """Figure 8: the median over seeds, quartiles and extremes; None where no point has two."""
+    shown = {}
+    for stage in ("pruned", "retrained"):
+        lines = scheme_lines(points, model, stage)
+        if any(len(a.bleus) > 1 for line in lines for a in averages(line.points)):
+            shown[stage] = lines
+    if not shown:
+        return None
+    table = [["stage", "scheme", "removed", "min", "25%", "median", "75%", "max", "seeds"]]
+    for stage, lines in shown.items():
+        for line in lines:
+            for a in averages(line.points):
+                five = [number(a.quantile(share), 2) for share in (0, 0.25, 0.5, 0.75, 1)]
+                n = str(len(a.bleus))
+                table.append([STAGES[stage], line.label, f"{a.removed:g}%", *five, n])
+    return Chart(
+        name="figure8",
+        title=f"{model}: median and spread over seeds",
+        caption="Median BLEU over seeds by scheme. The band runs from the lower to the upper "
+        "quartile, the thin bars from the worst to the best seed.",
+        table=table,
+        commands=commands_of([p.row for ls in shown.values() for line in ls for p in line.points]),
+        draw=lambda drawing: _draw_seeds(drawing, shown),
+        size=(5.2 * len(shown) + 0.6, 4.6),
+    )
+
+
+def _chart(
+    name: str, title: str, caption: str, dense: Sequence[Point], lines: Sequence[Line]
+) -> Chart:
+    everything = [*dense, *(p for line in lines for p in line.points)]
+    means = averages(dense)[:1]
+    if means:
+        caption += " The dashed line is the dense model."
+    if any(len(a.bleus) > 1 for line in lines for a in averages(line.points)):
+        caption += " Lines are means over seeds, bands one standard deviation to both sides."
+    return Chart(
+        name=name,
+        title=title,
+        caption=caption,
+        table=_table(means, lines),
+        commands=commands_of([point.row for point in everything]),
+        draw=lambda drawing: _draw(drawing, means, lines),
+    )
+
+
+def _table(dense: Sequence[Average], lines: Sequence[Line]) -> Table:
+    table = [["line", "removed", "BLEU", "sd", "seeds"]]
+    labelled = [("dense", dense), *((line.label, averages(line.points)) for line in lines)]
+    for label, means in labelled:
+        for a in means:
+            sd = number(a.sd, 2) if len(a.bleus) > 1 else "-"
+            table.append([label, f"{a.removed:g}%", number(a.mean, 2), sd, str(len(a.bleus))])
+    return table
+
+
+def _draw(drawing: Any, dense: Sequence[Average], lines: Sequence[Line]) -> None:
+    axes = drawing.subplots()
+    top = max([a.mean for a in dense] + [a.mean for x in lines for a in averages(x.points)])
+    styles = styles_of(line.style for line in lines)
+    for a in dense:
+        axes.axhline(a.mean, color=QUIET, linestyle=(0, (6, 4)), linewidth=1.2)
         axes.annotate(
-            label, (0.01, figure.dense.bleu), xycoords=("axes fraction", "data"),
+            f"dense {a.mean:.1f}", (0.01, a.mean), xycoords=("axes fraction", "data"),
             xytext=(0, 3), textcoords="offset points", color="#333333", fontsize=10,
         )  # fmt: skip
-    for line in figure.lines:
-        style = STYLES.get(line.style, OTHER)
-        x = [p.removed for p in line.points]
-        axes.plot(x, [p.bleu for p in line.points], label=line.label, linewidth=1.8, **style)
-    top = max(p.bleu for p in figure.points)
-    axes.set(
-        xlabel="weights removed (%)", ylabel="BLEU", xlim=(0, 100), ylim=(0, 1.12 * top or 1),
-        title=figure.title,
-    )  # fmt: skip
+    for line in lines:
+        means = averages(line.points)
+        x, y = [a.removed for a in means], [a.mean for a in means]
+        style = styles[line.style]
+        axes.plot(x, y, label=line.label, linewidth=1.8, **style)
+        if any(a.sd for a in means):
+            low, high = [a.mean - a.sd for a in means], [a.mean + a.sd for a in means]
+            axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
+    _bleu_axes(axes, top)
+    legend(axes)
+
+
+def _draw_seeds(drawing: Any, shown: dict[str, list[Line]]) -> None:
+    everywhere = [p.bleu for lines in shown.values() for line in lines for p in line.points]
+    every = drawing.subplots(1, len(shown), squeeze=False)[0]
+    styles = styles_of(line.style for lines in shown.values() for line in lines)
+    for axes, (stage, lines) in zip(every, shown.items(), strict=True):
+        for number_, line in enumerate(lines):
+            found = averages(line.points)
+            shift = 0.5 * (number_ - (len(lines) - 1) / 2)  # bars beside each other, not on top
+            x = [a.removed + shift for a in found]
+            middle = [a.quantile(0.5) for a in found]
+            ends = [
+                [m - a.bleus[0] for m, a in zip(middle, found, strict=True)],
+                [a.bleus[-1] - m for m, a in zip(middle, found, strict=True)],
+            ]
+            style = styles[line.style]
+            axes.errorbar(
+                x, middle, yerr=ends, elinewidth=0.9, capsize=2, linewidth=1.6, label=line.label,
+                **style,
+            )  # fmt: skip
+            low, high = [a.quantile(0.25) for a in found], [a.quantile(0.75) for a in found]
+            axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
+        axes.set_title(STAGES[stage])
+        _bleu_axes(axes, max(everywhere))
+    legend(every[0])
+
+
+def _bleu_axes(axes: Any, top: float) -> None:
+    axes.set(xlabel="weights removed (%)", ylabel="BLEU", xlim=(0, 100), ylim=(0, 1.12 * top or 1))
     axes.set_xticks(range(0, 101, 10))
-    axes.grid(color="#dddddd", linewidth=0.6)
-    # below the axes, where no line can run through it
-    axes.figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    axes.grid(color=GRID, linewidth=0.6)
 
 
-def as_svg(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element to stand in a page."""
-    text = io.StringIO()
-    with _drawn(figure) as drawing:
-        drawing.savefig(text, format="svg", metadata={"Date": None})
-    drawn = text.getvalue()
-    return drawn[drawn.index("<svg") :]
-
-
-def save_png(figure: Figure, path: Path) -> None:
-    """Draw the figure into a PNG file of 1240 x 960 pixels."""
-    with _drawn(figure) as drawing:
-        save(drawing, path)
+def legend(axes: Any, columns: int = 2) -> None:
+    """The axes' legend below all that is drawn, where no line can run through it."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(columns, max(1, len(labels))),
+        frameon=False,
+    )  # fmt: skip

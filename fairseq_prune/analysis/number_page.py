@@ -11,6 +11,7 @@ from fairseq_prune.analysis.number_tables import comparison_rows
 from fairseq_prune.analysis.numbers import Numbers
 from fairseq_prune.analysis.points import places_of
 from fairseq_prune.analysis.table import (
+    SCROLL,
     Table,
     as_csv,
     as_html,
@@ -39,14 +40,6 @@ def number_sections(numbers: Numbers, parts: Sequence[Part]) -> list[str]:
     seeds = any(len(members) > 1 for members in places_of(numbers.points).values())
     every = Part("Every number", ALL + (SEEDS if seeds else ""), [_full(numbers)])
     return [_section(part) for part in (*parts, every)]
-
-
-def note_list(notes: Sequence[str]) -> list[str]:
-    """What is missing, for the top of the page; nothing where nothing is."""
-    if not notes:
-        return []
-    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return [f'<div class="notes"><p>What is missing:</p><ul>{items}</ul></div>']
 
 
 def write_tables(numbers: Numbers, parts: Sequence[Part], folder: Path) -> None:
@@ -97,4 +90,4 @@ def _texts(table: Table) -> str:
         opened = [f"<td {WRAPPED}>" if 1 <= i <= 4 else "<td>" for i in range(len(row))]
         cells = [f"{tag}{escape(cell)}</td>" for tag, cell in zip(opened, row, strict=True)]
         lines.append("<tr>" + "".join(cells) + "</tr>")
-    return '<div class="scroll"><table>' + "\n".join(lines) + "</table></div>"
+    return SCROLL + "\n".join(lines) + "</table></div>"

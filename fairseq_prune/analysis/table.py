@@ -142,12 +142,16 @@ def as_markdown(table: Table) -> str:
     return "".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |\n" for row in rows)
 
 
+# a keyboard can scroll what it can reach
+SCROLL = '<div class="scroll" role="region" aria-label="table" tabindex="0"><table>'
+
+
 def as_html(table: Table) -> str:
     """The table as HTML that scrolls by itself where it is wide; every cell escaped."""
     head, *rows = table
-    lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"]
+    lines = ["<tr>" + "".join(f'<th scope="col">{escape(c)}</th>' for c in head) + "</tr>"]
     lines += ["<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows]
-    return '<div class="scroll"><table>' + "\n".join(lines) + "</table></div>"
+    return SCROLL + "\n".join(lines) + "</table></div>"
 
 
 def as_csv(table: Table) -> str:

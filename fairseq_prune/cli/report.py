@@ -1,18 +1,22 @@
 """``fairseq-prune report``: tables, figures and a page of what was evaluated."""
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 HELP = "make tables, figures and a page of what was evaluated"
 DESCRIPTION = """
-Reads the results of fairseq-prune evaluate and leaves in a folder: table.txt, table.md, table.csv
-(every number), figures 1 and 2 of See, Luong & Manning (2016) for each model as PNG (BLEU against
-what is removed: by scheme; pruned, retrained and sparse from the beginning), and index.html, one
-page with all of it that needs no network. Tags of evaluate tell models (model=NAME) and stages
-(stage=dense, pruned, retrained or scratch) apart.
+Reads what fairseq-prune evaluate, study and sensitivity left in a folder, and leaves in another:
+table.txt, table.md, table.csv (every number), the figures of each model as PNG, SVG and CSV, and
+index.html, one page with all of it, which needs no network. Ten figures, as far as there is data:
+BLEU by scheme; pruned, retrained and sparse from the beginning; what is removed of each class;
+perplexity by class, and against the largest magnitude removed; validation loss; survivors by
+class; spread over seeds; sparsity by row; and an animation of pruning. The page says at its end
+what is missing, and what would give it. Tags of evaluate tell models (model=NAME) and stages
+(stage=dense, pruned, retrained, scratch or ticket) apart.
 """
 EXAMPLES = """
 examples:
-  fairseq-prune report runs/multi30k/lstm --output runs/multi30k/lstm/report
+  fairseq-prune report runs/multi30k
   fairseq-prune report a/results.jsonl b/results.jsonl --output report --title "Two models"
 """
 
@@ -20,9 +24,11 @@ examples:
 def add(parser: ArgumentParser) -> None:
     """Add this subcommand's arguments."""
     parser.add_argument(
-        "results", metavar="RESULTS", nargs="+", help="results files, or folders with such below"
+        "results", metavar="DIR", nargs="+", help="folders with results below, or results files"
     )
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the report")
+    parser.add_argument(
+        "--output", metavar="OUT", help="folder of the report (default: report in the first DIR)"
+    )
     parser.add_argument("--title", default="Pruning", help="heading of the page")
     parser.add_argument(
         "--made-by",
@@ -37,6 +43,8 @@ def run(arguments: Namespace) -> int:
     from fairseq_prune.pruning.record import this_command
 
     command = arguments.made_by or this_command()
-    print(write_report(arguments.results, arguments.output, arguments.title, command))
-    print(f"report: {arguments.output}/index.html")
+    first = Path(arguments.results[0])
+    output = arguments.output or str((first if first.is_dir() else first.parent) / "report")
+    print(write_report(arguments.results, output, arguments.title, command))
+    print(f"report: {output}/index.html")
     return 0

@@ -50,7 +50,9 @@ def test_the_folder_has_the_tables_for_people_and_for_programs(tmp_path: Path) -
     with_texts(tmp_path / "m")
     output = tmp_path / "report"
     page = report(tmp_path / "m", output)
-    assert re.findall("<h2>(.*?)</h2>", page) == ["m", *HEADINGS, "Every number"]
+    assert re.findall("<h2.*?>(.*?)</h2>", page)[: 2 + len(HEADINGS)] == [
+        "m", *HEADINGS, "Every number"
+    ]  # fmt: skip
     with (output / "significance.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["significantly worse"] for row in rows] == ["false", "true", "true"] + [
@@ -61,7 +63,6 @@ def test_the_folder_has_the_tables_for_people_and_for_programs(tmp_path: Path) -
         assert [row["seed"] for row in csv.DictReader(file)] == ["1"] * 7
     assert (output / "numbers.md").read_text().startswith("## How far")
     assert (output / "examples.md").read_text().count("\n| ") == 12
-    assert "What is missing" not in page
 
 
 def test_a_sentence_cannot_inject_markup(tmp_path: Path) -> None:
@@ -86,7 +87,8 @@ def test_results_without_texts_say_so_and_have_the_rest(
     assert "note: Rows without translations on disk: " in said
     assert " and 7 more; what needs them is left out.\n" in said
     page = (tmp_path / "out" / "index.html").read_text()
-    assert re.findall("<h2>(.*?)</h2>", page) == ["m", "Every number"]
+    headings = re.findall("<h2.*?>(.*?)</h2>", page)
+    assert headings == ["m", "Every number", "What is missing"]
     assert "<li>Rows without translations on disk" in page
     assert not (tmp_path / "out" / "numbers.md").exists()
 
@@ -161,14 +163,15 @@ def test_a_half_written_folder_says_what_is_missing(tmp_path: Path) -> None:
     text = write_report([str(tmp_path)], str(tmp_path / "report"), "t", "c")
     notes = [line.removeprefix("note: ") for line in text.splitlines() if "note: " in line]
     places = [note.replace(str(tmp_path) + "/", "") for note in notes]
-    assert places == [
+    assert places[:-1] == [
         "binary/results.jsonl is no results file: it is no text.",
         "broken/results.jsonl is no results file: line 1 is no row of results.",
         "empty/results.jsonl holds no results yet.",
         "good/results.jsonl: line 8 was cut off and is left out.",
         "odd/results.jsonl has the stage 'thawed'; it must be dense or pruned or retrained or "
-        "scratch or ticket.",
+        "scratch or fresh or ticket.",
     ]
+    assert places[-1].startswith("Checkpoints that are not there")
 
 
 def test_a_folder_of_broken_files_only_is_an_error(

@@ -1,0 +1,95 @@
+"""A chart: what it shows, in words, numbers and lines; on paper as PNG, SVG and CSV."""
+
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairseq_prune.analysis.drawing import as_svg, save, sheet
+from fairseq_prune.analysis.files import write_text
+from fairseq_prune.analysis.table import Table, as_csv
+
+# colours of the paper that a dark page has others for
+_IN_A_PAGE = {
+    "#000000": "currentColor",
+    "#333333": "currentColor",
+    "#555555": "var(--quiet)",
+    "#dddddd": "var(--line)",
+}
+
+LETTERS = 9  # of a title, an inch
+WIDE = 6.5  # inches: wider figures scroll on a phone, where they would be too small
+DPI, WIDE_DPI = 200, 140  # pixels an inch
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure before it is drawn.
+
+    Args:
+        name: "figure1" to "figure10", the order of the paper's figures and their repetitions.
+        title, caption: in words; the title names the model.
+        table: its data.
+        commands: what made the numbers.
+        draw: draws it on an empty matplotlib figure.
+        size: in inches.
+    """
+
+    name: str
+    title: str
+    caption: str
+    table: Table
+    commands: Sequence[str]
+    draw: Callable[[Any], None]
+    size: tuple[float, float] = (6.2, 4.8)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it has several panels, or long names beside it."""
+        return self.size[0] > WIDE
+
+
+def save_chart(chart: Chart, folder: Path, stem: str) -> str:
+    """Write STEM.png, STEM.svg and STEM.csv.
+
+    Returns the SVG element, cropped below its heading, which a page has in its own letters.
+    """
+    with sheet(chart.title, chart.size) as drawing:
+        chart.draw(drawing)
+        # matplotlib's own wrapping would read dollars as formulas
+        title = textwrap.fill(chart.title, int(LETTERS * chart.size[0]))
+        heading = drawing.suptitle(title)
+        heading.set_gid("heading")
+        drawing.get_layout_engine().execute(drawing)
+        drawing.set_layout_engine(None)  # it is laid out now, once for all forms
+        save(drawing, folder / f"{stem}.png", dpi=WIDE_DPI if chart.is_wide else DPI)
+        svg = as_svg(drawing)
+        below = heading.get_window_extent().y0 / drawing.bbox.height
+    write_text(folder / f"{stem}.svg", '<?xml version="1.0" encoding="utf-8"?>\n' + svg)
+    write_text(folder / f"{stem}.csv", as_csv(chart.table))
+    return _cropped(svg, below)
+
+
+def _cropped(svg: str, share: float) -> str:
+    """The lower ``share`` of a drawing's height."""
+    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    assert found is not None
+    width, height = float(found[1]), float(found[2])
+    box = f'viewBox="0 {height * (1 - share):.2f} {width:g} {height * share:.2f}"'
+    return re.sub(r' (width|height)="[\d.]+pt"', "", svg.replace(found[0], box, 1), count=2)
+
+
+def in_page(svg: str, prefix: str) -> str:
+    """The SVG as it may stand in a page beside others: names of its own, the page's colours."""
+    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
+    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    svg = svg.replace("fill: #ffffff", "fill: none")  # backgrounds
+    pattern = "|".join(_IN_A_PAGE)
+    return re.sub(rf"(?<=: )({pattern})(?=[;\"])", lambda found: _IN_A_PAGE[found.group()], svg)
+
+
+def commands_of(rows: Sequence[Any]) -> list[str]:
+    """The commands in rows of results, each once."""
+    return list(dict.fromkeys(str(row["command"]) for row in rows if row.get("command")))
