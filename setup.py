@@ -126,7 +126,7 @@ setup(
         "_fairseq_prune_compat",
     ],
     package_dir={"_fairseq_prune_compat": "fairseq_prune/compat"},
-    package_data={"fairseq_prune": ["py.typed"], "fairseq_prune.analysis": ["*.css", "*.js"]},
+    package_data={"fairseq_prune": ["py.typed"], "fairseq_prune.report": ["*.css", "*.js"]},
     zip_safe=False,
     install_requires=[
         *("fairseq==0.12.2", "torch>=2.6", "numpy", "sacrebleu", "sentencepiece", "PyYAML"),

@@ -1,6 +1,7 @@
-"""Small text files, written whole or not at all."""
+"""Small text files, written whole or not at all, and names for them."""
 
 import os
+import re
 from pathlib import Path
 
 
@@ -16,3 +17,9 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def file_name(text: str) -> str:
+    """``text`` as it may be part of a file's name."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-") or "model"
+

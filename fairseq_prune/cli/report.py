@@ -39,8 +39,8 @@ def add(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Write the report and print its tables; returns the exit code."""
-    from fairseq_prune.analysis.report import write_report
     from fairseq_prune.pruning.record import this_command
+    from fairseq_prune.report.report import write_report
 
     command = arguments.made_by or this_command()
     first = Path(arguments.results[0])

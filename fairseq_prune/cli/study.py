@@ -141,8 +141,8 @@ def _say(sentence: str) -> None:
 
 
 def _report(laid: Laid) -> None:
-    from fairseq_prune.analysis.report import write_report
     from fairseq_prune.pruning.record import this_command
+    from fairseq_prune.report.report import write_report
 
     output = laid.root / "report"
     write_report([str(laid.root / "points")], str(output), laid.study.title, this_command())

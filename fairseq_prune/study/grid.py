@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from fairseq_prune.analysis.points import file_name
+from fairseq_prune.analysis.files import file_name
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.study.model_file import Flags
 from fairseq_prune.study.settings import Cell, Model, Study, is_timed, needs_mask

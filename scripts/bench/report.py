@@ -17,12 +17,12 @@ from typing import Any
 from sacrebleu.metrics import BLEU
 
 from fairseq_prune.analysis import results
-from fairseq_prune.analysis.number_page import number_sections, write_tables
-from fairseq_prune.analysis.number_parts import parts_of
-from fairseq_prune.analysis.numbers import measure
-from fairseq_prune.analysis.points import find_results, read_points
-from fairseq_prune.analysis.report import write_report
 from fairseq_prune.analysis.sentences import Sentence, write_sentences
+from fairseq_prune.report.number_page import number_sections, write_tables
+from fairseq_prune.report.number_parts import parts_of
+from fairseq_prune.report.numbers import measure
+from fairseq_prune.report.points import find_results, read_points
+from fairseq_prune.report.report import write_report
 
 MODELS, SEEDS = ("lstm", "transformer"), (1, 2, 3)
 STAGES = ("pruned", "retrained", "scratch")

@@ -12,7 +12,7 @@ from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.pruning.control import KINDS
 from fairseq_prune.pruning.flags import add_arguments, recipe_of
 from fairseq_prune.saliency import SALIENCIES
-from tests.analysis.rows import row
+from tests.report.rows import row
 from tests.scripts.stubs import ROOT, Study, Table
 
 sys.path.insert(0, str(ROOT / "scripts/methods"))

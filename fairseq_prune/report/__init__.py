@@ -1,0 +1,1 @@
+"""Reports: tables, figures and a page, from what evaluations left on disk; no fairseq needed."""

@@ -1,0 +1,103 @@
+"""Outputs that are no translations: empty, repeating, copied, too long.
+
+What counts, sentence by sentence, words being what spaces separate:
+
+* empty: no word, where the reference has one;
+* repeats: a phrase of 2 to 10 words three times in a row, or a word four times in a row, where the
+  reference has no such loop (Holtzman et al. 2020, section 4.3, ask for a phrase of 2 words or more
+  three times at the very end);
+* copied: more than half of its words are words of the source, and not more than half are words of
+  the reference (Ott et al. 2018, section 5.2, ask for the first half only);
+* long: more than twice as many words as the reference.
+"""
+
+import operator
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, fields
+
+from fairseq_prune.report.outputs import Reference
+from fairseq_prune.report.points import Key, Place, Point, places_of
+
+LONGEST = 10  # words of a phrase that is looked for
+BEYOND = 0.05  # of the sentences: what a share may be above the dense model's
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Fractions of the sentences of a test set; see the top of this file."""
+
+    empty: float
+    repeats: float
+    copied: float
+    long: float
+
+
+KINDS = tuple(field.name for field in fields(Shares))
+
+
+class Judge:
+    """Judges outputs on one test set, whose words are looked up once.
+
+    Args:
+        reference: the test set.
+    """
+
+    def __init__(self, reference: Reference) -> None:
+        self._sentences = [
+            (set(s.source.split()), set(words := s.reference.split()), len(words), loops(words))
+            for s in reference.sentences
+        ]
+
+    def shares(self, lines: Sequence[str]) -> Shares:
+        """The shares of one model's output, a line a sentence."""
+        empty = repeats = copied = long = 0
+        for line, (source, wanted, length, looping) in zip(lines, self._sentences, strict=True):
+            words = line.split()
+            empty += not words and length > 0
+            repeats += not looping and loops(words)
+            copied += _most(words, source) and not _most(words, wanted)
+            long += len(words) > 2 * length
+        total = max(1, len(lines))
+        return Shares(empty / total, repeats / total, copied / total, long / total)
+
+
+def loops(words: Sequence[str]) -> bool:
+    """Whether a phrase of 2 to 10 words stands three times in a row, or a word four times."""
+    # either repeats at least three words, which few sound sentences do
+    if len(words) - len(set(words)) < 3:
+        return False
+    for period in range(1, LONGEST + 1):
+        # a phrase of p words k times in a row: (k - 1) p words that are those p before
+        same = bytes(map(operator.eq, words, words[period:]))
+        if b"\1" * max(3, 2 * period) in same:
+            return True
+    return False
+
+
+def _most(words: Sequence[str], among: Set[str]) -> bool:
+    return 2 * sum(map(among.__contains__, words)) > len(words)
+
+
+def mean_shares(members: Sequence[Point], found: Mapping[Key, Shares]) -> Shares | None:
+    """The mean over seeds of those that have outputs; None where none has."""
+    known = [found[p.key] for p in members if p.key in found]
+    if not known:
+        return None
+    return Shares(**{k: sum(getattr(s, k) for s in known) / len(known) for k in KINDS})
+
+
+def flags(points: Sequence[Point], found: Mapping[Key, Shares]) -> dict[Place, str]:
+    """Of each place, the kinds whose mean share is more than 0.05 above the dense model's."""
+    places = places_of(points)
+    dense = {
+        place[0]: mean_shares(members, found)
+        for place, members in places.items()
+        if place[1] == "dense"
+    }
+    made: dict[Place, str] = {}
+    for place, members in places.items():
+        mine, base = mean_shares(members, found), dense.get(place[0])
+        if mine is not None and place[1] != "dense":
+            odd = [k for k in KINDS if getattr(mine, k) > (getattr(base, k, 0.0)) + BEYOND]
+            made[place] = ", ".join(odd)
+    return made

@@ -1,0 +1,193 @@
+"""BLEU against what is removed: by scheme, by stage (figures 1 and 2 of See, Luong & Manning 2016),
+and over seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fairseq_prune.analysis.table import Table, number
+from fairseq_prune.report.averages import Average, averages
+from fairseq_prune.report.chart import Chart, commands_of
+from fairseq_prune.report.points import STAGES, Point, schemes_of, select
+from fairseq_prune.report.styles import GRID, QUIET, styles_of
+
+PREFERRED = "class-blind"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a figure: its label, the key of its style, and its points."""
+
+    label: str
+    style: str
+    points: Sequence[Point]
+
+
+def by_scheme(points: Sequence[Point], model: str) -> Chart | None:
+    """Figure 1: pruned without retraining, a line for each scheme."""
+    lines = scheme_lines(points, model, "pruned")
+    if not lines:
+        return None
+    caption = "BLEU against the percentage of weights removed, one line for each scheme, without "
+    return _chart(
+        "figure1", f"{model}: pruned, not retrained", caption + "retraining.",
+        select(points, model, "dense"), lines,
+    )  # fmt: skip
+
+
+def by_stage(points: Sequence[Point], model: str) -> Chart | None:
+    """Figure 2: one scheme, pruned, retrained, trained sparse from the beginning, and tickets."""
+    scheme = scheme_of_interest(points, model)
+    later = [p for p in points if p.model == model and p.stage not in ("dense", "pruned")]
+    if scheme is None or not later:
+        return None
+    lines = [Line(STAGES[s], s, select(points, model, s, scheme)) for s in list(STAGES)[1:]]
+    if scheme != "random":
+        again = select(points, model, "retrained", "random")
+        lines.append(Line("random + retrained", "random retrained", again))
+    return _chart(
+        "figure2",
+        f"{model}: {scheme}, retrained and from the beginning",
+        f"BLEU against the percentage of weights removed by {scheme} pruning: as pruned, after "
+        "retraining, for a fresh model trained under the same mask, and for lottery tickets, as "
+        "far as there are any; random pruning with retraining beside it.",
+        select(points, model, "dense"),
+        [line for line in lines if line.points],
+    )
+
+
+def scheme_lines(points: Sequence[Point], model: str, stage: str) -> list[Line]:
+    """A line for each scheme at a stage."""
+    found = [p for p in points if p.model == model and p.stage == stage]
+    return [Line(n, n, select(found, model, stage, n)) for n in schemes_of(found)]
+
+
+def scheme_of_interest(points: Sequence[Point], model: str) -> str | None:
+    """class-blind, or the scheme with the most stages where there is none; None if nothing is."""
+    mine = [p for p in points if p.model == model and p.scheme]
+    stages: dict[str, set[str]] = {}
+    for point in mine:
+        stages.setdefault(str(point.scheme), set()).add(point.stage)
+    if PREFERRED in stages:
+        return PREFERRED
+    return max(stages, key=lambda name: len(stages[name])) if stages else None
+
+
+def over_seeds(points: Sequence[Point], model: str) -> Chart | None:
+    """Figure 8: the median over seeds, quartiles and extremes; None where no point has two."""
+    shown = {}
+    for stage in ("pruned", "retrained"):
+        lines = scheme_lines(points, model, stage)
+        if any(len(a.bleus) > 1 for line in lines for a in averages(line.points)):
+            shown[stage] = lines
+    if not shown:
+        return None
+    table = [["stage", "scheme", "removed", "min", "25%", "median", "75%", "max", "seeds"]]
+    for stage, lines in shown.items():
+        for line in lines:
+            for a in averages(line.points):
+                five = [number(a.quantile(share), 2) for share in (0, 0.25, 0.5, 0.75, 1)]
+                n = str(len(a.bleus))
+                table.append([STAGES[stage], line.label, f"{a.removed:g}%", *five, n])
+    return Chart(
+        name="figure8",
+        title=f"{model}: median and spread over seeds",
+        caption="Median BLEU over seeds by scheme. The band runs from the lower to the upper "
+        "quartile, the thin bars from the worst to the best seed.",
+        table=table,
+        commands=commands_of([p.row for ls in shown.values() for line in ls for p in line.points]),
+        draw=lambda drawing: _draw_seeds(drawing, shown),
+        size=(5.2 * len(shown) + 0.6, 4.6),
+    )
+
+
+def _chart(
+    name: str, title: str, caption: str, dense: Sequence[Point], lines: Sequence[Line]
+) -> Chart:
+    everything = [*dense, *(p for line in lines for p in line.points)]
+    means = averages(dense)[:1]
+    if means:
+        caption += " The dashed line is the dense model."
+    if any(len(a.bleus) > 1 for line in lines for a in averages(line.points)):
+        caption += " Lines are means over seeds, bands one standard deviation to both sides."
+    return Chart(
+        name=name,
+        title=title,
+        caption=caption,
+        table=_table(means, lines),
+        commands=commands_of([point.row for point in everything]),
+        draw=lambda drawing: _draw(drawing, means, lines),
+    )
+
+
+def _table(dense: Sequence[Average], lines: Sequence[Line]) -> Table:
+    table = [["line", "removed", "BLEU", "sd", "seeds"]]
+    labelled = [("dense", dense), *((line.label, averages(line.points)) for line in lines)]
+    for label, means in labelled:
+        for a in means:
+            sd = number(a.sd, 2) if len(a.bleus) > 1 else "-"
+            table.append([label, f"{a.removed:g}%", number(a.mean, 2), sd, str(len(a.bleus))])
+    return table
+
+
+def _draw(drawing: Any, dense: Sequence[Average], lines: Sequence[Line]) -> None:
+    axes = drawing.subplots()
+    top = max([a.mean for a in dense] + [a.mean for x in lines for a in averages(x.points)])
+    styles = styles_of(line.style for line in lines)
+    for a in dense:
+        axes.axhline(a.mean, color=QUIET, linestyle=(0, (6, 4)), linewidth=1.2)
+        axes.annotate(
+            f"dense {a.mean:.1f}", (0.01, a.mean), xycoords=("axes fraction", "data"),
+            xytext=(0, 3), textcoords="offset points", color="#333333", fontsize=10,
+        )  # fmt: skip
+    for line in lines:
+        means = averages(line.points)
+        x, y = [a.removed for a in means], [a.mean for a in means]
+        style = styles[line.style]
+        axes.plot(x, y, label=line.label, linewidth=1.8, **style)
+        if any(a.sd for a in means):
+            low, high = [a.mean - a.sd for a in means], [a.mean + a.sd for a in means]
+            axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
+    _bleu_axes(axes, top)
+    legend(axes)
+
+
+def _draw_seeds(drawing: Any, shown: dict[str, list[Line]]) -> None:
+    everywhere = [p.bleu for lines in shown.values() for line in lines for p in line.points]
+    every = drawing.subplots(1, len(shown), squeeze=False)[0]
+    styles = styles_of(line.style for lines in shown.values() for line in lines)
+    for axes, (stage, lines) in zip(every, shown.items(), strict=True):
+        for number_, line in enumerate(lines):
+            found = averages(line.points)
+            shift = 0.5 * (number_ - (len(lines) - 1) / 2)  # bars beside each other, not on top
+            x = [a.removed + shift for a in found]
+            middle = [a.quantile(0.5) for a in found]
+            ends = [
+                [m - a.bleus[0] for m, a in zip(middle, found, strict=True)],
+                [a.bleus[-1] - m for m, a in zip(middle, found, strict=True)],
+            ]
+            style = styles[line.style]
+            axes.errorbar(
+                x, middle, yerr=ends, elinewidth=0.9, capsize=2, linewidth=1.6, label=line.label,
+                **style,
+            )  # fmt: skip
+            low, high = [a.quantile(0.25) for a in found], [a.quantile(0.75) for a in found]
+            axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
+        axes.set_title(STAGES[stage])
+        _bleu_axes(axes, max(everywhere))
+    legend(every[0])
+
+
+def _bleu_axes(axes: Any, top: float) -> None:
+    axes.set(xlabel="weights removed (%)", ylabel="BLEU", xlim=(0, 100), ylim=(0, 1.12 * top or 1))
+    axes.set_xticks(range(0, 101, 10))
+    axes.grid(color=GRID, linewidth=0.6)
+
+
+def legend(axes: Any, columns: int = 2) -> None:
+    """The axes' legend below all that is drawn, where no line can run through it."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(columns, max(1, len(labels))),
+        frameon=False,
+    )  # fmt: skip

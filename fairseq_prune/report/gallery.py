@@ -1,0 +1,146 @@
+"""Which figures a report has: all ten of each model, as far as there is something to draw."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseq_prune.analysis.files import file_name
+from fairseq_prune.report.animation import Animation
+from fairseq_prune.report.animation_figure import animation_of
+from fairseq_prune.report.chart import Chart, save_chart
+from fairseq_prune.report.class_figures import (
+    perplexity_by_class,
+    perplexity_by_magnitude,
+    removed_by_class,
+)
+from fairseq_prune.report.figures import by_scheme, by_stage, over_seeds
+from fairseq_prune.report.mask_figures import survivors
+from fairseq_prune.report.places import Places
+from fairseq_prune.report.points import Point, models_of
+from fairseq_prune.report.sensitivity_files import Measured, find_measured
+from fairseq_prune.report.training_figure import training
+
+MOST = 4  # models whose figures are drawn: each has up to ten
+
+_APPLY = "fairseq-prune apply CHECKPOINT --prune-scheme SCHEME --prune-sparsity S --output FILE"
+_EVALUATE = "fairseq-prune evaluate FILE --data DATA --output results.jsonl --tag model=NAME"
+_SENSITIVITY = "fairseq-prune sensitivity CHECKPOINT --data DATA --output FILE.json"
+# what each figure shows, and what to run where there is nothing to draw it from
+KINDS = {
+    "figure1": ("BLEU by scheme", f"{_APPLY}; {_EVALUATE} --tag stage=pruned"),
+    "figure2": (
+        "BLEU pruned, retrained and sparse from the beginning",
+        "fairseq-train ... --prune-scheme SCHEME --prune-sparsity S --finetune-from-model "
+        f"CHECKPOINT; {_EVALUATE} --tag stage=retrained",
+    ),
+    "figure3": ("what is removed of each class", f"{_APPLY}; {_EVALUATE} --tag stage=pruned"),
+    "figure4": ("perplexity when one class is pruned", _SENSITIVITY),
+    "figure5": ("perplexity against the largest magnitude removed", _SENSITIVITY),
+    "figure6": (
+        "validation loss while training",
+        "fairseq-train ... --save-dir FOLDER 2>&1 | tee FOLDER/train.log",
+    ),
+    "figure7": ("survivors by class", f"{_APPLY} (and keep FILE)"),
+    "figure8": ("median and spread over seeds", f"{_EVALUATE} --tag seed=2"),
+    "figure9": ("sparsity by row", f"{_APPLY} (and keep FILE)"),
+    "figure10": ("the animation of pruning", "fairseq-train ... (and keep checkpoint_best.pt)"),
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that is in the folder: as STEM.png, STEM.svg and STEM.csv.
+
+    Args:
+        svg: its drawing.
+        animation: what to show in the page in its place.
+    """
+
+    chart: Chart
+    stem: str
+    svg: str
+    animation: Animation | None = None
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The figures by model.
+
+    Args:
+        missing: by model, the names of KINDS without data.
+        notes: sentences on files that could not be used, and on models left out.
+    """
+
+    drawn: dict[str, list[Drawn]] = field(default_factory=dict)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery:
+    """Draw every figure that there is data for into ``folder``.
+
+    Of each model at most two checkpoints are opened: the dense one (figure 10), and a pruned one
+    (figures 7 and 9), the nearest to 80% of class-blind; up to three are tried for it.
+
+    Args:
+        points: of all models.
+        roots: the folders that are reported.
+    """
+    models, places = models_of(points), Places(roots)
+    checkpoints = {str(p.row.get("checkpoint")): p.model for p in points}
+    measured = find_measured(roots, checkpoints, places.note)
+    gallery = Gallery()
+    stems: set[str] = set()
+    for model in models[:MOST]:
+        stem = _stem(model, stems)
+        mine = [p for p in points if p.model == model]
+        found = {}
+        for chart, animation in _charts(mine, model, places, measured):
+            name = f"{stem}-{chart.name}"
+            found[chart.name] = Drawn(chart, name, save_chart(chart, folder, name), animation)
+        gallery.drawn[model] = [found[name] for name in KINDS if name in found]
+        gallery.missing[model] = [name for name in KINDS if name not in found]
+    gallery.notes.extend(places.notes)
+    if len(models) > MOST:
+        left = ", ".join(models[MOST:])
+        gallery.notes.append(
+            f"Figures are drawn of the first {MOST} models. The tables have the others too; report "
+            f"their folders alone to see figures of {left}."
+        )
+    stray = {m.model for m in measured} - set(models)
+    if stray:
+        gallery.notes.append(
+            f"fairseq-prune sensitivity measured {', '.join(sorted(stray))}, of which there are no "
+            "results: give its --tag model=NAME as for fairseq-prune evaluate."
+        )
+    return gallery
+
+
+def _charts(
+    points: Sequence[Point], model: str, places: Places, measured: Sequence[Measured]
+) -> Iterator[tuple[Chart, Animation | None]]:
+    mine = [m for m in measured if m.model == model]
+    charts = [
+        by_scheme(points, model),
+        by_stage(points, model),
+        removed_by_class(points, model),
+        perplexity_by_class(mine, model),
+        perplexity_by_magnitude(mine, model),
+        training(points, model, places),
+        over_seeds(points, model),
+        *survivors(points, model, places),
+    ]
+    yield from ((chart, None) for chart in charts if chart is not None)
+    moving = animation_of(points, model, places)
+    if moving is not None:
+        yield moving
+
+
+def _stem(model: str, taken: set[str]) -> str:
+    """A file's name that no other model has."""
+    stem, number = file_name(model), 1
+    while stem in taken:
+        number += 1
+        stem = f"{file_name(model)}-{number}"
+    taken.add(stem)
+    return stem

@@ -1,0 +1,103 @@
+"""What fairseq-prune sensitivity left below a folder: one file for each checkpoint and scheme."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairseq_prune.report.points import SCHEMES
+
+KIND = "fairseq_prune sensitivity"
+FORMAT = 1
+WANTED = 0.9  # of a class, where it was pruned to many sparsities
+CURVE = "every class to about 90%"
+LARGEST = 16 << 20  # bytes; such a file has some kilobytes
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One pass over the classes of a checkpoint, each pruned alone.
+
+    Args:
+        model: its name, as points have it.
+        scheme: of the thresholds or shares that were taken.
+        label: the scheme and the sparsity asked for, as legends name it.
+        rows: by class, as the file has them.
+        command: what measured it.
+    """
+
+    model: str
+    scheme: str
+    label: str
+    rows: Sequence[dict[str, Any]]
+    command: str
+
+
+def find_measured(
+    places: Sequence[str], models: dict[str, str], note: Callable[[str], None]
+) -> list[Measured]:
+    """The measurements below folders, by scheme, then in the order of their paths.
+
+    Args:
+        models: the model of each checkpoint, by its path, for files without a tag that says it.
+        note: told of files that cannot be used.
+    """
+    found = []
+    for place in map(Path, places):
+        for path in sorted(place.rglob("*.json")) if place.is_dir() else []:
+            text = _text(path)
+            if KIND not in text:
+                continue
+            try:
+                found.append(_measured(json.loads(text), path, models))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                note(f"{path} is left out: it is no whole file of fairseq-prune sensitivity "
+                     f"({type(error).__name__}: {str(error)[:80]}).")  # fmt: skip
+    return sorted(found, key=lambda m: [*SCHEMES, m.scheme].index(m.scheme))
+
+
+def _one_a_class(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The row of each class; of a curve, the one nearest to 90% of the class."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: abs(float(row["sparsity"]) - WANTED)):
+        found.setdefault(str(row["class"]), row)
+    order = dict.fromkeys(str(row["class"]) for row in rows)
+    return [found[label] for label in order]
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST:
+            return ""
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _measured(content: dict[str, Any], path: Path, models: dict[str, str]) -> Measured:
+    if content["kind"] != KIND or content["format"] != FORMAT:
+        raise ValueError(f"format {content.get('format')!r}, but this version reads {FORMAT}")
+    tags = content.get("tags") or {}
+    model = tags.get("model") or models.get(str(content["checkpoint"])) or path.parent.name
+    if tags.get("model") and tags.get("data"):
+        model = f"{model}, {tags['data']}"
+    rows = [
+        {
+            "class": str(row["class"]),
+            "sparsity": float(row["sparsity"]),
+            "ppl_change": float(row["ppl_change"]),
+            "largest_removed": None
+            if row.get("largest_removed") is None
+            else float(row["largest_removed"]),
+        }
+        for row in _one_a_class(content["rows"])
+        if row["ppl_change"] is not None  # more than a float holds
+    ]
+    scheme = str(content.get("scheme") or CURVE)
+    label = scheme
+    if content.get("saliency") not in (None, "magnitude"):
+        label = f"{content['saliency']}, {label}"
+    if content.get("sparsity") is not None:
+        label = f"{label}, {100 * float(content['sparsity']):g}%"
+    return Measured(str(model), scheme, label, rows, str(content.get("command", "")))
