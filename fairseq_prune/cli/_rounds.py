@@ -18,10 +18,10 @@ from fairseq_prune.pruning.flags import words_of
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.resume import LAST, is_trained
 from fairseq_prune.pruning.tickets import (
     TICKET,
     check_survivors,
-    is_over,
     rewound,
     sparsity_of_round,
     updates_of,
@@ -31,7 +31,6 @@ CONTROLS = {
     "reinit": "the last mask on a fresh model of another seed, its data in that seed's order",
     "random-ticket": "the last mask shuffled within each tensor, on the rewound weights",
 }
-LAST = "checkpoint_last.pt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +111,10 @@ class Part:
         """
         last = self.folder / LAST
         flags = self._flags()
+        over = is_trained(self.folder)
         if not last.is_file() and self.number != 0 and self.name != "control-reinit":
             self._write_start(self._start())
-        if not (last.is_file() and is_over(storage.load(last))):
+        if not over:
             say(f"training; log {self.folder / 'train.log'}")
             train([*self.plan.command, *flags], self.folder, keep_open)
         if self.number == 0:

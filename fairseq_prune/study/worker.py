@@ -5,12 +5,14 @@ A process of its own, on this machine or another: ``python -m fairseq_prune.stud
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.pruning.resume import is_trained
 from fairseq_prune.study.commands import OURS, TRAIN, runnable
 from fairseq_prune.study.folder import Folder, held
 
@@ -74,7 +76,12 @@ def last_lines(log: Path) -> list[str]:
 
 def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu: bool) -> None:
     words = list(point["command"])
+    if words[0] == TRAIN and is_trained(folder.path, point["result"]):
+        folder.write("made", {"seconds": None, "gpus": gpus})
+        return
     trains = words[0] == TRAIN or words[:2] == [OURS, "tickets"]
+    if folder.read("made") is not None:  # and what it left was removed: tickets would not look
+        shutil.rmtree(folder.path / "tickets", ignore_errors=True)
     # fairseq adds to its log when it goes on; other commands start again
     log = folder.path / ("train.log" if trains else "make.log")
     if cpu and trains:
