@@ -7,7 +7,7 @@ import fairseq_prune
 from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.pruning.flags import words_of
 from fairseq_prune.study.grid import Point
-from fairseq_prune.study.settings import looks_at_data
+from fairseq_prune.study.recipes import looks_at_data
 
 USER_DIR = str(Path(fairseq_prune.__file__).parent)
 TRAIN, OURS = "fairseq-train", "fairseq-prune"
@@ -16,13 +16,13 @@ TRAIN, OURS = "fairseq-train", "fairseq-prune"
 PRUNED, SENSITIVITY = "pruned.pt", "sensitivity.json"
 
 
-def result_of(point: Point, checkpoint: str) -> str:
-    """The file that a point leaves, below its folder; ``checkpoint`` is "best" or "last"."""
+def result_of(point: Point) -> str:
+    """The file that a point leaves, below its folder."""
     if point.stage == "pruned":
         return PRUNED
     if point.stage == "sensitivity":
         return SENSITIVITY
-    name = f"checkpoint_{checkpoint}.pt"
+    name = f"checkpoint_{point.checkpoint}.pt"
     return f"tickets/round-{point.rounds}/{name}" if point.stage == "ticket" else name
 
 
@@ -61,7 +61,7 @@ def _on_a_checkpoint(
     point: Point, folder: Path, source: str, flags: list[str], data: str
 ) -> list[str]:
     assert point.recipe is not None
-    output = str(folder / result_of(point, "best"))
+    output = str(folder / result_of(point))
     if point.stage == "sensitivity":
         tags = [f"model={point.model}", f"data={point.data}", f"seed={point.seed}"]
         words = [word for tag in tags for word in ("--tag", tag)]

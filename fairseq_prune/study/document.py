@@ -5,6 +5,7 @@ Nothing in a file is run or converted here: tags and aliases are refused, a scal
 """
 
 import difflib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import NoReturn
 
 import yaml  # type: ignore[import-untyped]
 
+_DIGITS = 9  # a seed must be below 2^32, and nobody trains longer
 _MOST = 1_000_000  # bytes: a study is written by hand
 
 
@@ -33,7 +35,8 @@ class Node:
 
     def fail(self, sentence: str) -> NoReturn:
         """Raise ValueError with the place before the sentence."""
-        raise ValueError(f"{self.file}, line {self.line}: {sentence}")
+        # what is quoted may have more lines than one
+        raise ValueError(f"{self.file}, line {self.line}: {' '.join(sentence.split())}")
 
     @property
     def text(self) -> str:
@@ -46,15 +49,20 @@ class Node:
     def number(self) -> float:
         """The scalar here as a number; raises ValueError where it is none."""
         try:
-            return float(self.text)
+            value = float(self.text)
         except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
             self.fail(f"{self.path} is {self.text!r}, which is no number.")
+        return value
 
     @property
     def whole(self) -> int:
         """The scalar here as a whole number from 0; raises ValueError where it is none."""
         if not self.text.isascii() or not self.text.isdigit():
             self.fail(f"{self.path} is {self.text!r}, which is no whole number.")
+        if len(self.text) > _DIGITS:
+            self.fail(f"{self.path} is {self.text[:_DIGITS]}..., which is too large.")
         return int(self.text)
 
     @property

@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from fairseq_prune.analysis.files import file_name
+from fairseq_prune.analysis.settings import file_digest
+from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.study.model_file import Flags
-from fairseq_prune.study.settings import Cell, Model, Study, is_timed, needs_mask
+from fairseq_prune.study.recipes import is_timed, needs_mask
+from fairseq_prune.study.settings import CHECKPOINTS, Cell, Model, Study
 
 DENSE = "dense"
 _HASH = 8  # hexadecimal digits: 2,000 points collide once in 2,000 studies
@@ -26,6 +29,7 @@ class Point:
         training: the flags of its fairseq-train; None where it trains nothing.
         needs: the point that it starts from, or None.
         rounds, rewind_to: of a ticket.
+        checkpoint: of a training's, the one that counts: "best" or "last".
     """
 
     stage: str
@@ -37,6 +41,7 @@ class Point:
     needs: "Point | None" = None
     rounds: int | None = None
     rewind_to: int | None = None
+    checkpoint: str = CHECKPOINTS[0]
 
     @cached_property
     def name(self) -> str:
@@ -51,6 +56,8 @@ class Point:
         """A hash of all that decides the point, and of what it starts from."""
         # what is not set is left out: a later version may have more that can be set
         recipe = {} if self.recipe is None else self.recipe.settings
+        if recipe.get("classes") not in (None, *GRANULARITIES):
+            recipe["classes"] = file_digest(recipe["classes"])
         settings = {
             "stage": self.stage,
             "model": self.model,
@@ -61,6 +68,8 @@ class Point:
             "needs": None if self.needs is None else self.needs.digest,
             "ticket": [self.rounds, self.rewind_to],
         }
+        if self.checkpoint != CHECKPOINTS[0]:
+            settings["checkpoint"] = self.checkpoint
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -95,19 +104,20 @@ def points_of(study: Study) -> list[Point]:
         for data in cell.data:
             for model in cell.models:
                 for seed in cell.seeds:
-                    for point in _chain(study.models[model], data, seed, cell):
+                    for point in _chain(study.models[model], data, seed, cell, study.checkpoint):
                         found.setdefault(point.name, point)
     return sorted(found.values(), key=lambda point: (point.seed, _depth(point)))
 
 
-def _chain(model: Model, data: str, seed: int, cell: Cell) -> Iterator[Point]:
+def _chain(model: Model, data: str, seed: int, cell: Cell, checkpoint: str) -> Iterator[Point]:
     """The point of a cell, after those that it starts from."""
     recipe = replace(cell.recipe, seed=seed)
 
     def point(
         stage: str, training: Flags | None, needs: Point | None, recipe: Recipe | None = recipe
     ) -> Point:
-        return Point(stage, model.name, data, seed, recipe, training, needs)
+        known = (stage, model.name, data, seed, recipe, training, needs)
+        return Point(*known, checkpoint=checkpoint)
 
     dense = point(DENSE, model.dense, None, None)
     pruned = point("pruned", None, dense)

@@ -39,6 +39,7 @@ class Laid:
 
 def look(study: Study, root: Path) -> Laid:
     """The study's points and where they belong; nothing is written."""
+    root = root.absolute()  # runs started elsewhere may work in it, too
     points = tuple(points_of(study))
     return Laid(study, root, points, {p.name: folder_of(root, p.name) for p in points})
 
@@ -79,28 +80,22 @@ def lay(laid: Laid, say: Callable[[str], None]) -> None:
 def _content(laid: Laid, point: Point, data: DataSet) -> dict[str, Any]:
     study = laid.study
     settings = study.settings(data)
-    folder = laid.folders[point.name].path.absolute()
+    # on which processor, each worker is told
+    evaluated = {k: v for k, v in asdict(settings).items() if k != "cpu"}
+    folder = laid.folders[point.name].path
     source = None
     if point.needs is not None:
-        start = laid.folders[point.needs.name].path.absolute()
-        source = str(start / result_of(point.needs, study.checkpoint))
+        start = laid.folders[point.needs.name].path
+        source = str(start / result_of(point.needs))
     tags = {"model": point.model, "data": point.data, "stage": point.stage}
     return {
         "name": point.name,
         "command": command_of(point, folder, source, settings),
-        "result": result_of(point, study.checkpoint),
-        "evaluate": None if point.stage == "sensitivity" else _absolute(asdict(settings)),
+        "result": result_of(point),
+        "evaluate": None if point.stage == "sensitivity" else evaluated,
         "tags": {**tags, "seed": str(point.seed)},
         "keep": study.keep,
     }
-
-
-def _absolute(settings: dict[str, Any]) -> dict[str, Any]:
-    values = {k: v for k, v in settings.items() if k != "cpu"}
-    for name in ("data", "reference"):
-        if values[name] is not None:
-            values[name] = str(Path(values[name]).absolute())
-    return values
 
 
 def _check_data(laid: Laid, sets: Mapping[str, DataSet]) -> None:

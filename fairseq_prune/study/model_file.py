@@ -37,14 +37,12 @@ class Flags:
     @property
     def length(self) -> tuple[str, float]:
         """How long it trains: ("update" or "epoch", how many). Raises ValueError without an end."""
-        updates, epochs = self.get("max-update"), self.get("max-epoch")
-        try:
-            if updates:
-                return "update", float(updates)
-            if epochs:
-                return "epoch", float(epochs)
-        except ValueError:
-            pass
+        for unit in ("update", "epoch"):
+            value = self.get(f"max-{unit}") or "0"
+            if not (value.isascii() and value.isdigit()) or len(value) > 9:
+                raise ValueError(f"max-{unit} is {value[:20]!r}, which is no number of {unit}s.")
+            if int(value):  # 0 is fairseq's word for no end
+                return unit, float(value)
         raise ValueError("it has no max-update and no max-epoch: the run would never end.")
 
 

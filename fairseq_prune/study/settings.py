@@ -1,17 +1,16 @@
 """What a study file asks for, checked: data, models, and the grid of points."""
 
-import itertools
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis.settings import Settings
-from fairseq_prune.pruning.apply import check_recipe
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.study.document import Node, read_yaml
 from fairseq_prune.study.model_file import ALWAYS, Flags, read_flags
+from fairseq_prune.study.recipes import AXES, recipes_of
 
 # what is done to a model, in the order in which it is done
 STAGES = {
@@ -22,10 +21,10 @@ STAGES = {
     "ticket": "rounds of pruning and rewinding",
     "sensitivity": "one weight class pruned at a time",
 }
+_LONGEST = 50  # letters of a name: a folder's may have 255, with all that a recipe says
 KEPT = ("all", "evaluated")
 CHECKPOINTS = ("best", "last")
-_AXES = ("schemes", "saliencies", "structures", "sparsities")
-_BLOCK = ("stages", "models", "data", "seeds", *_AXES, "flags", "rounds", "rewind-to")
+_BLOCK = ("stages", "models", "data", "seeds", *AXES, "flags", "rounds", "rewind-to")
 # of evaluate; the rest of its settings is the study's own business
 _PLACES = ("data", "reference", "cpu", "user_dir")
 
@@ -104,14 +103,14 @@ def read_study(path: str) -> Study:
     tree = read_yaml(file)
     top = ("title", "data", "models", "seeds", "grid", "evaluate", "checkpoint", "keep")
     entries = tree.keys(top, needed=("data", "models", "grid"))
-    data = {n: _data(n, node, file.parent) for n, node in entries["data"].entries.items()}
-    models = {n: _model(n, node, file.parent) for n, node in entries["models"].entries.items()}
-    for name, node in {**entries["data"].entries, **entries["models"].entries}.items():
-        _check_name(name, node)
+    # what is relative is relative to the file, wherever a run is started
+    base = file.absolute().parent
+    data = {n: _data(n, node, base) for n, node in _named(entries["data"])}
+    models = {n: _model(n, node, base) for n, node in _named(entries["models"])}
     seeds = _wholes(entries.get("seeds")) or (1,)
     cells: list[Cell] = []
     for block in entries["grid"].items:
-        cells += _cells(block, models, tuple(data), seeds)
+        cells += _cells(block, models, tuple(data), seeds, base)
     return Study(
         path=file,
         title=entries["title"].text if "title" in entries else file.stem,
@@ -134,8 +133,10 @@ def _data(name: str, node: Node, base: Path) -> DataSet:
             entries["prepare"].fail(f"prepare: there is no script {script}.")
     # below the folder that the script fills, or relative to the study file
     start = Path() if script else base
-    reference = start / entries["reference"].text if "reference" in entries else None
-    return DataSet(name, script and script.resolve(), start / entries["bin"].text, reference)
+    places = [start / entries[n].text if n in entries else None for n in ("bin", "reference")]
+    where, reference = (p and Path(os.path.normpath(p)) for p in places)
+    assert where is not None
+    return DataSet(name, script and script.resolve(), where, reference)
 
 
 def _model(name: str, node: Node, base: Path) -> Model:
@@ -156,9 +157,16 @@ def _model(name: str, node: Node, base: Path) -> Model:
         node.fail(f"{node.path}: {error}")
 
 
-def _check_name(name: str, node: Node) -> None:
-    if not name or not all(c.isalnum() or c in "._" for c in name) or name.startswith("."):
-        node.fail(f"the name {name!r} becomes part of folders: use letters, digits, . and _.")
+def _named(node: Node) -> Iterable[tuple[str, Node]]:
+    """The entries of a mapping whose keys become parts of folders' names."""
+    if not node.entries:
+        node.fail(f"{node.path} is empty.")
+    for name, entry in node.entries.items():
+        if not all(c.isalnum() or c in "._" for c in name) or name[:1] in ("", "."):
+            entry.fail(f"the name {name!r} becomes part of folders: use letters, digits, . and _.")
+        if len(name) > _LONGEST:
+            entry.fail(f"the name {name[:9]}... is longer than {_LONGEST} letters.")
+    return node.entries.items()
 
 
 def _evaluate(node: Node | None) -> dict[str, Any]:
@@ -169,12 +177,18 @@ def _evaluate(node: Node | None) -> dict[str, Any]:
         if "int" in kind:
             values[known[key].name] = entry.whole
         else:
-            values[known[key].name] = entry.number if kind == "float" else entry.text
+            values[known[key].name] = entry.number if "float" in kind else entry.text
+        if key == "beam" and not entry.whole:
+            entry.fail("--beam 0 must be 1 or more.")
     return values
 
 
 def _cells(
-    block: Node, models: Mapping[str, Model], data: tuple[str, ...], seeds: tuple[int, ...]
+    block: Node,
+    models: Mapping[str, Model],
+    data: tuple[str, ...],
+    seeds: tuple[int, ...],
+    base: Path,
 ) -> list[Cell]:
     entries = block.keys(_BLOCK, needed=("stages", "schemes"))
     stages = _names(entries["stages"], tuple(STAGES))
@@ -191,68 +205,12 @@ def _cells(
     rewind = entries["rewind-to"].whole if "rewind-to" in entries else None
     where = _names(entries.get("data"), data) or data
     own = _wholes(entries.get("seeds")) or seeds
-    recipes = _recipes(block, entries, stages)
+    recipes = recipes_of(block, entries, stages, base)
     return [
         Cell(stage, chosen, where, own, recipe, rounds, rewind)
         for stage in stages
         for recipe in recipes
     ]
-
-
-def _recipes(block: Node, entries: Mapping[str, Node], stages: tuple[str, ...]) -> list[Recipe]:
-    """Every recipe of a block; raises ValueError where one makes no sense."""
-    more = _recipe_flags(entries.get("flags"))
-    axes = [entries[name].items if name in entries else [None] for name in _AXES]
-    found = []
-    for scheme, saliency, structure, sparsity in itertools.product(*axes):
-        recipe = Recipe(
-            scheme=scheme.text if scheme else None,
-            saliency=saliency.text if saliency else None,
-            structure=structure.text if structure else None,
-            sparsity=sparsity.number if sparsity else None,
-            **more,
-        )
-        try:
-            recipe.check()
-            if needs_mask(stages, recipe):
-                check_recipe(recipe, "DATA" if looks_at_data(recipe) else None)
-        except ValueError as error:
-            (sparsity or structure or saliency or scheme or block).fail(str(error))
-        found.append(recipe)
-    return found
-
-
-def is_timed(recipe: Recipe) -> bool:
-    """Whether the recipe prunes while a model trains."""
-    timed = (recipe.start, recipe.end, recipe.every, recipe.ramp, recipe.drop)
-    return recipe.schedule not in (None, "one-shot") or any(n is not None for n in timed)
-
-
-def looks_at_data(recipe: Recipe) -> bool:
-    """Whether ``apply`` needs the data for it."""
-    return bool(recipe.needs & {"data", "network"})
-
-
-def needs_mask(stages: Collection[str], recipe: Recipe) -> bool:
-    """Whether one of the stages starts from the trained model pruned by ``apply``."""
-    return bool({"pruned", "scratch"} & set(stages)) or (
-        "retrained" in stages and not is_timed(recipe)
-    )
-
-
-def _recipe_flags(node: Node | None) -> dict[str, Any]:
-    """More prune flags of a block, by the name of the recipe's field."""
-    own = ("scheme", "saliency", "structure", "sparsity", "seed", "mask_from")
-    kinds = {f.name: str(f.type) for f in fields(Recipe) if f.name not in own}
-    known = {f"prune-{name.replace('_', '-')}": name for name in kinds}
-    values: dict[str, Any] = {}
-    for key, entry in (node.keys(tuple(known)) if node else {}).items():
-        kind = kinds[known[key]]
-        if "int" in kind:
-            values[known[key]] = entry.whole
-        else:
-            values[known[key]] = entry.number if "float" in kind else entry.text
-    return values
 
 
 def _names(node: Node | None, known: tuple[str, ...]) -> tuple[str, ...]:

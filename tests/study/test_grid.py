@@ -65,6 +65,25 @@ def test_names_change_with_what_decides_a_point_and_with_nothing_else(tmp_path: 
     assert not set(longer.values()) & set(names.values())
 
 
+def test_files_count_by_what_is_in_them(tmp_path: Path) -> None:
+    grid = "  - stages: pruned\n    schemes: class-blind\n    flags: {prune-classes: c.txt}\n"
+    names = []
+    for place, text in (("a", "all .\n"), ("b", "all .\n"), ("c", "every .\n")):
+        path = write_study(tmp_path / place, grid)
+        path.with_name("c.txt").write_text(text)
+        names.append(points_of(read_study(str(path)))[1].name)
+    assert names[0] == names[1] != names[2]
+
+
+def test_the_checkpoint_that_counts_is_part_of_a_point(tmp_path: Path) -> None:
+    best = {p.name for p in points(tmp_path)}
+    path = write_study(tmp_path)
+    path.write_text(path.read_text() + "checkpoint: last\n")
+    last = points_of(read_study(str(path)))
+    assert not best & {p.name for p in last}
+    assert result_of(last[0]) == "checkpoint_last.pt"
+
+
 def test_commands_are_those_a_user_would_type(tmp_path: Path) -> None:
     stages = by_stage(points(tmp_path, grid=EVERY))
     settings = Settings(data="DATA")
@@ -87,7 +106,7 @@ def test_commands_are_those_a_user_would_type(tmp_path: Path) -> None:
     assert "finetune" not in words("scratch") + words("fresh")
     assert words("fresh").endswith(flags)
     assert words("ticket").startswith(f"fairseq-prune tickets --output HERE/tickets {flags} ")
-    assert result_of(stages["ticket"], "best") == "tickets/round-2/checkpoint_best.pt"
+    assert result_of(stages["ticket"]) == "tickets/round-2/checkpoint_best.pt"
 
 
 @pytest.mark.parametrize("stage, unit, length", [("dense", "update", 6), ("ticket", "update", 18)])

@@ -114,3 +114,64 @@ def test_a_bad_configuration_is_refused(tmp_path: Path, old: str, new: str, sent
 )
 def test_the_studies_of_the_project_can_be_read(path: Path) -> None:
     assert read_study(str(path)).cells
+
+
+def test_places_are_relative_to_the_file_and_not_to_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = "  - stages: pruned\n    schemes: given\n    flags: {prune-given: given.txt}\n"
+    path = write_study(tmp_path / "here", grid, data="../bin")
+    path.with_name("given.txt").write_text("* 0.5\n")
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    study = read_study("../here/study.yaml")
+    assert study.data["toy"].bin == tmp_path / "bin"
+    assert study.cells[0].recipe.given == "* 0.5"  # the file may change, or go
+
+
+@pytest.mark.parametrize(
+    "old, new, sentence",
+    [
+        ("  toy:\n    bin: bin", "  {}", "line 2: data is empty"),
+        ("  m: config.yaml", "  {}", "line 5: models is empty"),
+        ("  toy:", f"  {'x' * 300}:", "line 3: the name xxxxxxxxx... is longer than 50 letters"),
+        ("beam: 1", "lenpen: nan", "evaluate.lenpen is 'nan', which is no number"),
+        ("beam: 1", "beam: 0", "line 14: --beam 0 must be 1 or more"),
+        ("seeds: 1", f"seeds: {'9' * 5000}", "which is too large"),
+        ("m: config.yaml", "m: |\n    gone", "line 6: models.m: "),
+    ],
+)
+def test_what_would_fail_later_is_refused_at_once(
+    tmp_path: Path, old: str, new: str, sentence: str
+) -> None:
+    path = write_study(tmp_path)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ValueError) as error:
+        read_study(str(path))
+    assert sentence in str(error.value) and "\n" not in str(error.value), error.value
+
+
+@pytest.mark.parametrize("value", ["0", "1e3", "-6", "nan", "9" * 400])
+def test_a_training_without_an_end_is_refused(tmp_path: Path, value: str) -> None:
+    path = write_study(tmp_path)
+    config = tmp_path / "config.yaml"
+    config.write_text(config.read_text().replace("max-update: 6", f"max-update: {value}"))
+    with pytest.raises(ValueError, match="line 6: models.m: .*config.yaml, .* no (number|max-u)"):
+        read_study(str(path))
+
+
+@pytest.mark.parametrize(
+    "lines, line",
+    [
+        (["schemes: blind", "sparsities: 0.5"], 10),
+        (["schemes: class-blind", "sparsities: 2"], 11),
+        (["schemes: class-blind", "sparsities: 0.5", "flags:", "  prune-pool: x"], 13),
+        (["schemes: class-blind", "sparsities: 0.5", "flags:", "  prune-classes: x.txt"], 13),
+    ],
+)
+def test_the_line_is_that_of_what_is_wrong(tmp_path: Path, lines: list[str], line: int) -> None:
+    grid = "".join(f"    {text}\n" for text in lines)
+    path = write_study(tmp_path, "  - stages: pruned\n" + grid)
+    with pytest.raises(ValueError, match=f"line {line}: "):
+        read_study(str(path))
