@@ -49,11 +49,16 @@ def _lines(path: Path, notes: list[str]) -> Iterator[Row]:
         yield row
 
 
+def line_of(row: Row) -> str:
+    """A row as a line of a results file."""
+    return json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n"
+
+
 def append(path: str | Path, row: Row) -> None:
     """Add a row in one write, so that two processes may share the file."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n"
+    line = line_of(row)
     handle = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         size = os.fstat(handle).st_size

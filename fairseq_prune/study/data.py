@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.settings import file_digest
+from fairseq_prune.study.executors import Process
 from fairseq_prune.study.folder import held
 from fairseq_prune.study.settings import DataSet, Study
 from fairseq_prune.study.worker import last_lines
@@ -26,39 +27,55 @@ def prepare(study: Study, folder: Path, say: Callable[[str], None]) -> dict[str,
     for name, data in study.data.items():
         mine = folder / "data" / name
         placed = data.at(mine)
-        # the script's last step is over when it says so, not when there is a folder
-        ready_mark = mine.with_name(f"{name}.ready")
-        if data.prepare is not None and not ready_mark.is_file():
-            _run(data, mine, say)
-            write_text(ready_mark, f"made by {data.prepare}\n")
+        if data.prepare is not None:
+            _prepare(data, mine, say)
         # what is wrong with the folder is said in the words of evaluate
         study.settings(placed).check()
         ready[name] = placed
     return ready
 
 
-def _run(data: DataSet, folder: Path, say: Callable[[str], None]) -> None:
+def _prepare(data: DataSet, folder: Path, say: Callable[[str], None]) -> None:
+    """Run the script, unless it has been; where another run does, wait for that."""
+    # the script's last step is over when it says so, not when there is a folder
+    ready = folder.with_name(f"{data.name}.ready")
+    told = False
+    while not ready.is_file():
+        with held(folder.with_name(f".{data.name}"), patience=1.0) as descriptor:
+            if descriptor is not None and not ready.is_file():
+                _run(data, folder, descriptor, say)
+                write_text(ready, f"made by {data.prepare}\n")
+            elif descriptor is None and not told:
+                say(f"another run, or what one left, is making the data {data.name}: waiting")
+                told = True
+
+
+def _run(data: DataSet, folder: Path, descriptor: int, say: Callable[[str], None]) -> None:
     log = folder.with_name(f"{data.name}.log")
-    with held(folder.with_name(f".{data.name}")) as descriptor:
-        if descriptor is None:
-            raise ValueError(f"another run is making the data in {folder}; wait for it.")
-        say(f"making the data {data.name}: bash {data.prepare} {folder}")
-        # fairseq-preprocess is where this Python is
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        with log.open("wb") as file:
-            code = subprocess.run(
+    say(f"making the data {data.name}: bash {data.prepare} {folder}")
+    # fairseq-preprocess is where this Python is
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    with log.open("wb") as file:
+        script = Process(
+            subprocess.Popen(
                 ["bash", str(data.prepare), str(folder)],
                 env={**os.environ, "PATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 pass_fds=(descriptor,),
-            ).returncode
-        if code:
-            raise ValueError(
-                f"{data.prepare} ended with exit code {code}; its log {log} ends: "
-                f"{' / '.join(last_lines(log)[-3:])}"
+                start_new_session=True,
             )
+        )
+        try:
+            script.process.wait()
+        except BaseException:
+            script.stop()
+            raise
+    if script.process.returncode:
+        raise ValueError(
+            f"{data.prepare} {script.how()}; its log {log} ends: {' / '.join(last_lines(log)[-3:])}"
+        )
 
 
 def digest(data: DataSet) -> str:

@@ -14,10 +14,11 @@ Every file is written whole or not at all, so that a run may be killed at any mo
 import contextlib
 import fcntl
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fairseq_prune.analysis.files import write_text
 
@@ -66,7 +67,7 @@ class Folder:
         point, done = self.read("point"), self.read("done")
         if point is None or done is None or not self.is_made:
             return False
-        return bool(done.get("evaluate") == point["evaluate"])
+        return _deciding(done.get("evaluate")) == _deciding(point["evaluate"])
 
     @property
     def is_busy(self) -> bool:
@@ -77,18 +78,36 @@ class Folder:
             return descriptor is None
 
 
+def _deciding(settings: dict[str, Any] | None) -> dict[str, str]:
+    """The settings without places: a study may move, and its data are known by their digest."""
+    return {k: str(v) for k, v in (settings or {}).items() if k not in ("data", "reference")}
+
+
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[int | None]:
+def held(path: Path, patience: float = 0.0) -> Iterator[int | None]:
     """Hold a folder, made where it is not there; gives the descriptor that holds it, which a
-    child can inherit, or None where another process does."""
+    child can inherit, or None where another process does.
+
+    Args:
+        patience: seconds to wait for another process; one that only looks is soon gone.
+    """
     path.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + patience
     with (path / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield None
-            return
+        while not _lock(file):
+            if time.monotonic() > end:
+                yield None
+                return
+            time.sleep(0.1)
         yield file.fileno()
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def folder_of(study: Path, name: str) -> Folder:

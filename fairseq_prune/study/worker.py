@@ -12,11 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.analysis import results
+from fairseq_prune.analysis.files import write_text
 from fairseq_prune.pruning.resume import is_trained
 from fairseq_prune.study.commands import OURS, TRAIN, runnable
 from fairseq_prune.study.folder import Folder, held
 
 OK, FAILED, BUSY = 0, 1, 75  # 75 is EX_TEMPFAIL: another process is at work on the point
+_PATIENCE = 5.0  # seconds: status and other runs hold a point for a moment, to look
 _SHOWN = 12  # last lines of a log that a failure shows
 
 
@@ -24,11 +27,11 @@ def work(path: str, gpus: int = 1, cpu: bool = False) -> int:
     """Do what is left of the point in this folder; OK, FAILED or BUSY.
 
     Args:
-        gpus: that its training uses; 0 means what fairseq-train finds.
-        cpu: leave a GPU alone.
+        gpus: of its training; with ``cpu``, processes.
+        cpu: leave GPUs alone.
     """
     folder = Folder(Path(path))
-    with held(folder.path) as descriptor:
+    with held(folder.path, _PATIENCE) as descriptor:
         if descriptor is None:
             return BUSY
         point = folder.read("point")
@@ -40,13 +43,14 @@ def work(path: str, gpus: int = 1, cpu: bool = False) -> int:
         try:
             if not folder.is_made:
                 _make(folder, point, descriptor, gpus, cpu)
-            _evaluate(folder, point, cpu)
             _tidy(folder, point)
+            _evaluate(folder, point, cpu)
         except _Failed as failure:
             folder.write("failed", failure.report)
             return FAILED
         except (ValueError, OSError, RuntimeError) as error:
-            what = f"its evaluation failed: {error}"
+            made = "evaluation" if folder.is_made else "command"
+            what = f"its {made} failed: {error}"
             folder.write("failed", {"what": what, "lines": [], "log": None, "time": time.time()})
             return FAILED
     return OK
@@ -86,6 +90,8 @@ def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu
     log = folder.path / ("train.log" if trains else "make.log")
     if cpu and trains:
         words.append("--cpu")
+        if gpus > 1:  # what works without GPUs
+            words += ["--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"]
     begin, is_first = time.time(), not log.exists()
     with log.open("ab" if trains else "wb") as file:
         file.write(f"$ {subprocess.list2cmdline(words)}\n".encode())
@@ -113,9 +119,13 @@ def _evaluate(folder: Folder, point: dict[str, Any], cpu: bool) -> None:
         from fairseq_prune.analysis.evaluate import evaluate
         from fairseq_prune.analysis.settings import Settings
 
+        folder.remove("done")  # while rows of two settings may be there
         what = Settings(**settings, cpu=cpu)
-        output = str(folder.path / "results.jsonl")
-        list(evaluate([str(folder.path / point["result"])], what, point["tags"], output))
+        output, result = folder.path / "results.jsonl", str(folder.path / point["result"])
+        ((row, _),) = evaluate([result], what, point["tags"], str(output))
+        # rows of other settings, or of a checkpoint that was made again, are no results of it
+        if results.read(output) != [row]:
+            write_text(output, results.line_of(row))
     seconds = round(time.time() - begin, 2)
     folder.write("done", {"evaluate": settings, "seconds": seconds, "time": time.time()})
 
