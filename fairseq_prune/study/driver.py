@@ -83,6 +83,7 @@ class Driver:
             else:
                 taken = {running.slot for running in self.running.values()}
                 slot = next(i for i in range(self.executor.slots) if i not in taken)
+                folder.remove("failed")  # of another time
                 job = self.executor.start(folder.path, slot)
                 self.running[name] = _Running(self.waiting.pop(name), job, slot, time.monotonic())
                 self._tell(f"started   {name}")
@@ -148,11 +149,9 @@ class Driver:
     def _left(self) -> str:
         left = [*self.waiting.values(), *(running.point for running in self.running.values())]
         costs = costs_of(self.laid.points, self.laid.folders)
-        seconds, unknown = time_left(left, costs, self.executor.slots)
-        # a point that runs has some of its time behind it
         now = time.monotonic()
-        spent = sum(now - running.begin for running in self.running.values())
-        seconds = max(0.0, seconds - spent / max(1, min(self.executor.slots, len(left))))
+        spent = {name: now - running.begin for name, running in self.running.items()}
+        seconds, unknown = time_left(left, costs, self.executor.slots, spent)
         parts = [f"about {in_words(seconds)}"] if seconds else []
         if unknown:
             parts.append(f"{unknown} points of unknown length")

@@ -1,6 +1,7 @@
 """A study laid out in a folder: its points written down, and the folder found to be its own."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,12 +35,13 @@ class Laid:
     @property
     def strangers(self) -> list[Folder]:
         """Folders of points that the study does not have."""
-        return [f for f in folders_in(self.root) if f.name not in self.folders]
+        found = [f for f in folders_in(self.root) if f.name not in self.folders]
+        return [folder for folder in found if (folder.path / "point.json").is_file()]
 
 
 def look(study: Study, root: Path) -> Laid:
     """The study's points and where they belong; nothing is written."""
-    root = root.absolute()  # runs started elsewhere may work in it, too
+    root = Path(os.path.abspath(root))  # runs started elsewhere may work in it, too
     points = tuple(points_of(study))
     return Laid(study, root, points, {p.name: folder_of(root, p.name) for p in points})
 
@@ -51,7 +53,9 @@ def check_folder(laid: Laid) -> None:
         raise ValueError(f"--output {root} is a file; give the name of a folder.")
     if not root.is_dir():
         return
-    others = [p.name for p in root.iterdir() if p.name not in (POINTS, "data", "report")]
+    own = (POINTS, "data", "report", "submitit")
+    # a file that begins with a dot may be what a killed run was writing
+    others = [p.name for p in root.iterdir() if p.name not in own and p.name[0] != "."]
     if others and not (root / _SETTINGS).is_file():
         raise ValueError(f"--output {root} holds other files already; give a new folder.")
     strange = laid.strangers
@@ -102,9 +106,7 @@ def _check_data(laid: Laid, sets: Mapping[str, DataSet]) -> None:
     """The data of a folder stay the same; what the study adds may be new."""
     file = laid.root / _SETTINGS
     now = {name: data_sets.digest(data) for name, data in sets.items()}
-    before = {}
-    if file.is_file():
-        before = json.loads(file.read_text(encoding="utf-8"))["data"]
+    before = _data_before(file)
     for name, digest in now.items():
         if before.get(name, digest) != digest:
             raise ValueError(
@@ -113,3 +115,14 @@ def _check_data(laid: Laid, sets: Mapping[str, DataSet]) -> None:
             )
     content = {"study": str(laid.study.path), "title": laid.study.title, "data": {**before, **now}}
     write_text(file, json.dumps(content, indent=1) + "\n")
+
+
+def _data_before(file: Path) -> dict[str, str]:
+    if not file.is_file():
+        return {}
+    try:
+        return {str(k): str(v) for k, v in json.loads(file.read_bytes())["data"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(
+            f"{file} is damaged; if the data are still those of the runs there, remove it."
+        ) from None

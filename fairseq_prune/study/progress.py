@@ -26,6 +26,8 @@ class Costs:
         """What a point costs on one slot; None where nothing like it has been finished."""
         rate = self.making.get(kind_of(point))
         scoring = self.evaluating.get((point.model, point.data))
+        if point.stage == "sensitivity":  # it scores what it makes
+            scoring = 0.0
         if rate is None or scoring is None:
             return None
         return rate * point.work[1] + scoring
@@ -40,7 +42,7 @@ def costs_of(points: Iterable[Point], folders: Mapping[str, Folder]) -> Costs:
         made, done = folder.read("made"), folder.read("done")
         if made is not None and made.get("seconds") is not None:
             making[kind_of(point)].append(made["seconds"] / point.work[1])
-        if done is not None and point.stage != "sensitivity":
+        if done is not None and "seconds" in done and point.stage != "sensitivity":
             evaluating[point.model, point.data].append(done["seconds"])
     return Costs(
         {kind: sum(found) / len(found) for kind, found in making.items()},
@@ -48,12 +50,20 @@ def costs_of(points: Iterable[Point], folders: Mapping[str, Folder]) -> Costs:
     )
 
 
-def time_left(points: Collection[Point], costs: Costs, slots: int) -> tuple[float, int]:
+def time_left(
+    points: Collection[Point], costs: Costs, slots: int, spent: Mapping[str, float] | None = None
+) -> tuple[float, int]:
     """Seconds until these points are done on ``slots`` slots, and how many points it leaves out,
-    because nothing like them has been finished."""
-    found = [costs.seconds(point) for point in points]
-    known = [seconds for seconds in found if seconds is not None]
-    return sum(known) / max(1, min(slots, len(points))), len(found) - len(known)
+    because nothing like them has been finished.
+
+    Args:
+        spent: seconds that points which run have behind them, by name.
+    """
+    found = [(costs.seconds(point), (spent or {}).get(point.name, 0.0)) for point in points]
+    known = [max(0.0, seconds - behind) for seconds, behind in found if seconds is not None]
+    # no sooner than the longest of them
+    shared = sum(known) / max(1, min(slots, len(points)))
+    return max(shared, *known, 0.0), len(found) - len(known)
 
 
 def in_words(seconds: float) -> str:

@@ -39,7 +39,6 @@ def work(path: str, gpus: int = 1, cpu: bool = False) -> int:
             raise ValueError(f"{path} is no point of a study: it has no point.json.")
         if folder.is_done:
             return OK
-        folder.remove("failed")
         try:
             if not folder.is_made:
                 _make(folder, point, descriptor, gpus, cpu)

@@ -23,9 +23,26 @@ def test_a_point_costs_what_its_kind_cost_by_the_update(tmp_path: Path) -> None:
     costs = costs_of(laid.points, laid.folders)
     assert costs.seconds(points["retrained"]) == 60 / 6 * 3 + 4
     assert costs.seconds(points["pruned"]) is None
-    assert time_left([points["dense"], points["retrained"]], costs, 2) == ((64 + 34) / 2, 0)
+    assert time_left([points["dense"], points["retrained"]], costs, 2) == (64, 0)
+    assert time_left([points["dense"]] * 4, costs, 2) == (128, 0)
     # one point cannot be shared by two slots
     assert time_left([points["dense"]], costs, 2) == (64, 0)
+
+
+def test_a_point_that_runs_has_time_behind_it_and_others_have_not(tmp_path: Path) -> None:
+    study = read_study(str(write_study(tmp_path, seeds="[1, 2]")))
+    laid = look(study, tmp_path / "out")
+    points = [p for p in points_of(study) if p.stage in ("dense", "retrained")]
+    first, second, third, _ = points
+    dense = laid.folders[first.name]
+    dense.write("made", {"seconds": 60.0, "gpus": 1})
+    dense.write("done", {"evaluate": None, "seconds": 0.0})
+    costs = costs_of(laid.points, laid.folders)
+    assert [costs.seconds(p) for p in (first, second, third)] == [60, 30, 60]
+    # one that takes longer than expected takes nothing from the others
+    assert time_left([first, third], costs, 1, {first.name: 500.0}) == (60, 0)
+    assert time_left([first, third], costs, 2, {first.name: 20.0}) == (60, 0)
+    assert time_left([first, second], costs, 1, {first.name: 20.0}) == (70, 0)
 
 
 def test_a_run_that_was_cut_says_nothing_of_what_one_costs(tmp_path: Path) -> None:
