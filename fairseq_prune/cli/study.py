@@ -82,7 +82,8 @@ def _add_execution(parser: ArgumentParser) -> None:
                    "(default 1)"},
         "--cpu": {"action": "store_true", "help": "leave GPUs alone"},
         "--slurm": {"action": "append", "default": [], "metavar": "NAME=VALUE",
-                    "help": "a parameter of submitit; may be repeated"},
+                    "help": "a parameter of submitit, such as timeout_min (5 if not given); may be "
+                    "repeated"},
     }  # fmt: skip
     for flag, settings in flags.items():
         parser.add_argument(flag, **settings)
@@ -92,7 +93,15 @@ def run(arguments: Namespace) -> int:
     """Do what is asked; returns the exit code: 1 where a point failed."""
     laid = look(read_study(arguments.study), Path(arguments.output))
     actions = {"run": _run, "plan": _plan, "status": _status, "clean": _clean}
-    return actions[arguments.action](laid, arguments)
+    try:
+        return actions[arguments.action](laid, arguments)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a full disk, a folder that may not be written
+        raise ValueError(
+            f"{error.strerror}: {error.filename or laid.root}; when that is mended, the same "
+            "command goes on."
+        ) from None
 
 
 def _run(laid: Laid, arguments: Namespace) -> int:
@@ -173,11 +182,11 @@ def _plan(laid: Laid, arguments: Namespace) -> int:
         print_what = {"run": names, "done": len(laid.points) - len(left), "slots": slots}
         _output.print_json({**print_what, "seconds": seconds, "unknown": unknown})
         return 0
-    for point in left:
-        print(f"{point.name}  ({_amount(point.work)})")
-    stages = Counter(p.stage for p in left)
-    what = ", ".join(f"{n} {stage}" for stage, n in stages.items())
-    print(f"{len(left)} of {len(laid.points)} points to run ({what}), {slots} at a time")
+    kinds = Counter((p.model, p.data, p.stage, _amount(p.work)) for p in left)
+    rows = [[*kind, str(count)] for kind, count in kinds.items()]
+    if rows:
+        print(as_text([["model", "data", "stage", "work of each", "points"], *rows]), end="")
+    print(f"{len(left)} of {len(laid.points)} points to run, {slots} at a time: {laid.root}")
     known = f"about {in_words(seconds)}" if unknown < len(left) or not left else "not known yet"
     more = f"; not known yet for {unknown} points" if 0 < unknown < len(left) else ""
     print(f"time: {known}{more}{' (the first finished points tell)' if unknown else ''}")
@@ -186,7 +195,7 @@ def _plan(laid: Laid, arguments: Namespace) -> int:
 
 def _amount(work: tuple[str, float]) -> str:
     unit, length = work
-    return f"{length:g} {unit}s" if unit in ("update", "epoch") else unit
+    return f"{length:g} {unit}s" if unit in ("update", "epoch") else "no training"
 
 
 def _status(laid: Laid, arguments: Namespace) -> int:

@@ -128,6 +128,8 @@ class Cluster:
             ) from None
         self.slots, self.gpus = slots or 100, gpus
         values: dict[str, Any] = {"name": "fairseq-prune", "gpus_per_node": gpus}
+        if cluster == "local":  # submitit would end a job after two minutes
+            values["timeout_min"] = 7 * 24 * 60
         values |= {k: int(v) if v.isdigit() else v for k, v in options.items()}
         try:
             self.executor = submitit.AutoExecutor(folder=folder, cluster=cluster)

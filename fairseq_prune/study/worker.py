@@ -14,7 +14,7 @@ from typing import Any
 
 from fairseq_prune.analysis import results
 from fairseq_prune.analysis.files import write_text
-from fairseq_prune.pruning.resume import is_trained
+from fairseq_prune.pruning.resume import LAST, is_trained
 from fairseq_prune.study.commands import OURS, TRAIN, runnable
 from fairseq_prune.study.folder import Folder, held
 
@@ -91,7 +91,8 @@ def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu
         words.append("--cpu")
         if gpus > 1:  # what works without GPUs
             words += ["--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"]
-    begin, is_first = time.time(), not log.exists()
+    goes_on = (folder.path / LAST).exists() or (folder.path / "tickets").exists()
+    begin = time.time()
     with log.open("ab" if trains else "wb") as file:
         file.write(f"$ {subprocess.list2cmdline(words)}\n".encode())
         file.flush()
@@ -108,7 +109,7 @@ def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu
     if not (folder.path / point["result"]).is_file():
         raise _Failed(f"{words[0]} left no {point['result']}", log)
     # the time of a run that was cut and went on says nothing of what such runs take
-    seconds = round(time.time() - begin, 2) if is_first else None
+    seconds = round(time.time() - begin, 2) if not goes_on else None
     folder.write("made", {"seconds": seconds, "gpus": gpus})
 
 

@@ -98,6 +98,22 @@ def test_status_and_plan_say_what_is_there(finished: tuple[Path, Path, str]) -> 
     assert plan["seconds"] > 0
 
 
+def test_a_plan_of_many_points_is_a_table(tmp_path: Path) -> None:
+    grid = GRID.replace("0.5", "[0.1, 0.2, 0.3, 0.4]")
+    study = write_study(tmp_path, grid, "nowhere", "[1, 2, 3]")
+    lines = run(*_words("plan", study, tmp_path / "out", "--jobs", "2")).splitlines()
+    assert [line.split()[-1] for line in lines[2:5]] == ["3", "12", "12"]
+    assert f"27 of 27 points to run, 2 at a time: {tmp_path}/out" in lines
+    assert len(lines) < 10 and not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(corpus: Path, tmp_path: Path) -> None:
+    study = write_study(tmp_path, data=str(corpus))
+    said = run(*_words("run", study, "/proc/study"), fails=True)
+    assert "/proc/study; when that is mended, the same command goes on." in said
+    assert "Traceback" not in said
+
+
 def test_clean_removes_what_the_file_does_not_name(
     finished: tuple[Path, Path, str], corpus: Path, tmp_path: Path
 ) -> None:
