@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,6 +173,33 @@ def test_two_runs_in_one_folder_do_not_harm_each_other(
     both = [start(study, "--output", root) for _ in range(2)]
     assert [process.wait(timeout=300) for process in both] == [0, 0]
     assert table(root) == table(undisturbed)
+
+
+@pytest.mark.slow
+def test_several_processes_train_a_point_without_gpus(corpus: Path, tmp_path: Path) -> None:
+    study = write_study(tmp_path, GRID.replace("[pruned, retrained]", "pruned"), str(corpus))
+    root = tmp_path / "out"
+    run(*_words("run", study, root, "--gpus", "2", "--cpu", "--no-report"))
+    (log,) = root.glob("points/*dense*/train.log")
+    assert "training on 2 devices" in log.read_text()
+    assert len(table(root)) == 2
+
+
+@pytest.mark.slow
+def test_other_settings_of_evaluate_decode_again_and_train_nothing(
+    finished: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    study, root, _ = finished
+    copy = tmp_path / "moved"
+    shutil.copytree(root, copy)
+    assert "3 points were done before" in run(*_words("run", study, copy, "--no-report"))
+    trained = {p: p.read_text() for p in copy.glob("points/*/train.log")}
+    other = study.with_name("other.yaml")
+    other.write_text(study.read_text().replace("beam: 1", "beam: 2"))
+    run(*_words("run", other, copy, "--no-report"))
+    rows = [row for p in copy.glob("points/*/results.jsonl") for row in results.read(p)]
+    assert [row["settings"]["beam"] for row in rows] == [2, 2, 2]
+    assert {p: p.read_text() for p in trained} == trained
 
 
 def test_a_cluster_is_reached_through_submitit(

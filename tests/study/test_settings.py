@@ -152,6 +152,14 @@ def test_what_would_fail_later_is_refused_at_once(
     assert sentence in str(error.value) and "\n" not in str(error.value), error.value
 
 
+def test_flags_of_a_penalty_belong_to_the_configuration(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    config = tmp_path / "config.yaml"
+    config.write_text(config.read_text() + "  prune-penalty: greg-2\n")
+    retrain = read_study(str(path)).models["m"].retrain
+    assert retrain is not None and retrain.get("prune-penalty") == "greg-2"
+
+
 @pytest.mark.parametrize("value", ["0", "1e3", "-6", "nan", "9" * 400])
 def test_a_training_without_an_end_is_refused(tmp_path: Path, value: str) -> None:
     path = write_study(tmp_path)
