@@ -28,7 +28,8 @@ class Journal:
         """Raise ValueError where the folder is none, or holds other things already."""
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"--output {self.folder} is a file; give the name of a folder.")
-        others = self.folder.is_dir() and any(p.name != ".lock" for p in self.folder.iterdir())
+        # a dot begins the lock, and what a killed run was writing
+        others = self.folder.is_dir() and any(p.name[0] != "." for p in self.folder.iterdir())
         if others and not self._settings.is_file():
             raise ValueError(
                 f"--output {self.folder} holds other files already; give a new folder."
