@@ -80,7 +80,8 @@ def perplexity_by_magnitude(measured: Sequence[Measured], model: str) -> Chart |
     left = sum(len(m.rows) for m in measured) - len(shown)
     caption = (
         "Each mark is a weight class pruned alone: the change in perplexity, on a logarithmic "
-        "axis, against the largest magnitude removed in it."
+        "axis, against the largest magnitude removed in it. Names that would lie on another are "
+        "left out."
     )
     if left:
         caption += f" {left} without an increase, or without a removed weight, cannot be shown."
@@ -165,14 +166,28 @@ def _scatter(drawing: Any, shown: Sequence[tuple[str, dict[str, Any]]]) -> None:
             [row["largest_removed"] for row in mine], [row["ppl_change"] for row in mine],
             linestyle="none", marker=style["marker"], color=style["color"], label=label,
         )  # fmt: skip
-        if len(shown) <= 40:
-            for row in mine:
-                axes.annotate(
-                    row["class"], (row["largest_removed"], row["ppl_change"]), fontsize=7,
-                    xytext=(4, 3), textcoords="offset points",
-                )  # fmt: skip
+    names = [
+        axes.annotate(
+            row["class"], (row["largest_removed"], row["ppl_change"]), fontsize=7,
+            xytext=(4, 3), textcoords="offset points",
+        )
+        for _, row in sorted(shown, key=lambda pair: -pair[1]["ppl_change"])
+    ]  # fmt: skip
     axes.set_yscale("log")
     plain_numbers(axes.yaxis)
     axes.set(xlabel="largest magnitude removed", ylabel="change in perplexity")
     axes.grid(color=GRID, linewidth=0.6)
     legend(axes)
+    _thin_out(drawing, names)
+
+
+def _thin_out(drawing: Any, names: Sequence[Any]) -> None:
+    """Remove names that would lie on one before them."""
+    drawing.draw_without_rendering()  # places are known from here on
+    kept: list[Any] = []
+    for name in names:
+        box = name.get_window_extent()
+        if any(box.overlaps(other) for other in kept):
+            name.remove()
+        else:
+            kept.append(box)
