@@ -53,11 +53,9 @@ def test_sparse_layers_translate_the_same(train, corpus, tmp_path):
     for arch in ("lstm", "transformer"):
         train(tmp_path / arch, "--max-update", 20, *flags, arch=arch)
         path = str(tmp_path / arch / "checkpoint_last.pt")
-        found = [
-            [Fairseq(path, settings, sparse).translate([[n]], 5) for n in range(10)]
-            for sparse in (False, True)
-        ]
-        assert found[0] == found[1]
+        engines = [Fairseq(path, settings, sparse) for sparse in (False, True)]
+        plain, by_sparse = ([e.translate([[n]], 5) for n in range(10)] for e in engines)
+        assert plain == by_sparse
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ def prune(
     kept = {}
     for name, axis in axes.items():
         share = 0.5 if even else float(torch.rand((), generator=draw))
-        gone = torch.randperm(axis.units, generator=draw)[: int(share * axis.units)]
+        # one at least: a cut of nothing is refused
+        gone = torch.randperm(axis.units, generator=draw)[: max(1, int(share * axis.units))]
         kept[name] = torch.ones(axis.units, dtype=torch.bool).index_fill_(0, gone, False)
     with torch.no_grad():
         for name, mask in masks_without(axes, kept, weights, None).items():

@@ -34,11 +34,11 @@ FLAGS = {
         "--prune-scheme class-blind --prune-start 3"
     ),
 }
+# each takes three starts of fairseq, one of them as two processes
+LONG = [("lstm", "one-shot"), ("lstm", "gradual, random"), ("lstm", "wanda")]
 CASES = [
-    ("lstm", "one-shot"),
-    ("lstm", "gradual, random"),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in LONG),
     ("lstm", "grasp"),
-    ("lstm", "wanda"),
     ("lstm", "rigl"),
     ("transformer", "one-shot"),
     ("transformer", "gradual, random"),
