@@ -154,7 +154,7 @@ def _report(laid: Laid) -> None:
     from fairseq_prune.report.report import write_report
 
     output = laid.root / "report"
-    write_report([str(laid.root / "points")], str(output), laid.study.title, this_command())
+    print(write_report([str(laid.root)], str(output), laid.study.title, this_command()), flush=True)
     _say(f"report: {output}/index.html")
 
 

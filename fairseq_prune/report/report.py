@@ -13,6 +13,8 @@ from fairseq_prune.report.page import page
 from fairseq_prune.report.points import find_results, read_points
 from fairseq_prune.report.tables import glances, signatures
 
+LEFT = ("results.jsonl", "sensitivity.json")  # by a point that is done, one of these
+
 
 def write_report(places: Sequence[str], output: str, title: str, command: str) -> str:
     """Write the report; returns its tables at a glance and its notes, as text.
@@ -53,7 +55,7 @@ def waiting(places: Sequence[str]) -> list[str]:
     notes = []
     for place in map(Path, places):
         folders = sorted(p for p in (place / "points").glob("*") if p.is_dir())
-        left = [p.name for p in folders if not (p / "results.jsonl").is_file()]
+        left = [p.name for p in folders if not any((p / name).is_file() for name in LEFT)]
         if left:
             more = f" and {len(left) - 3} more" if len(left) > 3 else ""
             notes.append(

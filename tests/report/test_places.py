@@ -74,6 +74,9 @@ def test_points_without_results_are_a_note(study: Path) -> None:
     (study / "points" / "waiting").mkdir()
     note = f"1 of 10 points of {study} have no results yet: waiting."
     assert waiting([str(study)]) == [note]
+    # what measures a checkpoint translates nothing
+    (study / "points" / "waiting" / "sensitivity.json").write_text("{}")
+    assert waiting([str(study)]) == []
 
 
 def test_a_sensitivity_file_that_is_cut_or_of_a_later_format_is_a_note(tmp_path: Path) -> None:
