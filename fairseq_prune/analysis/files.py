@@ -1,7 +1,8 @@
-"""Small text files, written whole or not at all, and names for them."""
+"""Small text files: written whole or not at all, names for them, and the end of a log."""
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -23,3 +24,19 @@ def file_name(text: str) -> str:
     """``text`` as it may be part of a file's name."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-") or "model"
 
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first names, ``most`` of them, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def last_lines(log: Path, count: int = 12) -> list[str]:
+    """The last lines of a log that say something; none where it cannot be read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 20_000))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line.rstrip() for line in text.splitlines() if line.strip()][-count:]

@@ -18,7 +18,7 @@ from fairseq_prune import __version__
 from fairseq_prune.analysis.evaluate import LazyDecoder
 from fairseq_prune.analysis.scores import perplexity, read_lines, score
 from fairseq_prune.analysis.settings import Settings, file_digest
-from fairseq_prune.analysis.unfinished import Row, Unfinished
+from fairseq_prune.analysis.unfinished import FORMAT, KIND, Row, Unfinished
 from fairseq_prune.maths.structure import Units
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.apply import Views, apply_recipe
@@ -26,8 +26,6 @@ from fairseq_prune.pruning.opened import Opened, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import this_command
 from fairseq_prune.pruning.summary import ClassRow, by_class
-
-KIND, FORMAT = "fairseq_prune sensitivity", 1
 
 
 @dataclass(frozen=True, kw_only=True)

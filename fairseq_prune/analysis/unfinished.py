@@ -9,6 +9,8 @@ from fairseq_prune.analysis.files import write_text
 
 Row = dict[str, Any]
 
+KIND, FORMAT = "fairseq_prune sensitivity", 1  # what the file says it is
+
 # what must be the same for two runs to be one measurement, wherever the checkpoint lies
 _SAME = ("kind", "format", "sha256", "tags", "scheme", "saliency", "sparsity", "subset", "settings")
 

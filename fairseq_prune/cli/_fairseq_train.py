@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import fairseq_prune
+from fairseq_prune.analysis.files import last_lines
+from fairseq_prune.study.commands import USER_DIR
 
-USER_DIR = str(Path(fairseq_prune.__file__).parent)
 _SHOWN = 3  # last lines of a log in an error
 
 # what would undo or prevent the rewinding, and why
@@ -95,8 +95,7 @@ def train(command: Sequence[str], folder: Path, keep_open: int) -> None:
             pass_fds=(keep_open,),
         )
     if done.returncode:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        last = " / ".join([line.strip() for line in lines if line.strip()][-_SHOWN:])
+        last = " / ".join(line.strip() for line in last_lines(log, _SHOWN))
         raise ValueError(
             f"fairseq-train failed with exit code {done.returncode}; its log {log} ends: {last}"
         )

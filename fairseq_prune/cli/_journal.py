@@ -1,6 +1,5 @@
 """A folder of several trainings: its settings, what is finished in it, and who works in it."""
 
-import fcntl
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis.files import write_text
+from fairseq_prune.analysis.lock import held
 
 Row = dict[str, Any]
 
@@ -41,17 +41,14 @@ class Journal:
 
         Raises ValueError where another run holds it, or it was begun with other settings.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+        with held(self.folder) as descriptor:
+            if descriptor is None:
                 raise ValueError(
                     f"another run, or a fairseq-train that one left behind, is at work in "
                     f"{self.folder}; wait for it, or choose another --output."
-                ) from None
+                )
             self._check_settings(settings)
-            yield file.fileno()
+            yield descriptor
 
     def _check_settings(self, settings: Mapping[str, Any]) -> None:
         if not self._settings.is_file():

@@ -37,6 +37,17 @@ def chosen(arguments: Namespace, command: str, what: str) -> str | None:
     return str(arguments.output)
 
 
+def pairs(given: Iterable[str], flag: str, example: str) -> dict[str, str]:
+    """What a flag that may be repeated says; raises ValueError where one is not NAME=VALUE."""
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise ValueError(f"{flag} {text} must be NAME=VALUE, for example {example}.")
+        found[name] = value
+    return found
+
+
 def check_output(path: str, force: bool, flag: str = "--output") -> None:
     """Raise ValueError where ``path`` cannot or must not be written."""
     target = Path(path)

@@ -144,7 +144,7 @@ class Part:
             return rewound(kept, dense, record, plan.rewind, ticket)
         trained = plan.open(plan.output / f"round-{self.number - 1}" / LAST)
         recipe = plan.recipe_of(self.number)
-        data = plan.command[0] if recipe.needs & {"data", "network"} else None
+        data = plan.command[0] if recipe.looks else None
         record = apply_recipe(
             trained, recipe, views(trained.path, data, recipe, lambda *_: None)
         ).record

@@ -114,10 +114,4 @@ def run(arguments: Namespace) -> int:
 
 def tags_of(given: list[str]) -> dict[str, str]:
     """What --tag says; raises ValueError where one is not NAME=VALUE."""
-    tags = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise ValueError(f"--tag {text} must be NAME=VALUE, for example stage=retrained.")
-        tags[name] = value
-    return tags
+    return _output.pairs(given, "--tag", "stage=retrained")

@@ -172,7 +172,7 @@ def _recipe(arguments: Namespace, each: tuple[float, ...]) -> Recipe:
 
 def _data(arguments: Namespace, recipe: Recipe) -> str | None:
     """The data, where the saliency looks at it."""
-    return str(arguments.data) if recipe.needs & {"data", "network"} else None
+    return str(arguments.data) if recipe.looks else None
 
 
 def _check_files(arguments: Namespace) -> None:

@@ -128,7 +128,7 @@ def _executor(laid: Laid, arguments: Namespace) -> Executor:
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name} {value} must be 1 or more.")
-    options = dict(_option(text) for text in arguments.slurm)
+    options = _output.pairs(arguments.slurm, "--slurm", "slurm_partition=gpu")
     if arguments.on == "local":
         if options:
             raise ValueError("--slurm goes with --on slurm.")
@@ -136,13 +136,6 @@ def _executor(laid: Laid, arguments: Namespace) -> Executor:
     cluster = {"slurm": "slurm", "submitit": "local"}[arguments.on]
     gpus = 0 if arguments.cpu else arguments.gpus or (1 if cluster == "slurm" else 0)
     return Cluster(laid.root / "submitit", cluster, arguments.jobs, gpus, options)
-
-
-def _option(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise ValueError(f"--slurm {text} must be NAME=VALUE, as in slurm_partition=gpu.")
-    return name, value
 
 
 def _say(sentence: str) -> None:

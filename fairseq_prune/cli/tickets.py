@@ -153,7 +153,7 @@ def _recipe(arguments: Namespace) -> Recipe:
             "--prune-scheme given has no place here: each round of tickets has a sparsity of its "
             "own; use class-blind, class-uniform, class-distribution or erk."
         )
-    check_recipe(recipe, arguments.command[0] if recipe.needs & {"data", "network"} else None)
+    check_recipe(recipe, arguments.command[0] if recipe.looks else None)
     if isinstance(recipe.groups(), NofM):
         raise ValueError(
             f"--prune-structure {recipe.structure} fixes the sparsity, so that there are no rounds "

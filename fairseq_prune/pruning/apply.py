@@ -61,6 +61,12 @@ class Applied:
         return result
 
 
+def times_of(recipe: Recipe) -> list[str]:
+    """Which of the recipe's settings say when in training to act."""
+    names = ("start", "end", "every", "ramp", "drop")
+    return [name for name in names if getattr(recipe, name) is not None]
+
+
 def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
     """The recipe, checked; raises ValueError where it cannot be applied without training.
 
@@ -68,14 +74,14 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
         data: the folder of data to score on, where one is given.
     """
     recipe = recipe.check()
-    timed = [n for n in ("start", "end", "every", "ramp", "drop") if getattr(recipe, n) is not None]
+    timed = times_of(recipe)
     if recipe.schedule not in (None, "one-shot", "static") or timed:
         flag = f"--prune-{timed[0]}" if timed else f"--prune-schedule {recipe.schedule}"
         raise ValueError(
             f"{flag} needs training, and apply does none: give it to fairseq-train --user-dir "
             "fairseq_prune, or leave it out to prune at once."
         )
-    looks = recipe.needs & {"data", "network"}
+    looks = recipe.looks
     if looks and data is None:
         name = next(n for n in recipe.saliencies if recipe.entry(n).needs in looks)
         flag = "saliency" if name == recipe.saliency else "ratios"

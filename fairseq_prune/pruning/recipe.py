@@ -172,6 +172,11 @@ class Recipe:
         needs = {self.entry(name).needs for name in self.saliencies}
         return frozenset(filter(None, {*needs, SCHEDULES[self.schedule or "one-shot"].needs}))
 
+    @property
+    def looks(self) -> frozenset[str]:
+        """What ``apply`` has to be given data for: to score on them, or to build the network."""
+        return self.needs & {"data", "network"}
+
     def entry(self, name: str | None = None) -> Entry:
         """A saliency by name, or the one that chooses; its form for units, where they go."""
         name = name or self.saliency or "magnitude"

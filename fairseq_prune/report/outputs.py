@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairseq_prune.analysis.files import listed
 from fairseq_prune.analysis.sentences import Sentence, read_sentences, sentences_file
 from fairseq_prune.report.points import Key, Point
 
@@ -50,7 +51,8 @@ def read_outputs(points: Iterable[Point], notes: list[str]) -> dict[Key, Output]
             continue
         found[point.key] = Output(lines, digest, reference)
     notes += [
-        f"{what}: {_listed(names)}; what needs them is left out." for what, names in missing.items()
+        f"{what}: {listed(names, NAMED)}; what needs them is left out."
+        for what, names in missing.items()
     ]
     return found
 
@@ -98,8 +100,3 @@ def _digest(lines: Iterable[str]) -> str:
 
 def _name(point: Point) -> str:
     return str(point.folder / str(point.row.get("hypotheses") or point.row.get("checkpoint")))
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fairseq_prune.analysis.files import listed
 from fairseq_prune.masks.storage import CheckpointError
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
 
@@ -66,6 +67,4 @@ class Places:
         gone = [path for path in dict.fromkeys(self._missing) if path]
         if not gone:
             return list(self._notes)
-        more = f" and {len(gone) - 2} more" if len(gone) > 2 else ""
-        what = f"Checkpoints that are not there (any more): {', '.join(gone[:2])}{more}."
-        return [what, *self._notes]
+        return [f"Checkpoints that are not there (any more): {listed(gone, 2)}.", *self._notes]

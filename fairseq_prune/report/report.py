@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_prune.analysis.files import write_text
+from fairseq_prune.analysis.files import listed, write_text
 from fairseq_prune.analysis.table import as_text
 from fairseq_prune.report.gallery import draw
 from fairseq_prune.report.number_page import number_sections, write_tables
@@ -57,10 +57,9 @@ def waiting(places: Sequence[str]) -> list[str]:
         folders = sorted(p for p in (place / "points").glob("*") if p.is_dir())
         left = [p.name for p in folders if not any((p / name).is_file() for name in LEFT)]
         if left:
-            more = f" and {len(left) - 3} more" if len(left) > 3 else ""
             notes.append(
                 f"{len(left)} of {len(folders)} points of {place} have no results yet: "
-                f"{', '.join(left[:3])}{more}."
+                f"{listed(left, 3)}."
             )
     return notes
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.analysis.unfinished import FORMAT, KIND
 from fairseq_prune.report.points import SCHEMES
 
-KIND = "fairseq_prune sensitivity"
-FORMAT = 1
 WANTED = 0.9  # of a class, where it was pruned to many sparsities
 CURVE = "every class to about 90%"
 LARGEST = 16 << 20  # bytes; such a file has some kilobytes

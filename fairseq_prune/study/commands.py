@@ -7,7 +7,6 @@ import fairseq_prune
 from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.pruning.flags import words_of
 from fairseq_prune.study.grid import Point
-from fairseq_prune.study.recipes import looks_at_data
 
 USER_DIR = str(Path(fairseq_prune.__file__).parent)
 TRAIN, OURS = "fairseq-train", "fairseq-prune"
@@ -66,7 +65,7 @@ def _on_a_checkpoint(
         tags = [f"model={point.model}", f"data={point.data}", f"seed={point.seed}"]
         words = [word for tag in tags for word in ("--tag", tag)]
         return ["sensitivity", source, "--data", data, "--output", output, *flags, *words]
-    looks = ["--data", data] if looks_at_data(point.recipe) else []
+    looks = ["--data", data] if point.recipe.looks else []
     return ["apply", source, "--output", output, "--force", *looks, *flags]
 
 

@@ -7,12 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from fairseq_prune.analysis.files import write_text
+from fairseq_prune.analysis.files import last_lines, write_text
+from fairseq_prune.analysis.lock import held
 from fairseq_prune.analysis.settings import file_digest
 from fairseq_prune.study.executors import Process
-from fairseq_prune.study.folder import held
 from fairseq_prune.study.settings import DataSet, Study
-from fairseq_prune.study.worker import last_lines
 
 
 def prepare(study: Study, folder: Path, say: Callable[[str], None]) -> dict[str, DataSet]:
@@ -74,7 +73,7 @@ def _run(data: DataSet, folder: Path, descriptor: int, say: Callable[[str], None
             raise
     if script.process.returncode:
         raise ValueError(
-            f"{data.prepare} {script.how()}; its log {log} ends: {' / '.join(last_lines(log)[-3:])}"
+            f"{data.prepare} {script.how()}; its log {log} ends: {' / '.join(last_lines(log, 3))}"
         )
 
 

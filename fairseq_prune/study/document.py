@@ -65,6 +65,12 @@ class Node:
             self.fail(f"{self.path} is {self.text[:_DIGITS]}..., which is too large.")
         return int(self.text)
 
+    def as_kind(self, kind: str) -> int | float | str:
+        """The scalar here as a field of a dataclass has it, whose type is written ``kind``."""
+        if "int" in kind:
+            return self.whole
+        return self.number if "float" in kind else self.text
+
     @property
     def items(self) -> "list[Node]":
         """The list here; a single value counts as a list of one. Raises ValueError for others."""

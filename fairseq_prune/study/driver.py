@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from fairseq_prune.analysis.files import last_lines
 from fairseq_prune.study.executors import Executor, Job
 from fairseq_prune.study.grid import Point
 from fairseq_prune.study.layout import Laid
-from fairseq_prune.study.progress import costs_of, in_words, time_left
-from fairseq_prune.study.worker import last_lines
+from fairseq_prune.study.progress import Costs, in_words, time_left
 
 _LOOK = 0.2  # seconds between looks
 _ELSEWHERE = 3.0  # seconds between looks at what another run is doing
@@ -43,7 +43,7 @@ class Driver:
 
     def __init__(self, laid: Laid, executor: Executor, say: Callable[[str], None]) -> None:
         self.laid, self.executor, self.say = laid, executor, say
-        self.outcome = Outcome()
+        self.outcome, self.costs = Outcome(), Costs()
         # every point is in one of: waiting, running, outcome
         self.waiting = {p.name: p for p in laid.points}
         self.running: dict[str, _Running] = {}
@@ -136,6 +136,7 @@ class Driver:
 
     def _done(self, point: Point) -> None:
         self.outcome.done.add(point.name)
+        self.costs.add(point, self.laid.folders[point.name])
 
     def _sign_of_life(self) -> None:
         if time.monotonic() - self.said > _QUIET:
@@ -148,10 +149,9 @@ class Driver:
 
     def _left(self) -> str:
         left = [*self.waiting.values(), *(running.point for running in self.running.values())]
-        costs = costs_of(self.laid.points, self.laid.folders)
         now = time.monotonic()
         spent = {name: now - running.begin for name, running in self.running.items()}
-        seconds, unknown = time_left(left, costs, self.executor.slots, spent)
+        seconds, unknown = time_left(left, self.costs, self.executor.slots, spent)
         parts = [f"about {in_words(seconds)}"] if seconds else []
         if unknown:
             parts.append(f"{unknown} points of unknown length")

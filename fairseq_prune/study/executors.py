@@ -88,8 +88,7 @@ class Process:
 
     def how(self) -> str:
         """Its exit code or signal."""
-        code = self.process.returncode
-        return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return worker.how_it_ended(self.process.returncode)
 
     def stop(self) -> None:
         """End the worker and what it started."""

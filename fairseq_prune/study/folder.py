@@ -11,16 +11,13 @@
 Every file is written whole or not at all, so that a run may be killed at any moment.
 """
 
-import contextlib
-import fcntl
 import json
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from fairseq_prune.analysis.files import write_text
+from fairseq_prune.analysis.lock import held
 
 POINTS = "points"
 
@@ -81,33 +78,6 @@ class Folder:
 def _deciding(settings: dict[str, Any] | None) -> dict[str, str]:
     """The settings without places: a study may move, and its data are known by their digest."""
     return {k: str(v) for k, v in (settings or {}).items() if k not in ("data", "reference")}
-
-
-@contextlib.contextmanager
-def held(path: Path, patience: float = 0.0) -> Iterator[int | None]:
-    """Hold a folder, made where it is not there; gives the descriptor that holds it, which a
-    child can inherit, or None where another process does.
-
-    Args:
-        patience: seconds to wait for another process; one that only looks is soon gone.
-    """
-    path.mkdir(parents=True, exist_ok=True)
-    end = time.monotonic() + patience
-    with (path / ".lock").open("a") as file:
-        while not _lock(file):
-            if time.monotonic() > end:
-                yield None
-                return
-            time.sleep(0.1)
-        yield file.fileno()
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def folder_of(study: Path, name: str) -> Folder:

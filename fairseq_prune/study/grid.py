@@ -86,7 +86,8 @@ def _readable(recipe: Recipe) -> list[str]:
     words = [str(recipe.scheme)]
     if settings["saliency"] != "magnitude":
         words.insert(0, str(settings["saliency"]))
-    words += [str(settings[name]) for name in ("structure",) if settings[name]]
+    if settings["structure"]:
+        words.append(str(settings["structure"]))
     if recipe.schedule:
         words.append(recipe.schedule)
     if settings["sparsity"] is not None:

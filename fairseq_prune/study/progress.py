@@ -1,6 +1,5 @@
 """What a study has cost so far, and what is left of it."""
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,39 +14,52 @@ def kind_of(point: Point) -> Kind:
     return point.work[0], point.model, point.data
 
 
-@dataclass(frozen=True)
+@dataclass
+class _Mean:
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, value: float) -> None:
+        self.total, self.count = self.total + value, self.count + 1
+
+    @property
+    def value(self) -> float:
+        return self.total / self.count
+
+
 class Costs:
     """Seconds for a unit of work, and for an evaluation, by what has been finished."""
 
-    making: Mapping[Kind, float]
-    evaluating: Mapping[tuple[str, str], float]
+    def __init__(self) -> None:
+        self.making: dict[Kind, _Mean] = {}
+        self.evaluating: dict[tuple[str, str], _Mean] = {}
+
+    def add(self, point: Point, folder: Folder) -> None:
+        """Learn from a point, if its folder says that it is made, or evaluated."""
+        made, done = folder.read("made"), folder.read("done")
+        if made is not None and made.get("seconds") is not None:
+            self.making.setdefault(kind_of(point), _Mean()).add(made["seconds"] / point.work[1])
+        if done is not None and "seconds" in done and point.stage != "sensitivity":
+            kind = point.model, point.data
+            self.evaluating.setdefault(kind, _Mean()).add(done["seconds"])
 
     def seconds(self, point: Point) -> float | None:
         """What a point costs on one slot; None where nothing like it has been finished."""
         rate = self.making.get(kind_of(point))
         scoring = self.evaluating.get((point.model, point.data))
         if point.stage == "sensitivity":  # it scores what it makes
-            scoring = 0.0
+            scoring = _Mean(0.0, 1)
         if rate is None or scoring is None:
             return None
-        return rate * point.work[1] + scoring
+        return rate.value * point.work[1] + scoring.value
 
 
 def costs_of(points: Iterable[Point], folders: Mapping[str, Folder]) -> Costs:
     """The costs that the finished points have had."""
-    making: dict[Kind, list[float]] = defaultdict(list)
-    evaluating: dict[tuple[str, str], list[float]] = defaultdict(list)
+    costs = Costs()
     for point in points:
-        folder = folders[point.name]
-        made, done = folder.read("made"), folder.read("done")
-        if made is not None and made.get("seconds") is not None:
-            making[kind_of(point)].append(made["seconds"] / point.work[1])
-        if done is not None and "seconds" in done and point.stage != "sensitivity":
-            evaluating[point.model, point.data].append(done["seconds"])
-    return Costs(
-        {kind: sum(found) / len(found) for kind, found in making.items()},
-        {kind: sum(found) / len(found) for kind, found in evaluating.items()},
-    )
+        costs.add(point, folders[point.name])
+    return costs
 
 
 def time_left(

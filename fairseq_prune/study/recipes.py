@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fairseq_prune.network.classes import GRANULARITIES, read_rules
-from fairseq_prune.pruning.apply import check_recipe
+from fairseq_prune.pruning.apply import check_recipe, times_of
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.study.document import Node
 
@@ -36,7 +36,7 @@ def recipes_of(
             if recipe.classes not in (None, *GRANULARITIES):
                 read_rules(str(recipe.classes))
             if needs_mask(stages, recipe):
-                check_recipe(recipe, "DATA" if looks_at_data(recipe) else None)
+                check_recipe(recipe, "DATA" if recipe.looks else None)
         except ValueError as error:
             axis = {"scheme": scheme, "saliency": saliency}
             axis |= {"structure": structure, "sparsity": sparsity}
@@ -55,13 +55,7 @@ def _blame(block: Node, nodes: Mapping[str, Node], sentence: str) -> NoReturn:
 
 def is_timed(recipe: Recipe) -> bool:
     """Whether the recipe prunes while a model trains."""
-    timed = (recipe.start, recipe.end, recipe.every, recipe.ramp, recipe.drop)
-    return recipe.schedule not in (None, "one-shot") or any(n is not None for n in timed)
-
-
-def looks_at_data(recipe: Recipe) -> bool:
-    """Whether ``apply`` needs the data for it."""
-    return bool(recipe.needs & {"data", "network"})
+    return recipe.schedule not in (None, "one-shot") or bool(times_of(recipe))
 
 
 def needs_mask(stages: Collection[str], recipe: Recipe) -> bool:
@@ -78,11 +72,7 @@ def _recipe_flags(node: Node | None, base: Path) -> dict[str, Any]:
     known = {f"prune-{name.replace('_', '-')}": name for name in kinds}
     values: dict[str, Any] = {}
     for key, entry in (node.keys(tuple(known)) if node else {}).items():
-        kind = kinds[known[key]]
-        if "int" in kind:
-            values[known[key]] = entry.whole
-        else:
-            values[known[key]] = entry.number if "float" in kind else entry.text
+        values[known[key]] = entry.as_kind(kinds[known[key]])
     for name, names in (("given", ()), ("classes", GRANULARITIES)):
         if name in values and values[name] not in names:
             values[name] = os.path.normpath(base / values[name])

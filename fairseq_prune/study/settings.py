@@ -173,11 +173,7 @@ def _evaluate(node: Node | None) -> dict[str, Any]:
     known = {f.name.replace("_", "-"): f for f in fields(Settings) if f.name not in _PLACES}
     values: dict[str, Any] = {}
     for key, entry in (node.keys(tuple(known)) if node else {}).items():
-        kind = str(known[key].type)
-        if "int" in kind:
-            values[known[key].name] = entry.whole
-        else:
-            values[known[key].name] = entry.number if "float" in kind else entry.text
+        values[known[key].name] = entry.as_kind(str(known[key].type))
         if key == "beam" and not entry.whole:
             entry.fail("--beam 0 must be 1 or more.")
     return values

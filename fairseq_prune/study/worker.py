@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis import results
-from fairseq_prune.analysis.files import write_text
+from fairseq_prune.analysis.files import last_lines, write_text
+from fairseq_prune.analysis.lock import held
 from fairseq_prune.pruning.resume import LAST, is_trained
 from fairseq_prune.study.commands import OURS, TRAIN, runnable
-from fairseq_prune.study.folder import Folder, held
+from fairseq_prune.study.folder import Folder
 
 OK, FAILED, BUSY = 0, 1, 75  # 75 is EX_TEMPFAIL: another process is at work on the point
 _PATIENCE = 5.0  # seconds: status and other runs hold a point for a moment, to look
-_SHOWN = 12  # last lines of a log that a failure shows
 
 
 def work(path: str, gpus: int = 1, cpu: bool = False) -> int:
@@ -66,15 +66,9 @@ class _Failed(Exception):
         }
 
 
-def last_lines(log: Path) -> list[str]:
-    """The last lines of a log that say something."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 20_000))
-            text = file.read().decode("utf-8", errors="replace")
-    except OSError:
-        return []
-    return [line.rstrip() for line in text.splitlines() if line.strip()][-_SHOWN:]
+def how_it_ended(code: int) -> str:
+    """What the exit code of a process says, for people; a negative one is a signal."""
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu: bool) -> None:
@@ -104,8 +98,7 @@ def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu
             pass_fds=(descriptor,),  # what outlives this process still holds the point
         ).returncode
     if code:
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise _Failed(f"{words[0]} {how}", log)
+        raise _Failed(f"{words[0]} {how_it_ended(code)}", log)
     if not (folder.path / point["result"]).is_file():
         raise _Failed(f"{words[0]} left no {point['result']}", log)
     # the time of a run that was cut and went on says nothing of what such runs take
