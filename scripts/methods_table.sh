@@ -124,7 +124,7 @@ plan_method() {
 }
 
 plan_seed() { # of $config and $SEED
-  local top line name when flags percent scored=("dense:dense/checkpoint_best.pt")
+  local top name when flags percent scored=("dense:dense/checkpoint_best.pt")
   top=$(basename "$config" .yaml)-$SEED
   train_job "$top/dense" dense "" ""
   while IFS='|' read -r name when flags; do

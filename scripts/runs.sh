@@ -42,6 +42,7 @@ settings() {
   done
   max_len=${MAX_LEN:-1.2 10}
   [[ $max_len =~ ^[0-9.]+\ [0-9]+$ ]] || die "MAX_LEN=$max_len must be two numbers, as in \"1.2 10\"."
+  # shellcheck disable=SC2034 # read by the script that sources this one
   device=() jobs=${JOBS:-$(env -u OMP_NUM_THREADS nproc)}
   case ${DEVICE:-$(nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)} in
     gpu) ;;
@@ -89,6 +90,7 @@ stamped_job() {
 # stamp is there; INPUT is the file that it starts from, or empty.
 train_job() {
   local name=$1 section=$2 needs=$3 input=$4 folder=$out/$1 flags work text
+  # shellcheck disable=SC2154 # the script that sources this one sets config
   mapfile -t flags < <(flags_of "$config" model "$section")
   work=$(flags_of "$config" "$section" | awk '/^--max-epoch$/ { getline; print 100 * $1 }')
   [[ $work ]] || die "$config has no max-epoch in its section $section."

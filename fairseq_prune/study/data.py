@@ -53,12 +53,13 @@ def _run(data: DataSet, folder: Path, descriptor: int, say: Callable[[str], None
     log = folder.with_name(f"{data.name}.log")
     say(f"making the data {data.name}: bash {data.prepare} {folder}")
     # fairseq-preprocess is where this Python is
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    programs = str(Path(sys.executable).parent)
+    path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
     with log.open("wb") as file:
         script = Process(
             subprocess.Popen(
                 ["bash", str(data.prepare), str(folder)],
-                env={**os.environ, "PATH": path},
+                env={**os.environ, "PATH": path, "PROGRAMS": programs},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,1 @@
+"""Corpora as configs/data declares them: fetched, checked, cleaned, segmented, binarised."""

@@ -1,0 +1,83 @@
+"""Text to the tokens that a model sees: words as they are, or the pieces of sentencepiece."""
+
+import os
+from itertools import islice
+from pathlib import Path
+
+import sentencepiece
+
+from scripts.corpus.declaration import SPLITS, Vocabulary
+
+# sums of floats depend on the number of threads: a fixed one gives the same pieces everywhere
+THREADS = 16
+_SAMPLE = 5_000_000  # sentences are enough to learn pieces from, and fit into memory
+
+
+def segment(text: Path, output: Path, languages: tuple[str, ...], vocabulary: Vocabulary) -> None:
+    """Write output/SPLIT.LANGUAGE as sentencepiece's pieces, and the models they come from.
+
+    A joint vocabulary has one model, ``spm.model``, else each language has ``spm.LANGUAGE.model``.
+
+    Raises ValueError where there is too little text for so many pieces.
+    """
+    for group in [languages] if vocabulary.joint else [(one,) for one in languages]:
+        name = "spm" if vocabulary.joint else f"spm.{group[0]}"
+        files = [text / f"train.{one}" for one in group]
+        train(_sample(files, output / "sample.txt"), output / name, vocabulary.pieces or 0)
+        processor = sentencepiece.SentencePieceProcessor(model_file=str(output / f"{name}.model"))
+        for split in SPLITS:
+            for language in group:
+                _encode(text / f"{split}.{language}", output / f"{split}.{language}", processor)
+
+
+def _sample(files: list[Path], sample: Path) -> list[Path]:
+    """The files or, where they have too many lines, one with every Nth line of each."""
+    count = 0
+    for path in files:
+        with path.open("rb") as file:
+            count += sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    if count <= _SAMPLE:
+        return files
+    with sample.open("wb") as write:
+        for path in files:
+            with path.open("rb") as file:
+                write.writelines(islice(file, 0, None, -(-count // _SAMPLE)))
+    return [sample]
+
+
+def train(files: list[Path], prefix: Path, pieces: int) -> None:
+    """Write PREFIX.model and PREFIX.vocab; bos, eos and pad are left to fairseq's dictionary."""
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            input=[str(path) for path in files],
+            model_prefix=str(prefix),
+            model_type="unigram",
+            vocab_size=pieces,
+            character_coverage=1.0,
+            bos_id=-1,
+            eos_id=-1,
+            pad_id=-1,
+            unk_id=0,
+            num_threads=THREADS,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"sentencepiece made no {pieces:,} pieces of this text (set PIECES to fewer): {reason}"
+        ) from None
+
+
+def _encode(source: Path, target: Path, processor: sentencepiece.SentencePieceProcessor) -> None:
+    """Write the text as pieces between spaces, line by line; only a line feed ends a line."""
+    with (
+        source.open(encoding="utf-8", newline="\n") as read,
+        target.open("w", encoding="utf-8", newline="\n") as write,
+    ):
+        while lines := read.readlines(1 << 24):
+            encoded = processor.encode(
+                [line.removesuffix("\n") for line in lines],
+                out_type=str,
+                num_threads=os.cpu_count(),
+            )
+            write.writelines(" ".join(pieces) + "\n" for pieces in encoded)

@@ -1,0 +1,1 @@
+"""What the shell scripts of this folder ask Python for."""

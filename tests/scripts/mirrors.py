@@ -1,0 +1,75 @@
+"""Tiny mirrors: the files that configs/data names, filled with the embedded corpus."""
+
+import hashlib
+import io
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+from scripts.corpus.declaration import read
+from scripts.corpus.pairs import file_of
+
+EMBEDDED = Path(__file__).resolve().parents[2] / "scripts/data/embedded_corpus.py"
+PAIRS = 400
+
+
+def sentences(folder: Path) -> dict[str, list[tuple[str, str]]]:
+    """Pairs of the embedded corpus by split, German first."""
+    if not (folder / "test.en").is_file():
+        words = ["--output", str(folder), "--pairs", str(PAIRS), "--seed", "1"]
+        subprocess.run([sys.executable, str(EMBEDDED), *words], check=True, capture_output=True)
+    found = {}
+    for split in ("train", "valid", "test"):
+        sides = [
+            (folder / f"{split}.{side}").read_text(encoding="utf-8").splitlines()
+            for side in ("de", "en")
+        ]
+        found[split] = list(zip(*sides, strict=True))[: PAIRS if split == "train" else 40]
+    return found
+
+
+def mirror(name: str, folder: Path, text: Path) -> Path:
+    """A folder with the files of corpus ``name``; English and Vietnamese speak German here."""
+    corpus, folder = read(name), folder / name
+    folder.mkdir(parents=True)
+    pairs, archives = sentences(text), {}
+    for split, patterns in (corpus.splits or {}).items():
+        if isinstance(patterns, int):
+            continue
+        for number, pattern in enumerate(patterns):
+            for side, language in enumerate(corpus.languages):
+                # several files share a split's sentences
+                lines = [pair[side] for pair in pairs[split][number :: len(patterns)]]
+                where, _, inner = file_of(pattern, side, language).partition("/")
+                if inner:
+                    archives.setdefault(where, {})[inner] = _as(inner, lines)
+                else:
+                    (folder / where).write_text(_as(where, lines), encoding="utf-8")
+    for where, members in archives.items():
+        with tarfile.open(folder / where, "w:gz") as made:
+            for member, content in members.items():
+                info = tarfile.TarInfo(member)
+                info.size = len(content.encode())
+                made.addfile(info, io.BytesIO(content.encode()))
+    return folder
+
+
+def _as(name: str, lines: list[str]) -> str:
+    if name.endswith((".xml", ".sgm")):
+        rows = [
+            f'<seg id="{n}"> {line.replace("&", "&amp;")} </seg>' for n, line in enumerate(lines)
+        ]
+        return "<mteval>\n<doc>\n" + "\n".join(rows) + "\n</doc>\n</mteval>\n"
+    if Path(name).name.startswith("train.tags."):
+        return "<url>http://x</url>\n" + "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def write_sums(folder: Path) -> None:
+    """What sha256sum says of the files, beside them."""
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(folder.iterdir())
+    ]
+    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
