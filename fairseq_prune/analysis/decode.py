@@ -61,6 +61,13 @@ class Decoder:
         self.model: Any = None
         self.saved: Any = None
 
+    @property
+    def languages(self) -> tuple[str, str]:
+        """Source and target, as fairseq found them; English where its task has none."""
+        found = (getattr(self.task.cfg, f"{side}_lang", None) for side in ("source", "target"))
+        source, target = (language or "en" for language in found)
+        return source, target
+
     def open(self, checkpoint: str) -> None:
         """Load a checkpoint; it is the model that the other methods use."""
         try:

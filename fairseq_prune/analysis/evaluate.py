@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,10 @@ from fairseq_prune.analysis import results
 from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.provenance import provenance
 from fairseq_prune.analysis.results import Row
-from fairseq_prune.analysis.scores import perplexity, read_lines, score
-from fairseq_prune.analysis.sentences import Sentence, write_sentences
+from fairseq_prune.analysis.scores import perplexity, score, tokenized_bleu
+from fairseq_prune.analysis.sentences import write_sentences
 from fairseq_prune.analysis.settings import Settings, file_digest
+from fairseq_prune.analysis.texts import Texts, split_compounds, texts_of
 from fairseq_prune.masks.storage import CheckpointError
 from fairseq_prune.pruning.record import this_command
 
@@ -99,30 +100,51 @@ def _measure(decoder: "Decoder", known: Row, output: str | None) -> Row:
         row[f"{subset}_nll"] = nll if math.isfinite(nll) else None
         row[f"{subset}_ppl"] = perplexity(nll)
     translations = decoder.translate(settings.gen_subset)
-    references = translations.targets
-    if settings.reference is not None:
-        references = read_lines(Path(settings.reference))
-    scores = score(translations.hypotheses, references)
-    row.update(asdict(scores), sentences=len(references))
+    texts = texts_of(settings, translations, decoder.languages)
+    scores = score(texts.hypotheses, texts.references)
+    row.update(asdict(scores), sentences=len(texts.references))
+    row.update(tokenized(texts, settings.split_compounds))
     row["seconds"] = round(time.perf_counter() - begin, 2)
     if output:
-        row["hypotheses"] = _write_hypotheses(path, output, translations.hypotheses)
-        sentences = _against(translations.sentences, references)
-        row["sentences_file"] = write_sentences(Path(output).absolute().parent, known, sentences)
+        row["hypotheses"] = _write_hypotheses(path, output, texts.hypotheses)
+        if texts.tokens is not None:
+            tokens = _write_hypotheses(path, output, texts.tokens[0], ".tok.txt")
+            row["tokenized_hypotheses"] = tokens
+        base = Path(output).absolute().parent
+        row["sentences_file"] = write_sentences(base, known, texts.sentences)
     return row
 
 
-def _against(sentences: Sequence[Sentence], references: Sequence[str]) -> list[Sentence]:
-    pairs = zip(sentences, references, strict=True)
-    return [replace(sentence, reference=text) for sentence, text in pairs]
+def tokenized(texts: Texts, split: bool) -> Row:
+    """What a row says of the tokenized BLEU; nothing where there are no tokens.
+
+    Args:
+        split: whether to give it with split compounds, too.
+    """
+    if texts.tokens is None:
+        return {}
+    hypotheses, references = texts.tokens
+    row: Row = {"bleu_text": texts.about}
+    bleu, signature = tokenized_bleu(hypotheses, references)
+    row["tokenized_bleu"] = bleu
+    row["tokenized_bleu_signature"] = f"tokens:{texts.tokenizer}|{signature}"
+    if split:
+        apart = ([split_compounds(line) for line in lines] for lines in texts.tokens)
+        bleu, signature = tokenized_bleu(*apart)
+        row["tokenized_bleu_split"] = bleu
+        name = f"tokens:{texts.tokenizer}|compounds:split|{signature}"
+        row["tokenized_bleu_split_signature"] = name
+    return row
 
 
-def _write_hypotheses(checkpoint: str, output: str, lines: Sequence[str]) -> str:
+def _write_hypotheses(
+    checkpoint: str, output: str, lines: Sequence[str], ending: str = ".txt"
+) -> str:
     base = Path(output).absolute().parent
     path = Path(checkpoint).absolute()
     inside = path.is_relative_to(base)
     parts = path.relative_to(base).parts if inside else (path.parent.name, path.name)
-    target = base / "hypotheses" / ("-".join(parts).removesuffix(".pt") + ".txt")
+    target = base / "hypotheses" / ("-".join(parts).removesuffix(".pt") + ending)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, "".join(line + "\n" for line in lines))
     return str(target.relative_to(base))

@@ -49,6 +49,16 @@ def _lines(path: Path, notes: list[str]) -> Iterator[Row]:
         yield row
 
 
+def signatures(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How a row's BLEU scores were made: name and signature of each."""
+    about = row.get("bleu_text")  # what was scored, where evaluate was told what the data are
+    found = [("sacreBLEU", f"{row['bleu_signature']}{f'|{about}' if about else ''}")]
+    for name in ("tokenized_bleu", "tokenized_bleu_split"):
+        if row.get(name) is not None:
+            found.append(("tokenized BLEU", str(row[f"{name}_signature"])))
+    return found
+
+
 def line_of(row: Row) -> str:
     """A row as a line of a results file."""
     return json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n"

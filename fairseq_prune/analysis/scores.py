@@ -35,11 +35,7 @@ def score(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
 
     Raises ValueError where their numbers differ.
     """
-    if len(hypotheses) != len(references):
-        raise ValueError(
-            f"There are {len(hypotheses)} translations but {len(references)} references; "
-            "give the reference of the same sentences."
-        )
+    check_counts(hypotheses, references)
     bleu, chrf = BLEU(), CHRF()
     result = bleu.corpus_score(hypotheses, [references])
     return Scores(
@@ -50,6 +46,29 @@ def score(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
         bleu_signature=str(bleu.get_signature()),
         chrf_signature=str(chrf.get_signature()),
     )
+
+
+def tokenized_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[float, str]:
+    """BLEU over tokens as they are, between spaces, and sacreBLEU's signature of it.
+
+    It is what multi-bleu.perl gives, and ``sacrebleu --tokenize none``: the geometric mean of the
+    precisions of 1- to 4-grams, by the brevity penalty. Where an order has no match at all,
+    multi-bleu.perl gives 0, and this sacreBLEU's smoothed, small number.
+
+    Raises ValueError where the numbers of lines differ.
+    """
+    check_counts(hypotheses, references)
+    bleu = BLEU(tokenize="none", force=True)
+    return bleu.corpus_score(hypotheses, [references]).score, str(bleu.get_signature())
+
+
+def check_counts(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    """Raise ValueError where there is not one reference a translation."""
+    if len(hypotheses) != len(references):
+        raise ValueError(
+            f"There are {len(hypotheses)} translations but {len(references)} references; "
+            "give the reference of the same sentences."
+        )
 
 
 def read_lines(path: Path) -> list[str]:

@@ -9,15 +9,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from fairseq_prune import __version__
 from fairseq_prune.analysis.evaluate import LazyDecoder
-from fairseq_prune.analysis.scores import perplexity, read_lines, score
+from fairseq_prune.analysis.scores import perplexity, score
 from fairseq_prune.analysis.settings import Settings, file_digest
+from fairseq_prune.analysis.texts import texts_of
 from fairseq_prune.analysis.unfinished import FORMAT, KIND, Row, Unfinished
 from fairseq_prune.maths.structure import Units
 from fairseq_prune.network.weights import Weights
@@ -152,12 +152,10 @@ class _Meter:
         }
 
     def _bleu(self) -> float:
-        settings = self._asked.decoding
-        made = self._decoder().translate(settings.gen_subset)
-        references = made.targets
-        if settings.reference is not None:
-            references = read_lines(Path(settings.reference))
-        return score(made.hypotheses, references).bleu
+        settings, decoder = self._asked.decoding, self._decoder()
+        made = decoder.translate(settings.gen_subset)
+        texts = texts_of(settings, made, decoder.languages)
+        return score(texts.hypotheses, texts.references).bleu
 
 
 def _forget_copies(model: nn.Module) -> None:

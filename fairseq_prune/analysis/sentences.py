@@ -38,6 +38,7 @@ def sentences_file(row: Mapping[str, Any]) -> str:
     """Where the sentences of a row of results are, seen from the results' folder."""
     settings = row.get("settings") or {}
     deciding = [row.get("data_digest"), *(settings.get(name) for name in _DECIDING)]
+    deciding += [settings["text"]] if settings.get("text") else []
     digest = hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
     return f"sentences/{digest}.jsonl"
 

@@ -5,6 +5,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.exports.needs import need
+
+# what the lines of the data may be
+TEXTS = {
+    "raw": "plain text, in subwords of its own (sentencepiece)",
+    "moses": "tokens of Moses, with its HTML escapes or without, perhaps in subwords (BPE)",
+}
+# left out of what identifies a result where they are not given: results that are older than these
+# settings stay known
+_ABSENT: dict[str, Any] = {"text": None, "split_compounds": False}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -20,6 +31,9 @@ class Settings:
         remove_bpe: how subwords are joined, as for fairseq-generate.
         source_lang, target_lang: found from the files' names where None.
         reference: raw target text, or None to score against the data set's own.
+        text: one of TEXTS, to have the tokenized BLEU beside sacreBLEU; None: sacreBLEU alone, of
+            the lines as they are.
+        split_compounds: have the tokenized BLEU with split compounds, too.
         user_dir: a plugin that the checkpoints need.
         cpu: leave a GPU alone.
     """
@@ -37,6 +51,8 @@ class Settings:
     source_lang: str | None = None
     target_lang: str | None = None
     reference: str | None = None
+    text: str | None = None
+    split_compounds: bool = False
     user_dir: str | None = None
     cpu: bool = False
 
@@ -61,7 +77,32 @@ class Settings:
             )
         if self.beam < 1:
             raise ValueError(f"--beam {self.beam} must be 1 or more.")
+        return self.check_text()
+
+    def check_text(self) -> "Settings":
+        """The settings themselves; raises ValueError where those of the texts cannot work."""
+        if self.text is None:
+            if self.split_compounds:
+                raise ValueError(
+                    "--split-compounds is for the tokenized BLEU; give --text raw or --text moses "
+                    "with it."
+                )
+            return self
+        if self.text not in TEXTS:
+            raise ValueError(f"--text {self.text} must be {' or '.join(TEXTS)}.")
+        need("sacremoses", f"--text {self.text}", "recipes")
         return self
+
+    def looks_escaped(self) -> bool:
+        """Whether the target has Moses's HTML escapes, as far as its dictionary tells."""
+        folder = Path(self.data)
+        pairs = [p.name.split(".")[1].split("-") for p in folder.glob(f"{self.gen_subset}.*-*.*")]
+        language = self.target_lang or next((pair[-1] for pair in pairs), "*")
+        return any(
+            "apos;" in line or "quot;" in line
+            for path in folder.glob(f"dict.{language}.txt")
+            for line in path.read_text(encoding="utf-8", errors="replace").split("\n")
+        )
 
     def fairseq_flags(self) -> list[str]:
         """The command line of the ``fairseq-generate`` that does the same."""
@@ -84,7 +125,11 @@ class Settings:
     def deciding(self) -> dict[str, Any]:
         """What decides the numbers, wherever the files lie."""
         places = ("data", "reference", "user_dir", "cpu")
-        values = {name: value for name, value in asdict(self).items() if name not in places}
+        values = {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in places and not (name in _ABSENT and value == _ABSENT[name])
+        }
         return {**values, "has_reference": self.reference is not None}
 
     def data_digest(self) -> str:

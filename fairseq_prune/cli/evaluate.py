@@ -3,7 +3,9 @@
 import logging
 from argparse import ArgumentParser, Namespace
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
+from fairseq_prune.analysis.settings import TEXTS, Settings
 from fairseq_prune.cli import _output
 
 HELP = "decode and score checkpoints, many in one process"
@@ -11,6 +13,17 @@ DESCRIPTION = """
 Translates a test set with each checkpoint, by fairseq's own generator: the translations are those
 of fairseq-generate with the same flags. Gives sacreBLEU and chrF with their signatures, the
 brevity penalty, the length ratio, and perplexities (2 to the bits a token, as fairseq logs them).
+
+--text adds the literature's tokenized BLEU (multi-bleu.perl's n-grams of Moses tokens), under its
+own name and signature: the two are no measure of each other, and each is compared with its like.
+  --text moses  the data are Moses tokens, HTML-escaped or not, in BPE or not (Stanford's IWSLT'15
+                and WMT'14). tokenized BLEU takes them as they are, against the data's own target;
+                sacreBLEU and chrF take plain text: detokenized, escapes and split compounds undone,
+                against --reference (plain text) or the data's own target, treated likewise.
+  --text raw    the data are plain text (in sentencepiece), and so is --reference. sacreBLEU as
+                without --text; for tokenized BLEU both sides are tokenized, hyphens left whole.
+sacremoses does both, in the target language; one it has no rules for gets general ones. Data that
+are lower-cased give scores of lower-cased text, and sacreBLEU's line then says data:lower-cased.
 
 With --output, each checkpoint becomes one line of JSON as soon as it is done; translations, sources
 and references are kept beside the file for fairseq-prune report, and a checkpoint that is in it
@@ -21,7 +34,12 @@ examples:
   fairseq-prune evaluate dense.pt pruned.pt --data data-bin --remove-bpe sentencepiece
   fairseq-prune evaluate runs/*/checkpoint_best.pt --data data-bin --gen-subset test --beam 5 \\
       --remove-bpe sentencepiece --reference test.en --output results.jsonl
+  fairseq-prune evaluate iwslt15.pt --data data-bin --text moses --beam 10
 """
+
+
+if TYPE_CHECKING:
+    from fairseq_prune.analysis.results import Row
 
 
 def add(parser: ArgumentParser) -> None:
@@ -35,6 +53,12 @@ def add(parser: ArgumentParser) -> None:
         help="another subset to give the perplexity of (default valid; '' for none)",
     )
     add_decoding(parser)
+    parser.add_argument(
+        "--split-compounds",
+        action="store_true",
+        help="with --text, give the tokenized BLEU with words apart at their hyphens, too, as "
+        "papers on WMT'14 En-De do (Stanford's files have them apart already)",
+    )
     parser.add_argument(
         "--tag",
         action="append",
@@ -74,6 +98,12 @@ def add_decoding(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="raw target text to score against (default: the subset's own target, subwords joined)",
     )
+    parser.add_argument(
+        "--text",
+        choices=TEXTS,
+        help="what the data's lines are: gives the tokenized BLEU of papers, and sacreBLEU of "
+        "plain text (default: sacreBLEU alone, of the lines as they are)",
+    )
     parser.add_argument("-s", "--source-lang", help="source language")
     parser.add_argument("-t", "--target-lang", help="target language")
     parser.add_argument("--user-dir", help="a fairseq plugin that the checkpoints need")
@@ -83,13 +113,18 @@ def add_decoding(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Evaluate and print; returns the exit code."""
     from fairseq_prune.analysis.evaluate import evaluate
-    from fairseq_prune.analysis.settings import Settings
+    from fairseq_prune.analysis.results import signatures
 
     # fairseq would log to stdout, between the results
     logging.basicConfig(level=logging.WARNING)
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings)}
     given["valid_subset"] = given["valid_subset"] or None
     settings = Settings(**given)
+    if settings.text is None and settings.looks_escaped():
+        _output.warn(
+            "the target has HTML escapes (&apos; or &quot;), so sacreBLEU would be of tokens; give "
+            "--text moses."
+        )
     count = len(arguments.checkpoints)
     rows = evaluate(arguments.checkpoints, settings, tags_of(arguments.tag), arguments.output)
     for number, (row, known) in enumerate(rows, 1):
@@ -99,17 +134,27 @@ def run(arguments: Namespace) -> int:
         ppl = row[f"{settings.gen_subset}_ppl"]
         print(
             f"checkpoint {number} of {count}: {row['checkpoint']}: "
-            f"BLEU {row['bleu']:.2f}  chrF {row['chrf']:.2f}  "
+            f"{bleus(row)}  chrF {row['chrf']:.2f}  "
             f"ppl {'-' if ppl is None else format(ppl, '.2f')}  "
             f"BP {row['brevity_penalty']:.3f}  ratio {row['length_ratio']:.3f}  "
             f"sparsity {row['sparsity']:.4f}{' (known)' if known else ''}",
             flush=True,
         )
     if not arguments.json:
-        print(f"sacreBLEU {row['bleu_signature']}")
+        for name, signature in signatures(row):
+            print(f"{name} {signature}")
         if arguments.output:
             print(f"results: {arguments.output}")
     return 0
+
+
+def bleus(row: "Row") -> str:
+    """The BLEU scores of a row of results, each by its name."""
+    if row.get("tokenized_bleu") is None:
+        return f"BLEU {row['bleu']:.2f}"
+    text = f"BLEU {row['bleu']:.2f} (sacreBLEU)  tokenized BLEU {row['tokenized_bleu']:.2f}"
+    split = row.get("tokenized_bleu_split")
+    return text if split is None else f"{text} (compounds split {split:.2f})"
 
 
 def tags_of(given: list[str]) -> dict[str, str]:

@@ -39,7 +39,7 @@ def write_tables(numbers: Numbers, parts: Sequence[Part], folder: Path) -> None:
     examples.md (the sentences that changed most).
     """
     tables = [*glances(numbers.points), _full(numbers)]
-    notes = "".join(f"sacreBLEU {signature}\n" for signature in signatures(numbers.points))
+    notes = "".join(f"{name} {made}\n" for name, made in signatures(numbers.points))
     write_text(folder / "table.txt", "\n".join(map(as_text, tables)) + notes)
     write_text(folder / "table.md", "\n".join(map(as_markdown, tables)) + "\n" + notes)
     write_text(folder / "table.csv", as_csv(tables[-1]))

@@ -41,8 +41,8 @@ def page(
         [
             f"<h1>{escape(title)}</h1>",
             *(
-                f'<p class="quiet">sacreBLEU signature: <code>{escape(s)}</code></p>'
-                for s in signatures(points)
+                f'<p class="quiet">{name} signature: <code>{escape(signature)}</code></p>'
+                for name, signature in signatures(points)
             ),
             _notes(notes),
             _contents(gallery, points, named),

@@ -45,7 +45,7 @@ def write_report(places: Sequence[str], output: str, title: str, command: str) -
     notes += [*numbers.notes, *gallery.notes]
     text = page(points, title, command, gallery, notes, number_sections(numbers, parts))
     write_text(folder / "index.html", text)
-    signed = "".join(f"sacreBLEU {signature}\n" for signature in signatures(points))
+    signed = "".join(f"{name} {signature}\n" for name, signature in signatures(points))
     said = "".join(f"note: {note}\n" for note in notes)
     return "\n".join(map(as_text, glances(points))) + signed + said
 

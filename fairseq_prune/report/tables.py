@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
+from fairseq_prune.analysis import results
 from fairseq_prune.analysis.table import Table, number
 from fairseq_prune.report.points import (
     STAGES,
@@ -23,6 +24,16 @@ NUMBERS = (
     ("brevity penalty", "brevity_penalty", 3),
     ("length ratio", "length_ratio", 3),
 )
+# where a row has them: evaluate --text
+TOKENIZED = (
+    ("tokenized BLEU", "tokenized_bleu", 2),
+    ("tokenized BLEU, compounds split", "tokenized_bleu_split", 2),
+)
+
+
+def _numbers(points: Sequence[Point]) -> list[tuple[str, str, int]]:
+    there = [n for n in TOKENIZED if any(p.row.get(n[1]) is not None for p in points)]
+    return [NUMBERS[0], *there, *NUMBERS[1:]]
 
 
 def full_table(points: Sequence[Point], flags: Mapping[Place, str] | None = None) -> Table:
@@ -38,14 +49,15 @@ def full_table(points: Sequence[Point], flags: Mapping[Place, str] | None = None
     seeds = any(len(members) > 1 for members in places.values())
     flagged = any(flags.get(place) for place in places)
     table = [["model", "stage", "scheme", "removed", *(["seeds"] if seeds else [])]]
-    for header, _, _ in NUMBERS:
+    numbers = _numbers(points)
+    for header, _, _ in numbers:
         table[0] += [header, *(["BLEU sd", "BLEU median"] if seeds and header == "BLEU" else [])]
     table[0] += ["outputs"] if flagged else []
     for (model, stage, scheme, _), members in places.items():
         sparsity = statistics.fmean(float(p.row["sparsity"]) for p in members)
         cells = [model, STAGES[stage], scheme or "-", f"{100 * sparsity:.2f}%"]
         cells += [str(len(members))] if seeds else []
-        for header, entry, digits in NUMBERS:
+        for header, entry, digits in numbers:
             values = [p.row.get(entry) for p in members]
             cells += _spread(values, digits)[: 3 if seeds and header == "BLEU" else 1]
         table.append(cells + ([flags.get(members[0].place, "")] if flagged else []))
@@ -60,13 +72,14 @@ def _spread(values: Sequence[float | None], digits: int) -> list[str]:
 
 def point_table(points: Sequence[Point]) -> Table:
     """One row a point, seeds apart."""
-    head = ["model", "stage", "scheme", "removed", "seed", *(header for header, _, _ in NUMBERS)]
+    numbers = _numbers(points)
+    head = ["model", "stage", "scheme", "removed", "seed", *(header for header, _, _ in numbers)]
     return [
         head,
         *(
             [
                 p.model, STAGES[p.stage], p.scheme or "-", f"{100 * p.row['sparsity']:.2f}%",
-                p.seed, *(number(p.row.get(entry), digits) for _, entry, digits in NUMBERS),
+                p.seed, *(number(p.row.get(entry), digits) for _, entry, digits in numbers),
             ]
             for p in points
         ),
@@ -104,6 +117,6 @@ def glances(points: Sequence[Point]) -> list[Table]:
     return [glance(points, model) for model in models_of(points)]
 
 
-def signatures(points: Sequence[Point]) -> list[str]:
-    """The sacreBLEU signatures that occur: one, where all numbers can be compared."""
-    return list(dict.fromkeys(str(p.row["bleu_signature"]) for p in points))
+def signatures(points: Sequence[Point]) -> list[tuple[str, str]]:
+    """Scores and the signatures that occur: one a score, where all numbers can be compared."""
+    return list(dict.fromkeys(pair for p in points for pair in results.signatures(p.row)))

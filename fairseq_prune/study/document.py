@@ -65,8 +65,17 @@ class Node:
             self.fail(f"{self.path} is {self.text[:_DIGITS]}..., which is too large.")
         return int(self.text)
 
-    def as_kind(self, kind: str) -> int | float | str:
+    @property
+    def truth(self) -> bool:
+        """Whether true stands here; raises ValueError for what is neither true nor false."""
+        if self.text not in ("true", "false"):
+            self.fail(f"{self.path} is {self.text!r}, which is neither true nor false.")
+        return self.text == "true"
+
+    def as_kind(self, kind: str) -> bool | int | float | str:
         """The scalar here as a field of a dataclass has it, whose type is written ``kind``."""
+        if "bool" in kind:
+            return self.truth
         if "int" in kind:
             return self.whole
         return self.number if "float" in kind else self.text

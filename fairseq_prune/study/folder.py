@@ -76,8 +76,12 @@ class Folder:
 
 
 def _deciding(settings: dict[str, Any] | None) -> dict[str, str]:
-    """The settings without places: a study may move, and its data are known by their digest."""
-    return {k: str(v) for k, v in (settings or {}).items() if k not in ("data", "reference")}
+    """The settings without places: a study may move, and its data are known by their digest.
+
+    Nor those that are not there: files that are older than a setting do not name it.
+    """
+    given = {k: v for k, v in (settings or {}).items() if v is not None and v is not False}
+    return {k: str(v) for k, v in given.items() if k not in ("data", "reference")}
 
 
 def folder_of(study: Path, name: str) -> Folder:

@@ -176,6 +176,11 @@ def _evaluate(node: Node | None) -> dict[str, Any]:
         values[known[key].name] = entry.as_kind(str(known[key].type))
         if key == "beam" and not entry.whole:
             entry.fail("--beam 0 must be 1 or more.")
+    try:
+        Settings(data="", **values).check_text()
+    except ValueError as error:
+        assert node is not None
+        node.fail(f"{node.path}: {error}")
     return values
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sacrebleu.metrics import BLEU
 
 from fairseq_prune.analysis.evaluate import evaluate
 from fairseq_prune.analysis.sentences import Sentence, read_sentences
@@ -71,6 +72,23 @@ def test_sentences_are_left_beside_the_results(
             source=text, reference=" ".join(words), source_tokens=len(words),
             rarest=min(int(counts.get(word, 0)) for word in words),
         )  # fmt: skip
+
+
+def test_the_tokenized_bleu_stands_beside_sacrebleu_with_its_tokens(
+    rows: tuple[Path, dict[str, Any]], checkpoint: Path, corpus: Path, tmp_path: Path
+) -> None:
+    output, row = rows
+    settings = Settings(data=str(corpus), cpu=True, text="moses", split_compounds=True)
+    ((with_text, known),) = evaluate([str(checkpoint)], settings, None, str(tmp_path / "r.jsonl"))
+    assert not known
+    tokens = (output.parent / row["hypotheses"]).read_text()
+    assert (tmp_path / with_text["tokenized_hypotheses"]).read_text() == tokens
+    targets = [s.reference for s in read_sentences(output.parent / row["sentences_file"])]
+    expected = BLEU(tokenize="none").corpus_score(tokens.splitlines(), [targets])
+    assert with_text["tokenized_bleu"] == with_text["tokenized_bleu_split"] == expected.score
+    assert with_text["bleu_text"].endswith("-en|ref:own")
+    # words of letters are plain text already
+    assert (with_text["bleu"], with_text["chrf"]) == (row["bleu"], row["chrf"])
 
 
 def test_perplexity_is_what_fairseq_validate_logs(
@@ -139,8 +157,44 @@ def test_json_gives_a_line_for_each_checkpoint(
     assert [json.loads(line)["bleu"] for line in lines] == [7.0, 7.0]
 
 
+def test_the_two_bleu_scores_are_named_apart(
+    fake: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"bleu": 27.311, "test_ppl": 2.0, "chrf": 1.0, "brevity_penalty": 1.0,
+           "length_ratio": 1.0, "bleu_signature": "s", "bleu_text": "text:raw|ref:own",
+           "tokenized_bleu": 28.5, "tokenized_bleu_signature": "t",
+           "tokenized_bleu_split": 29.25, "tokenized_bleu_split_signature": "u"}  # fmt: skip
+    monkeypatch.setattr("fairseq_prune.analysis.evaluate._measure", lambda *_: row)
+    command = ["evaluate", str(fake), "--data", str(corpus), "--text", "raw", "--split-compounds"]
+    assert main(command) == 0
+    first, *signed = capsys.readouterr().out.splitlines()
+    scores = "BLEU 27.31 (sacreBLEU)  tokenized BLEU 28.50 (compounds split 29.25)  chrF 1.00"
+    assert scores in first
+    assert signed == ["sacreBLEU s|text:raw|ref:own", "tokenized BLEU t", "tokenized BLEU u"]
+
+
+def test_escaped_data_without_text_are_warned_of(
+    fake: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", str(fake), "--data", str(corpus)]
+    assert main(command) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(Settings, "looks_escaped", lambda _: True)
+    assert main(command) == 0
+    assert capsys.readouterr().err == (
+        "fairseq-prune: warning: the target has HTML escapes (&apos; or &quot;), so sacreBLEU "
+        "would be of tokens; give --text moses.\n"
+    )
+    assert main([*command, "--text", "moses"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 REFUSED = [
     (["--beam", "0"], "--beam 0 must be 1 or more."),
+    (
+        ["--split-compounds"],
+        "--split-compounds is for the tokenized BLEU; give --text raw or --text moses with it.",
+    ),
     (["--tag", "x"], "--tag x must be NAME=VALUE, for example stage=retrained."),
     (
         ["--gen-subset", "tset"],

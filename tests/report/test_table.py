@@ -67,7 +67,20 @@ def test_a_bar_in_a_cell_does_not_split_it() -> None:
 
 
 def test_one_signature_is_said_once(points: list[Point]) -> None:
-    assert signatures(points) == [SIGNATURE]
+    assert signatures(points) == [("sacreBLEU", SIGNATURE)]
+
+
+def test_the_tokenized_bleu_has_a_column_where_a_row_has_it(tmp_path: Path) -> None:
+    dense, *rest = study()
+    dense |= {"tokenized_bleu": 37.25, "tokenized_bleu_signature": "t", "bleu_text": "text:raw"}
+    points = read_points([write(tmp_path, dense, *rest)])
+    for table in (full_table(points), point_table(points)):
+        at = table[0].index("BLEU")
+        assert table[0][at + 1 : at + 3] == ["tokenized BLEU", "chrF"]
+        assert [line[at + 1] for line in table[1:3]] == ["37.25", "-"]
+    assert signatures(points) == [
+        ("sacreBLEU", f"{SIGNATURE}|text:raw"), ("tokenized BLEU", "t"), ("sacreBLEU", SIGNATURE),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("value, text", [(None, "-"), (1.005, "1.00"), (2e7, "2.00e+07")])

@@ -22,7 +22,14 @@ def finished(path: Path) -> Folder:
 
 
 @pytest.mark.parametrize(
-    "more, done", [({}, True), ({"data": "/b/bin"}, True), ({"beam": 2}, False)]
+    "more, done",
+    [
+        ({}, True),
+        ({"data": "/b/bin"}, True),
+        ({"beam": 2}, False),
+        ({"text": None, "split_compounds": False}, True),  # newer than the folder
+        ({"text": "moses"}, False),
+    ],
 )
 def test_a_point_is_done_again_for_other_settings_and_not_for_other_places(
     tmp_path: Path, more: dict[str, object], done: bool
