@@ -15,7 +15,7 @@ from scripts.corpus import tokens
 from scripts.corpus.binarise import binarise
 from scripts.corpus.declaration import Corpus, Vocabulary, known, read
 from scripts.corpus.mirror import Mirror, bring, mirror_of
-from scripts.corpus.packed import names_of
+from scripts.corpus.packed import names_of, sums
 from scripts.corpus.pairs import Cleaning, aligned, whole
 from scripts.corpus.segment import segment
 from scripts.corpus.steps import key_of, step
@@ -48,9 +48,7 @@ class Preparation:
         if self.corpus.tokenise:
             tokens.check()
         files = bring(self.corpus, self.mirror, self.folder / "download", self.say)
-        what = [
-            (path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files.values()
-        ]
+        what = [sums(path, "") for path in files.values()]
         key = key_of(what, self.corpus.splits, self.corpus.text)
         if step(self.folder / "raw", key, lambda to: self.extract(files, to)):
             self.say(f"sentences: {self.folder / 'raw'}")

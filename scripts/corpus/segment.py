@@ -1,6 +1,8 @@
 """Text to the tokens that a model sees: words as they are, or the pieces of sentencepiece."""
 
+import io
 import os
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -23,34 +25,31 @@ def segment(text: Path, output: Path, languages: tuple[str, ...], vocabulary: Vo
     for group in [languages] if vocabulary.joint else [(one,) for one in languages]:
         name = "spm" if vocabulary.joint else f"spm.{group[0]}"
         files = [text / f"train.{one}" for one in group]
-        train(_sample(files, output / "sample.txt"), output / name, vocabulary.pieces or 0)
+        train(_sample(files), output / f"{name}.model", vocabulary.pieces or 0)
         processor = sentencepiece.SentencePieceProcessor(model_file=str(output / f"{name}.model"))
         for split in SPLITS:
             for language in group:
                 _encode(text / f"{split}.{language}", output / f"{split}.{language}", processor)
 
 
-def _sample(files: list[Path], sample: Path) -> list[Path]:
-    """The files or, where they have too many lines, one with every Nth line of each."""
+def _sample(files: list[Path]) -> Iterator[str]:
+    """The lines of the files or, where they are too many, every Nth of each."""
     count = 0
     for path in files:
         with path.open("rb") as file:
             count += sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-    if count <= _SAMPLE:
-        return files
-    with sample.open("wb") as write:
-        for path in files:
-            with path.open("rb") as file:
-                write.writelines(islice(file, 0, None, -(-count // _SAMPLE)))
-    return [sample]
+    for path in files:
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            yield from islice(lines, 0, None, -(-count // _SAMPLE))
 
 
-def train(files: list[Path], prefix: Path, pieces: int) -> None:
-    """Write PREFIX.model and PREFIX.vocab; bos, eos and pad are left to fairseq's dictionary."""
+def train(lines: Iterator[str], model: Path, pieces: int) -> None:
+    """Write the model; bos, eos and pad are left to fairseq's dictionary."""
+    written = io.BytesIO()  # a model that writes itself holds the paths that it came from
     try:
         sentencepiece.SentencePieceTrainer.train(
-            input=[str(path) for path in files],
-            model_prefix=str(prefix),
+            sentence_iterator=(line.removesuffix("\n") for line in lines),
+            model_writer=written,
             model_type="unigram",
             vocab_size=pieces,
             character_coverage=1.0,
@@ -66,6 +65,7 @@ def train(files: list[Path], prefix: Path, pieces: int) -> None:
         raise ValueError(
             f"sentencepiece made no {pieces:,} pieces of this text (set PIECES to fewer): {reason}"
         ) from None
+    model.write_bytes(written.getvalue())
 
 
 def _encode(source: Path, target: Path, processor: sentencepiece.SentencePieceProcessor) -> None:
