@@ -1,6 +1,14 @@
-"""Architectures for networks whose layers differ in width, which fairseq's own cannot say."""
+"""Architectures that fairseq lacks: those of papers, and networks whose layers differ in width."""
+
+# those that need --user-dir fairseq_prune from the first training on
+TRAINABLE = ("see2016_lstm", "see2016_lstm_iwslt", "transformer_multi30k_de_en")
 
 
 def register() -> None:
     """Make them known to fairseq; calling again changes nothing."""
-    from fairseq_prune.models import shrunk_lstm, shrunk_transformer  # noqa: F401
+    from fairseq_prune.models import (  # noqa: F401
+        see2016_lstm,
+        shrunk_lstm,
+        shrunk_transformer,
+        transformer_multi30k,
+    )

@@ -20,6 +20,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     # LSTM
     (r"encoder\.lstm\.weight_[ih]h_l(?P<k>\d+)(_reverse)?$", "source-layer-{k}"),
     (r"decoder\.layers\.(?P<k>\d+)\.weight_[ih]h$", "target-layer-{k}"),
+    (r"decoder\.lstm\.weight_[ih]h_l(?P<k>\d+)$", "target-layer-{k}"),
     (r"decoder\.attention\.(input|output)_proj\.", "attention"),
     # Transformer, lightconv
     (r"encoder(\.\w+)*\.layers\.(?P<k>\d+)\.self_attn\.", "source-layer-{k}.self-attention"),

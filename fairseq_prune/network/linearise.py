@@ -60,6 +60,8 @@ def _linear_forward(module: nn.Module) -> Callable[..., Any] | None:
         return lambda query, key=None, value=None, **_: _attention(module, query, key, value)
     if hasattr(module, "input_proj") and hasattr(module, "output_proj"):
         return lambda x, hidden, mask: _dot_attention(module, x, hidden)
+    if kind == "DotAttention":
+        return lambda x, hidden, mask: _plain_dot_attention(module, x, hidden)
     return None
 
 
@@ -83,6 +85,13 @@ def _dot_attention(module: Any, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tens
     context = hidden.mean(dim=0) + module.input_proj(x)
     scores = x.new_full((hidden.shape[0], x.shape[0]), 1.0 / hidden.shape[0])
     return module.output_proj(torch.cat((context, x), dim=1)), scores
+
+
+def _plain_dot_attention(module: Any, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """That of see2016_lstm: x (batch, words, width), hidden (time, batch, width)."""
+    context = hidden.mean(dim=0).unsqueeze(1).expand_as(x)
+    scores = x.new_full((*x.shape[:2], hidden.shape[0]), 1.0 / hidden.shape[0])
+    return module.output_proj(torch.cat((context, x), dim=2)), scores
 
 
 def _cell_weights(module: Any, suffix: str = "") -> tuple[Tensor, Tensor]:
