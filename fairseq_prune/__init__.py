@@ -9,12 +9,13 @@ __version__ = "0.1.0"
 
 
 def register() -> None:
-    """Make fairseq's tasks and criterions prune, and our models known; again changes nothing."""
-    from fairseq_prune import criterions, models, tasks
+    """Make fairseq's tasks and criterions prune, and ours known to it; again changes nothing."""
+    from fairseq_prune import criterions, models, optim, tasks
 
     tasks.register()
     criterions.register()
     models.register()
+    optim.register()
 
 
 # fairseq is loaded first whenever this package serves as its --user-dir. Asking for the loaded

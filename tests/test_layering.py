@@ -22,6 +22,7 @@ LAYERS = {
     "criterions": 4,
     "exports": 4,
     "models": 4,
+    "optim": 4,
     "analysis": 5,
     "report": 5,
     "study": 5,

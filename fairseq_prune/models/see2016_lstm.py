@@ -15,7 +15,7 @@ from fairseq.modules import FairseqDropout
 from torch import Tensor, nn
 
 _SIZES = ("embed-dim", "hidden-size", "layers")
-_LONGEST = 100_000  # positions, where the task does not say
+_LONGEST = 100_000  # words: a limit is the task's to set, in training another than in decoding
 
 
 @register_model("see2016_lstm")
@@ -69,7 +69,7 @@ class See2016LSTMModel(FairseqEncoderDecoderModel):
             num_layers=args.encoder_layers,
             dropout_in=args.dropout,
             dropout_out=args.dropout,
-            max_source_positions=getattr(args, "max_source_positions", None) or _LONGEST,
+            max_source_positions=_LONGEST,
         )
         return cls(encoder, _Decoder(args, task.target_dictionary))
 
@@ -123,7 +123,6 @@ class _Decoder(FairseqIncrementalDecoder):
         self.attention = DotAttention(width) if attends else None
         self.fc_out = Linear(width, len(dictionary))
         self.is_reversed = bool(args.reverse_source)
-        self.longest = getattr(args, "max_target_positions", None) or _LONGEST
 
     def forward(
         self,
@@ -172,7 +171,7 @@ class _Decoder(FairseqIncrementalDecoder):
 
     def max_positions(self) -> int:
         """The most words."""
-        return int(self.longest)
+        return _LONGEST
 
     def _keep(self, incremental_state: Any, hiddens: Tensor, cells: Tensor) -> None:
         """States of (layers, batch, width) for the next word."""

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import fairseq_prune
 from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.models import TRAINABLE
+from fairseq_prune.optim import SCHEDULERS
 from fairseq_prune.pruning.flags import words_of
 from fairseq_prune.study.grid import Point
+from fairseq_prune.study.model_file import Flags
 
 USER_DIR = str(Path(fairseq_prune.__file__).parent)
 TRAIN, OURS = "fairseq-train", "fairseq-prune"
@@ -43,9 +46,10 @@ def command_of(point: Point, folder: Path, source: str | None, settings: Setting
         flags += ["--rounds", str(point.rounds), "--rewind-to", str(point.rewind_to)]
         return [OURS, "tickets", "--output", str(folder / "tickets"), *flags, "--", *training]
     training += ["--save-dir", str(folder)]
+    if point.stage != "dense" or needs_plugin(point.training):
+        training += ["--user-dir", USER_DIR]
     if point.stage == "dense":
         return [TRAIN, *training]
-    training += ["--user-dir", USER_DIR]
     if point.stage == "scratch":
         return [TRAIN, *training, "--prune-mask-from", str(source)]
     if point.stage == "fresh":
@@ -54,6 +58,11 @@ def command_of(point: Point, folder: Path, source: str | None, settings: Setting
     # the masks of a pruned model are held; a schedule prunes the dense one itself
     own = [] if point.needs.stage == "pruned" else flags
     return [TRAIN, *training, *own, "--finetune-from-model", str(source)]
+
+
+def needs_plugin(training: Flags) -> bool:
+    """Whether stock fairseq-train does not know the architecture or the learning-rate schedule."""
+    return training.get("arch") in TRAINABLE or training.get("lr-scheduler") in SCHEDULERS
 
 
 def _on_a_checkpoint(
