@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fairseq_prune.analysis.table import Table, as_text
 from fairseq_prune.cli import _output
+from fairseq_prune.models import TRAINABLE
 from fairseq_prune.network.options import architecture
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.opened import open_checkpoint
@@ -131,7 +132,7 @@ def _table(cut: Cut) -> Table:
 def _lines(cut: Cut, facts: dict[str, Any]) -> list[str]:
     before, after = facts["parameters"]
     ratio = after / before if before else math.nan
-    stock = cut.settings.arch is None
+    stock = cut.settings.arch is None and cut.arch not in TRAINABLE
     plugin = "" if stock else "--user-dir fairseq_prune "
     lines = [
         f"parameters: {before:,} -> {after:,} ({ratio:.0%})",

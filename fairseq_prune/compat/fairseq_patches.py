@@ -54,6 +54,28 @@ def whole_copies() -> None:
     checkpoints.PathManager = type("PathManager", (original,), {"copy": staticmethod(copy)})
 
 
+def unknown_architectures() -> None:
+    """Says in a sentence that a checkpoint needs a plugin, where fairseq fails at saying so.
+
+    It formats the whole configuration twice, and stumbles over the ``{}`` in it.
+    """
+    models: Any = importlib.import_module("fairseq.models")
+    original = models.build_model
+
+    @functools.wraps(original)
+    def build_model(cfg: Any, task: Any, from_checkpoint: bool = False) -> Any:
+        name = getattr(cfg, "_name", None) or getattr(cfg, "arch", None)
+        known = (models.ARCH_MODEL_REGISTRY, models.MODEL_DATACLASS_REGISTRY)
+        if name and not any(name in registry for registry in known):
+            raise ValueError(
+                f"fairseq has no architecture {str(name)[:80]!r}: give the --user-dir of the "
+                "plugin that brings it, such as --user-dir fairseq_prune."
+            )
+        return original(cfg, task, from_checkpoint)
+
+    models.build_model = build_model
+
+
 def user_dir_by_name() -> None:
     """Lets ``--user-dir fairseq_prune`` find the package wherever it is installed.
 

@@ -28,6 +28,7 @@ AFTER_FAIRSEQ: tuple[Patch, ...] = (
     numpy_patches.numpy_names,
     numpy_patches.bitarray_rindex,
     fairseq_patches.config_strings,
+    fairseq_patches.unknown_architectures,
     fairseq_patches.user_dir_by_name,
     fairseq_patches.whole_copies,
 )

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from fairseq_prune.maths.structure import UNITS
 from fairseq_prune.network.lstm_units import is_lstm, lstm_axes
 from fairseq_prune.network.options import Options
+from fairseq_prune.network.see2016_units import check_kinds, is_see2016, see2016_axes
 from fairseq_prune.network.ties import owners_of
 from fairseq_prune.network.transformer_units import transformer_axes
 from fairseq_prune.network.units import Axes, Axis, check_places, classed, owned
@@ -28,6 +29,8 @@ def find_axes(tensors: Mapping[str, Tensor], heads: Mapping[str, int]) -> list[A
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
     if is_lstm(shapes):
         axes = lstm_axes(shapes, lambda a, b: owners[a] == owners[b])
+    elif is_see2016(shapes):
+        axes = see2016_axes(shapes)
     else:
         axes = transformer_axes(shapes, heads)
     for axis in axes:
@@ -48,8 +51,10 @@ def choose_axes(
         prunable: names of the weights that are neither excluded nor frozen.
         classes: see :func:`fairseq_prune.network.units.classed`.
 
-    Raises ValueError where there are none.
+    Raises ValueError where there are none, or some that cannot be cut.
     """
+    if is_see2016({name: tuple(value.shape) for name, value in tensors.items()}):
+        check_kinds(kinds)
     free = set(prunable)
     chosen = [
         axis for axis in axes if axis.kind in kinds and matrices(axis, tensors) <= free

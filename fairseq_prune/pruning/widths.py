@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairseq_prune.network.lstm_units import is_lstm
+from fairseq_prune.network.see2016_units import is_see2016
 from fairseq_prune.network.units import Axis, Shapes
 
 Counts = Mapping[str, int]
@@ -98,6 +99,9 @@ def settings_of(shapes: Shapes, head_dims: Mapping[str, int]) -> Settings:
 
     Raises ValueError where these are not known and widths differ.
     """
+    if is_see2016(shapes):
+        tables = {side: shapes[f"{side}.embed_tokens.weight"] for side in _SIDES}
+        return Settings(None, {f"{side}_embed_dim": table[1] for side, table in tables.items()})
     return _lstm(shapes) if is_lstm(shapes) else _transformer(shapes, head_dims)
 
 

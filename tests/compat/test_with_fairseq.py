@@ -182,6 +182,15 @@ def test_a_user_dir_that_exists_nowhere_is_fairseqs_error() -> None:
         utils.import_user_module(argparse.Namespace(user_dir="no_such_dir"))
 
 
+@pytest.mark.parametrize("setting", ["arch", "_name"])
+def test_an_architecture_of_a_plugin_is_named(setting: str) -> None:
+    from fairseq import models
+
+    config = argparse.Namespace(**{setting: "no_such_net", "eval_bleu_args": "{}"})
+    with pytest.raises(ValueError, match="no architecture 'no_such_net': give the --user-dir of "):
+        models.build_model(config, None)
+
+
 def test_an_error_inside_hydra_train_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     from hydra._internal import utils as hydra_utils
 

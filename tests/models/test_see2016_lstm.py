@@ -1,5 +1,6 @@
 """The LSTM of See et al. (2016): its weights by class, what it computes, and how it decodes."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fairseq_prune.network.weights import of_module, of_state_dict
-from tests.models.nets import batch, build, logits, settings, task
+from fairseq_prune.pruning.opened import open_checkpoint
+from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.shrink import plan, shrink
+from fairseq_prune.pruning.units import axes_of
+from tests.models.nets import WORDS, batch, build, checkpoint, load, logits, save, settings, task
 
 TINY = (
     "--arch see2016_lstm --encoder-embed-dim 5 --decoder-embed-dim 7 --encoder-hidden-size 6 "
@@ -199,6 +204,30 @@ def generate(search: Any, source: Tensor, rows: int = 1) -> list[list[dict[str, 
         found: list[list[dict[str, Any]]] = search.generate([search.model.single_model], sample)
     assert len(found) == rows
     return found
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_embedding_columns_are_cut_out_and_nothing_changes(name: str, tmp_path: Path) -> None:
+    model = net(name)
+    with torch.no_grad():
+        model.encoder.lstm.weight_ih_l0[:, 1:3] = 0
+        model.decoder.lstm.weight_ih_l0[:, 0] = 0
+    path = save(tmp_path / "pruned.pt", checkpoint(settings(NETS[name]), model))
+    cut = plan(open_checkpoint(path))
+    assert cut.counts == {"encoder.embed_tokens": (5, 3), "decoder.embed_tokens": (7, 6)}
+    assert cut.arch == "see2016_lstm"
+    small = load(shrink(cut))
+    assert small.encoder.embed_tokens.weight.shape == (WORDS, 3)
+    torch.testing.assert_close(logits(small), logits(model), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("structure", ["hidden", "hidden+embedding"])
+def test_cells_are_refused_in_a_sentence(structure: str) -> None:
+    model = net("attention")
+    recipe = Recipe(scheme="class-uniform", structure=structure)
+    message = "--prune-structure hidden cannot cut the cells of see2016_lstm, whose attention "
+    with pytest.raises(ValueError, match=message):
+        axes_of(model, of_module(model), recipe)
 
 
 @pytest.mark.parametrize(
