@@ -26,7 +26,7 @@ class HalvingConfig(FairseqDataclass):
 
 @register_lr_scheduler("halving", dataclass=HalvingConfig)
 class HalvingLRSchedule(FairseqLRScheduler):
-    """lr / 2^k, k the halvings so far (See et al. 2016, sections 4.1 and 4.3; Luong et al. 2015).
+    """lr / 2^k, k the halvings so far (Luong et al. 2015, section 4.1; See et al. 2016).
 
     Dense: lr 1, 12 epochs, --halve-after 8 --halve-every 1 (the ninth is at 1/2, the last at
     1/16). Retraining: lr 0.5, 4 epochs, --halve-after 2 --halve-every 0.5.

@@ -14,6 +14,7 @@ from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.shrink import plan, shrink
 from fairseq_prune.pruning.units import axes_of
+from fairseq_prune.tasks._flow import flow_of
 from tests.models.nets import WORDS, batch, build, checkpoint, load, logits, save, settings, task
 
 TINY = (
@@ -204,6 +205,26 @@ def generate(search: Any, source: Tensor, rows: int = 1) -> list[list[dict[str, 
         found: list[list[dict[str, Any]]] = search.generate([search.model.single_model], sample)
     assert len(found) == rows
     return found
+
+
+def test_synflow_conserves_what_flows_through_attention() -> None:
+    flow = flow_of(net("attention"))
+    named = {name: p for name, p in flow.model.named_parameters() if p.dim() > 1}  # no biases
+    total = flow.run(flow.model).sum()
+    flows = {
+        name: (value * part).detach()
+        for (name, value), part in zip(
+            named.items(), torch.autograd.grad(total, list(named.values())), strict=True
+        )
+    }
+    softmax, attention = (
+        flows[f"decoder.{part}.weight"] for part in ("fc_out", "attention.output_proj")
+    )
+    torch.testing.assert_close(softmax.sum(), total.detach())
+    torch.testing.assert_close(attention.sum(1), softmax.sum(0))
+    # the left half reads the source, whose cells hand their states to the decoder's too
+    assert bool((attention > 0).all())
+    assert all(bool((flows[f"{s}.lstm.weight_ih_l0"] > 0).all()) for s in ("encoder", "decoder"))
 
 
 @pytest.mark.parametrize("name", NETS)

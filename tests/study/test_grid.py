@@ -109,6 +109,15 @@ def test_commands_are_those_a_user_would_type(tmp_path: Path) -> None:
     assert result_of(stages["ticket"]) == "tickets/round-2/checkpoint_best.pt"
 
 
+def test_dense_training_of_our_architectures_has_the_plugin(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    config = path.with_name("config.yaml")
+    config.write_text(config.read_text().replace("arch: lstm", "arch: see2016_lstm"))
+    dense = by_stage(points_of(read_study(str(path))))["dense"]
+    words = command_of(dense, Path("HERE"), None, Settings(data="DATA"))
+    assert words[-2] == "--user-dir" and Path(words[-1]).name == "fairseq_prune"
+
+
 @pytest.mark.parametrize("stage, unit, length", [("dense", "update", 6), ("ticket", "update", 18)])
 def test_work_counts_updates(tmp_path: Path, stage: str, unit: str, length: int) -> None:
     assert by_stage(points(tmp_path, grid=EVERY))[stage].work == (unit, length)
