@@ -64,7 +64,8 @@ def add(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="say this too in each line of results, e.g. stage=retrained; may be repeated",
+        help="say this too in each line of results, e.g. stage=retrained, or a value for each "
+        "checkpoint, stage=dense,pruned; may be repeated",
     )
     parser.add_argument("--output", metavar="FILE", help="results file to append to")
     parser.add_argument("--json", action="store_true", help="print the lines of results, no table")
@@ -126,7 +127,8 @@ def run(arguments: Namespace) -> int:
             "--text moses."
         )
     count = len(arguments.checkpoints)
-    rows = evaluate(arguments.checkpoints, settings, tags_of(arguments.tag), arguments.output)
+    tags = tags_of(arguments.tag, count)
+    rows = evaluate(arguments.checkpoints, settings, tags, arguments.output)
     for number, (row, known) in enumerate(rows, 1):
         if arguments.json:
             _output.print_json(row)
@@ -157,6 +159,19 @@ def bleus(row: "Row") -> str:
     return text if split is None else f"{text} (compounds split {split:.2f})"
 
 
-def tags_of(given: list[str]) -> dict[str, str]:
-    """What --tag says; raises ValueError where one is not NAME=VALUE."""
-    return _output.pairs(given, "--tag", "stage=retrained")
+def tags_of(given: list[str], count: int = 1) -> list[dict[str, str]]:
+    """What --tag says of each of ``count`` checkpoints.
+
+    Raises ValueError where one is not NAME=VALUE, or has neither one value nor ``count`` of them.
+    """
+    found: list[dict[str, str]] = [{} for _ in range(count)]
+    for name, text in _output.pairs(given, "--tag", "stage=retrained").items():
+        values = text.split(",") if count > 1 else [text]
+        if len(values) not in (1, count):
+            raise ValueError(
+                f"--tag {name}={text} has {len(values)} values for {count} checkpoints; give one, "
+                "or one for each."
+            )
+        for tags, value in zip(found, values * (count // len(values)), strict=True):
+            tags[name] = value
+    return found

@@ -126,7 +126,7 @@ def _asked(arguments: Namespace) -> "Asked":
         each=each,
         decoding=Settings(**own, **given),
         bleu=arguments.bleu,
-        tags=tags_of(arguments.tag),
+        tags=tags_of(arguments.tag)[0],
     )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from fairseq_prune.pruning.penalty import PENALTIES
 from fairseq_prune.study.document import Node, read_yaml
 
 ALWAYS = "model"  # the section that goes into every run
@@ -14,14 +13,6 @@ _REFUSED = (
     "save-dir", "restore-file", "finetune-from-model", "seed", "user-dir", "no-save", "cpu",
     "no-last-checkpoints", "no-save-optimizer-state", "checkpoint-suffix", "log-file",
 )  # fmt: skip
-
-
-# flags of our criterions, which are no part of a recipe
-_PENALTIES = frozenset(
-    f"prune-{setting.name.replace('_', '-')}"
-    for penalty in PENALTIES.values()
-    for setting in fields(penalty.settings)
-)
 
 
 @dataclass(frozen=True)
@@ -78,5 +69,16 @@ def read_flags(path: Path, sections: Sequence[str]) -> Flags:
 
 
 def _check(name: str, node: Node) -> None:
-    if name in _REFUSED or (name.startswith("prune-") and name not in _PENALTIES):
+    if name in _REFUSED or (name.startswith("prune-") and name not in _penalties()):
         node.fail(f"{name} has no place in a model's configuration: the study sets it.")
+
+
+def _penalties() -> set[str]:
+    """Flags of our criterions, which are no part of a recipe."""
+    from fairseq_prune.pruning.penalty import PENALTIES  # with torch, whose import takes seconds
+
+    return {
+        f"prune-{setting.name.replace('_', '-')}"
+        for penalty in PENALTIES.values()
+        for setting in fields(penalty.settings)
+    }

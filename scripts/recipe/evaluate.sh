@@ -8,17 +8,13 @@
 # shellcheck source=../recipe/settings.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe/settings.sh"
 
-score() { # STAGE CHECKPOINT ARGS...
-  [[ -f $2 ]] || return 0
-  found=1
-  fairseq-prune evaluate "$2" --data "$data" "${evaluate[@]}" --output "$out/results.jsonl" \
-    --tag "model=$model" --tag "seed=${SEED:-1}" --tag "stage=$1" "${@:3}" ||
-    die "$2 could not be evaluated."
-}
-
-found=
-score dense "$(checkpoint_of "$dense")" "$@"
-score pruned "$pruned/pruned.pt" "$@"
-score retrained "$(checkpoint_of "$pruned")" "$@"
-[[ $found ]] || die "there is no model in $base yet; run train.sh first."
+stages='' files=()
+for stage in "dense:$(checkpoint_of "$dense")" "pruned:$pruned/pruned.pt" \
+  "retrained:$(checkpoint_of "$pruned")"; do
+  if [[ -f ${stage#*:} ]]; then stages+=${stages:+,}${stage%%:*} files+=("${stage#*:}"); fi
+done
+((${#files[@]})) || die "there is no model in $base yet; run train.sh first."
+follow fairseq-prune evaluate "${files[@]}" --data "$data" "${evaluate[@]}" \
+  --output "$out/results.jsonl" --tag "model=$model" --tag "seed=${SEED:-1}" \
+  --tag "stage=$stages" "$@"
 say "all scores: $out/results.jsonl; figures and tables of them: fairseq-prune report $out"

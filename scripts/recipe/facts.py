@@ -10,7 +10,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.study.model_file import ALWAYS, read_flags
 from scripts.corpus.declaration import Corpus, read
 from scripts.recipe.ranks import Ranks
@@ -55,12 +54,17 @@ def training(
     return {"launch": ranks.launch(), "flags": ranks.shared(words)}
 
 
-def scoring(environment: Mapping[str, str], data: str) -> list[str]:
-    """Data for a saliency that looks at more than the weights."""
-    recipe = Recipe(
-        saliency=environment.get("SALIENCY") or "magnitude",
-        scheme=environment.get("SCHEME") or "class-blind",
-    )
+def scoring(saliency: str, data: str) -> list[str]:
+    """Data for a saliency that looks at more than the weights; raises ValueError for none."""
+    if saliency in ("", "magnitude", "random"):
+        return []
+    # with torch, whose import takes seconds
+    from fairseq_prune.pruning.recipe import Recipe
+    from fairseq_prune.saliency import every_name
+
+    recipe = Recipe(scheme="class-blind", saliency=saliency, sparsity=0.5)
+    if saliency not in every_name():
+        recipe.check()
     return ["--data", data] if recipe.looks else []
 
 
@@ -89,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         corpus, out = read(options.corpus), options.out.absolute()
         found = facts(corpus, options.model, out)
         model, data = str(found["model"]), str(found["data"])
-        found["score_on"] = scoring(os.environ, data)
+        found["score_on"] = scoring(os.environ.get("SALIENCY", ""), data)
         if options.section:
             ranks = Ranks.of(os.environ)
             found |= training(corpus, model, options.section, out, data, ranks)

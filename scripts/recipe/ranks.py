@@ -1,12 +1,12 @@
 """One training on one GPU, all of a machine's, or several machines', with the same batches."""
 
 import math
+import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from fairseq_prune.study.executors import visible_gpus
 
 _SIZES = ("--max-tokens", "--batch-size")
 
@@ -37,7 +37,7 @@ class Ranks:
 
         Raises ValueError where they make no sense.
         """
-        there = len(visible_gpus())
+        there = _gpus()
         local = _whole(environment, "GPUS", there or 1, 1)
         if there and local > there:
             raise ValueError(f"GPUS={local} is more than the {there} that this machine has.")
@@ -100,6 +100,15 @@ class Ranks:
         if not self.on_gpu:
             flags += ["--cpu", *(["--distributed-backend", "gloo"] if self.count > 1 else [])]
         return flags + (["--fp16"] if self.fp16 and "--fp16" not in flags else [])
+
+
+def _gpus() -> int:
+    """How many GPUs may be used here."""
+    if shutil.which("nvidia-smi") is None and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        return 0  # without the seconds that torch takes to say so
+    from fairseq_prune.study.executors import visible_gpus
+
+    return len(visible_gpus())
 
 
 def _whole(environment: Mapping[str, str], name: str, default: int, least: int) -> int:

@@ -80,6 +80,7 @@ average() { # FOLDER
       tr -dc '0-9\n' | sort -n | tail -n "$AVERAGE"); do
       files+=("$1/checkpoint$epoch.pt")
     done
+    ((${#files[@]})) || die "$1 has no checkpoint of a whole epoch to average; train longer."
     once "$1/average" fairseq-prune average "${files[@]}" --output "$1/averaged.pt" --force
   fi
 }
