@@ -1,12 +1,15 @@
 """Architectures that fairseq lacks: those of papers, and networks whose layers differ in width."""
 
 # those that need --user-dir fairseq_prune from the first training on
-TRAINABLE = ("see2016_lstm", "see2016_lstm_iwslt", "transformer_multi30k_de_en")
+TRAINABLE = (
+    *("see2016_lstm", "see2016_lstm_iwslt", "transformer_multi30k_de_en", "embedding_bag"),
+)
 
 
 def register() -> None:
     """Make them known to fairseq; calling again changes nothing."""
     from fairseq_prune.models import (  # noqa: F401
+        embedding_bag,
         see2016_lstm,
         shrunk_lstm,
         shrunk_transformer,

@@ -17,6 +17,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"decoder\.embed_tokens\.", "target-embedding"),
     (r"decoder\.(fc_out|output_projection|adaptive_softmax|fc3)\.", "softmax"),
     (r"decoder\.embed_out$", "softmax"),
+    (r"classification_heads\.[^.]+\.(out_proj\.)?weight$", "softmax"),
     # LSTM
     (r"encoder\.lstm\.weight_[ih]h_l(?P<k>\d+)(_reverse)?$", "source-layer-{k}"),
     (r"decoder\.layers\.(?P<k>\d+)\.weight_[ih]h$", "target-layer-{k}"),

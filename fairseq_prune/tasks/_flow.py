@@ -31,11 +31,13 @@ def flow_of(model: nn.Module) -> Flow:
     def run(network: Any) -> Tensor:
         device = next(network.parameters()).device
         tokens = torch.full((1, _LENGTH), _TOKEN, device=device)
-        inputs = {"src_tokens": tokens}
+        inputs: dict[str, Any] = {"src_tokens": tokens}
         if "src_lengths" in takes:
             inputs["src_lengths"] = torch.tensor([_LENGTH], device=device)
         if "prev_output_tokens" in takes:
             inputs["prev_output_tokens"] = tokens
+        for head in list(getattr(network, "classification_heads", {}))[:1]:
+            inputs |= {"features_only": True, "classification_head_name": head}
         output = network(**inputs)
         logits: Tensor = output[0] if isinstance(output, tuple) else output
         return logits
