@@ -17,19 +17,22 @@ def identity(row: Mapping[str, Any]) -> str:
     return json.dumps([row.get(name) for name in IDENTITY], sort_keys=True)
 
 
-def read(path: str | Path, notes: list[str] | None = None) -> list[Row]:
+def read(path: str | Path, notes: list[str] | None = None, score: str = "bleu") -> list[Row]:
     """The rows of a results file, the last of each measurement; none where there is no file.
+
+    Args:
+        score: what every row has.
 
     A line that was cut off while it was written is left out, which ``notes`` are told.
     Raises ValueError where the file is something else.
     """
     rows: dict[str, Row] = {}
-    for row in _lines(Path(path), [] if notes is None else notes):
+    for row in _lines(Path(path), [] if notes is None else notes, score):
         rows[identity(row)] = row
     return list(rows.values())
 
 
-def _lines(path: Path, notes: list[str]) -> Iterator[Row]:
+def _lines(path: Path, notes: list[str], score: str) -> Iterator[Row]:
     if not path.exists():
         return
     # only a line feed ends a line: sentences may hold other separators
@@ -44,7 +47,7 @@ def _lines(path: Path, notes: list[str]) -> Iterator[Row]:
                 notes.append(f"{path}: line {number} was cut off and is left out.")
                 continue
             row = None
-        if not isinstance(row, dict) or "bleu" not in row:
+        if not isinstance(row, dict) or score not in row:
             raise ValueError(f"{path} is no results file: line {number} is no row of results.")
         yield row
 

@@ -59,6 +59,11 @@ class Settings:
     def check(self) -> "Settings":
         """The settings themselves; raises ValueError, one sentence, where they cannot work."""
         folder = Path(self.data)
+        if (folder / "input0" / "dict.txt").is_file():
+            raise ValueError(
+                f"--data {self.data} is for classifiers, which have no translations; use "
+                "fairseq-prune classify."
+            )
         if not list(folder.glob("dict.*.txt")):
             raise ValueError(
                 f"--data {self.data} holds no dict.*.txt; give the folder that fairseq-preprocess "

@@ -8,10 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from fairseq_prune.network.weights import Weight, Weights, is_embedding
 
 _SOFTMAX = re.compile(r"decoder\.(fc_out|output_projection|embed_out)\b")
 _OF_THE_SOURCE = re.compile(r"encoder\.|decoder\.layers\.\d+\.encoder_attn\.[kv]_proj\.")
+_HEAD = re.compile(r"classification_heads\.[^.]+\.weight$")
 _ONCE = re.compile(r"decoder\.encoder_(hidden|cell)_proj\.")
 
 
@@ -54,3 +58,29 @@ def _is_softmax(weight: Weight, ties: bool) -> bool:
     if ties:  # the decoder's table is the softmax, as in fairseq's LSTM
         return "decoder.embed_tokens.weight" in weight.aliases
     return any(_SOFTMAX.match(alias) for alias in weight.aliases)
+
+
+def work_of_texts(
+    weights: Weights, counts: Tensor, texts: int, kept: Mapping[str, Tensor] | None = None
+) -> float | None:
+    """The multiply-adds of an average text, for a classifier that averages its words' rows.
+
+    Each number in a word's row is multiplied (by one over the number of words) and added once for
+    each time the word occurs, so that a row counts by its frequency; each number in a
+    classification head is once a text. None where the network has other matrices.
+
+    Args:
+        counts: (tokens,) how often each token is in the texts, without padding.
+        texts: how many texts these are.
+        kept: by name, which elements are worked with; None for all.
+    """
+    total = 0.0
+    for name, weight in weights.items():
+        each = torch.ones_like(weight.tensor) if kept is None else kept[name]
+        if is_embedding(name):
+            total += float(each.sum(dim=1).double() @ counts.double())
+        elif _HEAD.match(name):
+            total += texts * float(each.sum())
+        else:
+            return None
+    return total / texts

@@ -1,0 +1,72 @@
+"""``fairseq-prune classify``: the accuracy of classifiers, many in one process."""
+
+import logging
+from argparse import ArgumentParser, Namespace
+from dataclasses import fields
+
+from fairseq_prune.analysis.table import Table, as_text, number
+from fairseq_prune.cli import _output
+from fairseq_prune.cli.evaluate import tags_of
+
+HELP = "the accuracy of classifiers (sentence_prediction), many in one process"
+DESCRIPTION = """
+Runs checkpoints of fairseq's task sentence_prediction over a subset, by the criterion that they
+were trained with: accuracy in per cent and loss in nats an example, as fairseq-validate gives
+them (it logs the loss in bits). Sparsity is the fraction of weights removed; FLOP sparsity, for the
+architecture embedding_bag, the fraction of the multiply-adds of an average text of the subset that
+zeros would save: a row of the embedding counts as often as its word occurs, the head once a text.
+
+With --output, each checkpoint becomes one line of JSON as soon as it is done, and a checkpoint
+that is in it already is not run again.
+"""
+EXAMPLES = """
+examples:
+  fairseq-prune classify dense.pt pruned.pt --data DATA
+  fairseq-prune classify runs/*/checkpoint_best.pt --data DATA --tag stage=retrained \\
+      --output accuracy.jsonl
+"""
+
+
+def add(parser: ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    parser.add_argument("checkpoints", metavar="CHECKPOINT", nargs="+", help="checkpoints to run")
+    parser.add_argument("--data", required=True, metavar="DATA", help="with input0/ and label/")
+    parser.add_argument("--subset", default="test", help="subset to classify (default test)")
+    parser.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="say this too in each line of results, e.g. stage=retrained; may be repeated",
+    )
+    parser.add_argument("--user-dir", help="a fairseq plugin that the checkpoints need")
+    parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+    parser.add_argument("--output", metavar="FILE", help="results file to append to")
+    parser.add_argument("--json", action="store_true", help="print the lines of results, no table")
+
+
+def run(arguments: Namespace) -> int:
+    """Classify and print; returns the exit code."""
+    from fairseq_prune.analysis.classify import Settings, classify
+
+    logging.basicConfig(level=logging.WARNING)  # fairseq would log between the results
+    settings = Settings(**{f.name: getattr(arguments, f.name) for f in fields(Settings)})
+    rows: Table = []
+    count = len(arguments.checkpoints)
+    found = classify(arguments.checkpoints, settings, tags_of(arguments.tag), arguments.output)
+    for done, (row, known) in enumerate(found, 1):
+        if arguments.json:
+            _output.print_json(row)
+            continue
+        if count > 1:
+            again = " (known)" if known else ""
+            _output.say(f"checkpoint {done} of {count}: {row['checkpoint']}{again}")
+        words = [row["checkpoint"], row["scheme"] or "dense", row["saliency"] or ""]
+        shares = [number(row[name], 4) for name in ("sparsity", "flop_sparsity", "loss")]
+        rows.append([*words, *shares, number(row["accuracy"], 2)])
+    if not arguments.json:
+        head = ["checkpoint", "scheme", "saliency", "sparsity", "FLOP sparsity", "loss", "accuracy"]
+        print(as_text([head, *rows]), end="")
+        if arguments.output:
+            print(f"results: {arguments.output}")
+    return 0

@@ -1,0 +1,76 @@
+"""A trained classifier run over a subset: what ``fairseq-validate`` does, with its numbers kept."""
+
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from fairseq import checkpoint_utils, utils
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a classifier makes of a subset.
+
+    Args:
+        examples: how many there are.
+        correct: how many of them get their class.
+        nats: the loss of all of them together.
+        counts: (tokens,) how often each token is in the texts; padding is not counted.
+    """
+
+    examples: int
+    correct: int
+    nats: float
+    counts: Tensor
+
+
+def run_classifier(
+    checkpoint: str, data: str, subset: str, cpu: bool = False, user_dir: str | None = None
+) -> Outcome:
+    """Run a checkpoint's model, by the criterion it was trained with, over ``subset`` of ``data``.
+
+    Raises ValueError where fairseq cannot open one or the other, or the model is no classifier.
+    """
+    from fairseq_prune import models
+
+    models.register()  # our own need no --user-dir here
+    try:
+        utils.import_user_module(Namespace(user_dir=user_dir))
+        loaded, saved, task = checkpoint_utils.load_model_ensemble_and_task(
+            [checkpoint], arg_overrides={"data": data}
+        )
+        if not hasattr(loaded[0], "classification_heads"):
+            raise ValueError("it is no classifier; fairseq-prune evaluate scores translations")
+        task.load_dataset(subset, combine=False, epoch=1)
+        criterion = task.build_criterion(saved.criterion)
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise ValueError(f"fairseq cannot open {checkpoint} with --data {data}: {first}") from None
+    model = loaded[0].cuda() if torch.cuda.is_available() and not cpu else loaded[0]
+    model.eval()
+    criterion.eval()
+    return _run(task, model, criterion, subset, saved.dataset)
+
+
+def _run(task: Any, model: Any, criterion: Any, subset: str, limits: Any) -> Outcome:
+    device, pad = next(model.parameters()).device, task.source_dictionary.pad()
+    counts = torch.zeros(len(task.source_dictionary), dtype=torch.int64)
+    examples = correct = 0
+    nats = 0.0
+    batches = task.get_batch_iterator(
+        task.dataset(subset), max_tokens=limits.max_tokens, max_sentences=limits.batch_size
+    ).next_epoch_itr(shuffle=False)
+    for sample in batches:
+        tokens = sample["net_input"]["src_tokens"]
+        counts += torch.bincount(tokens.flatten(), minlength=len(counts))
+        sample = utils.move_to_cuda(sample) if device.type == "cuda" else sample
+        with torch.no_grad():
+            loss, size, log = criterion(model, sample)
+        if "ncorrect" not in log:
+            raise ValueError("--regression-target has no classes, so that there is no accuracy.")
+        nats, examples = nats + float(loss), examples + int(size)
+        correct += int(log["ncorrect"])
+    counts[pad] = 0
+    return Outcome(examples, correct, nats, counts)
