@@ -87,10 +87,11 @@ class _Bag(nn.Module):
 
     def __init__(self, tokens: int, width: int, pad: int) -> None:
         super().__init__()
+        self.pad = pad
         self.embed_tokens = nn.Embedding(tokens, width, padding_idx=pad)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(batch, length) to (batch, width); of nothing but padding, zeros."""
-        words = tokens.ne(self.embed_tokens.padding_idx).unsqueeze(-1)  # (batch, length, 1)
+        words = tokens.ne(self.pad).unsqueeze(-1)  # (batch, length, 1)
         embedded = self.embed_tokens(tokens)
         return (embedded * words).sum(dim=1) / words.sum(dim=1).clamp_min(1)

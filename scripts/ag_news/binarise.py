@@ -2,10 +2,10 @@
 
     python scripts/ag_news/binarise.py --train train.csv --test test.csv --output DIR
 
-A row is CLASS,TITLE,DESCRIPTION, CLASS from 1 to 4, quotes doubled inside quotes, in UTF-8; files may
-be packed (.gz, .xz). DIR gets input0/{train,valid,test}.{bin,idx} and label/..., each with its
-dict.txt. The words are those of the training rows alone; the classes have a dictionary of their own,
-in their order. A text is TITLE and DESCRIPTION, cleaned and split by :func:`words`.
+A row is CLASS,TITLE,DESCRIPTION, CLASS from 1 to 4, quotes doubled inside quotes, in UTF-8; files
+may be packed (.gz, .xz). DIR gets input0/{train,valid,test}.{bin,idx} and label/..., each with its
+dict.txt. The words are those of the training rows alone; the classes have a dictionary of their
+own, in their order. A text is TITLE and DESCRIPTION, cleaned and split by :func:`words`.
 
 DIR appears when it is whole. With the same files and settings a second run does nothing.
 """
@@ -64,8 +64,8 @@ def lines_of(path: Path) -> Iterator[str]:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path} line {number}: {error.object[error.start]:#04x} is no UTF-8; convert the file, "
-            "for example with iconv -f latin1 -t utf-8."
+            f"{path} line {number}: {error.object[error.start]:#04x} is no UTF-8; convert the "
+            "file, for example with iconv -f latin1 -t utf-8."
         ) from None
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise ValueError(f"{path} cannot be read ({error}).") from None

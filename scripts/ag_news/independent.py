@@ -2,10 +2,11 @@
 
     python scripts/ag_news/independent.py --train train.csv --test test.csv [--seeds 1 2 3]
 
-As in PyTorch's text classification tutorial: nn.EmbeddingBag (mean), nn.Linear, uniform weights, SGD
-at 5, a tenth of it whenever validation accuracy falls, clipping at 0.1, batches of 64, 10 epochs.
-The rows, their words and the split are those of binarise.py; nothing else is shared with fairseq or
-with this package. There is no ``</s>``, and batches are drawn anew every epoch, which fairseq does not do.
+As in PyTorch's text classification tutorial: nn.EmbeddingBag (mean), nn.Linear, uniform weights,
+SGD at 5, a tenth of it whenever validation accuracy falls, clipping at 0.1, batches of 64, 10
+epochs. The rows, their words and the split are those of binarise.py; nothing else is shared with
+fairseq or with this package. Unlike there, the rate decays, there is no ``</s>``, and texts are
+put into batches anew every epoch.
 Test accuracy is that of the epoch with the best validation accuracy, as for checkpoint_best.pt.
 """
 
@@ -43,7 +44,9 @@ class Classifier(nn.Module):
 
 def encode(rows: list[Example], numbers: dict[str, int]) -> Encoded:
     """The rows as numbers; words that are not known are 0."""
-    return [(int(label) - 1, torch.tensor([numbers.get(w, 0) for w in text])) for label, text in rows]
+    return [
+        (int(label) - 1, torch.tensor([numbers.get(w, 0) for w in text])) for label, text in rows
+    ]
 
 
 def batches(data: Encoded, order: list[int], size: int = 64) -> Iterator[tuple[Tensor, ...]]:

@@ -22,8 +22,8 @@ def read(out: Path) -> dict[Key, list[dict[str, Any]]]:
     found: dict[Key, list[dict[str, Any]]] = defaultdict(list)
     for file in sorted(out.glob("*/accuracy.jsonl")):
         for row in results.read(file, score=SCORE):
-            key = (row["tags"]["stage"], row["scheme"] or "", row["saliency"] or "")
-            found[*key, row["target"] or 0.0].append(row)
+            how = (row["tags"]["stage"], row["scheme"] or "", row["saliency"] or "")
+            found[(*how, row["target"] or 0.0)].append(row)
     return dict(sorted(found.items(), key=lambda item: (STAGES.index(item[0][0]), *item[0][1:])))
 
 
@@ -40,7 +40,9 @@ def table(found: dict[Key, list[dict[str, Any]]]) -> Table:
         of = {name: [row[name] for row in rows] for name in ("sparsity", "flop_sparsity", SCORE)}
         sparsity = f"{100 * statistics.fmean(of['sparsity']):.2f}"
         flops = f"{100 * statistics.fmean(of['flop_sparsity']):.2f}"
-        lines.append([stage, scheme, saliency, sparsity, flops, spread(of[SCORE], 2), str(len(rows))])
+        lines.append(
+            [stage, scheme, saliency, sparsity, flops, spread(of[SCORE], 2), str(len(rows))]
+        )
     return lines
 
 

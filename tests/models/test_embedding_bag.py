@@ -122,9 +122,7 @@ def test_retraining_holds_what_apply_removed(
     scheme = ["--prune-scheme", "class-blind", "--prune-sparsity", "0.7"]
     assert main(["apply", str(dense_classifier), "--output", str(pruned), *scheme]) == 0
     before = read(pruned)
-    after = train(
-        news_data, tmp_path / "run", "--max-epoch", 2, "--finetune-from-model", pruned
-    )
+    after = train(news_data, tmp_path / "run", "--max-epoch", 2, "--finetune-from-model", pruned)
     for name in (TABLE, HEAD):
         gone = before["model"][name] == 0
         assert gone.any() and not after["model"][name][gone].any()

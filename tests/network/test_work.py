@@ -2,8 +2,8 @@
 
 import torch
 
-from fairseq_prune.network.weights import Weights, of_state_dict
-from fairseq_prune.network.work import Work, work
+from fairseq_prune.network.weights import Weight, Weights, of_state_dict
+from fairseq_prune.network.work import Work, work, work_of_texts
 from tests.models.nets import net
 
 
@@ -45,3 +45,22 @@ def test_zeros_cost_nothing_where_they_are_skipped() -> None:
     dense, sparse = work(found), work(found, used)
     assert dense.source - sparse.source == 36
     assert dense.target == sparse.target
+
+
+def test_a_classifier_pays_for_a_row_as_often_as_its_word_occurs_and_for_the_head_once() -> None:
+    table, head = torch.ones(4, 3), torch.ones(2, 3)
+    weights = {
+        name: Weight(name, tensor)
+        for name, tensor in (
+            ("encoder.embed_tokens.weight", table),
+            ("classification_heads.news.weight", head),
+        )
+    }
+    counts = torch.tensor([0, 0, 5, 3])  # of 2 texts: 8 words of 3 numbers, and 6 in the head
+    assert work_of_texts(weights, counts, texts=2) == 8 * 3 / 2 + 6
+    kept = {name: torch.ones_like(w.tensor, dtype=torch.bool) for name, w in weights.items()}
+    kept["encoder.embed_tokens.weight"][2] = False
+    kept["classification_heads.news.weight"][0, 0] = False
+    assert work_of_texts(weights, counts, 2, kept) == 3 * 3 / 2 + 5
+    other = {**weights, "fc.weight": Weight("fc.weight", head)}
+    assert work_of_texts(other, counts, 2) is None
