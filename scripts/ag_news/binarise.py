@@ -172,6 +172,7 @@ def make(arguments: argparse.Namespace, source: dict[str, object]) -> None:
     train, valid = split(examples(arguments.train), arguments.valid_share, arguments.seed)
     splits = {"train": train, "valid": valid, "test": examples(arguments.test)}
     output: Path = arguments.output
+    output.parent.mkdir(parents=True, exist_ok=True)
     temporary = output.with_name(f".{output.name}.{os.getpid()}")
     try:
         write(temporary / "text", splits)
@@ -206,10 +207,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Make the data and say how large they are; returns the exit code."""
     try:
-        arguments = parse()
+        arguments = parse(argv)
         source = made_of(arguments)
         if not is_made(arguments.output, source):
             make(arguments, source)

@@ -1,13 +1,14 @@
 """A tiny corpus laid out as AG News, and a classifier's training on it."""
 
 import csv
+import io
 import random
-import subprocess
-import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import ROOT, read, train_here
+from scripts.ag_news.binarise import main
+from tests.conftest import read, train_here
 
 CLASSIFIER = (
     "--task sentence_prediction --criterion sentence_prediction --num-classes 4 "
@@ -32,14 +33,12 @@ def write_rows(path: Path, count: int, seed: int) -> Path:
 
 def binarise(folder: Path, *flags: Any, fails: bool = False) -> str:
     """What binarise.py says of train.csv and test.csv in ``folder``, its data in folder/data."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/ag_news/binarise.py"), "--train",
-         str(folder / "train.csv"), "--test", str(folder / "test.csv"), "--output",
-         str(folder / "data"), *map(str, flags)],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert (done.returncode == 2) == fails and (fails or done.returncode == 0), done.stderr
-    return done.stderr if fails else done.stdout
+    files = ["--train", folder / "train.csv", "--test", folder / "test.csv"]
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([str(word) for word in (*files, "--output", folder / "data", *flags)])
+    assert code == (2 if fails else 0), err.getvalue()
+    return err.getvalue() if fails else out.getvalue()
 
 
 def train(data: Path, folder: Path, *flags: Any) -> dict[str, Any]:
