@@ -37,7 +37,8 @@ def add(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="say this too in each line of results, e.g. stage=retrained; may be repeated",
+        help="say this too in each line of results, e.g. stage=retrained, or a value for each "
+        "checkpoint, stage=dense,pruned; may be repeated",
     )
     parser.add_argument("--user-dir", help="a fairseq plugin that the checkpoints need")
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
@@ -53,7 +54,8 @@ def run(arguments: Namespace) -> int:
     settings = Settings(**{f.name: getattr(arguments, f.name) for f in fields(Settings)})
     rows: Table = []
     count = len(arguments.checkpoints)
-    found = classify(arguments.checkpoints, settings, tags_of(arguments.tag), arguments.output)
+    tags = tags_of(arguments.tag, len(arguments.checkpoints))
+    found = classify(arguments.checkpoints, settings, tags, arguments.output)
     for done, (row, known) in enumerate(found, 1):
         if arguments.json:
             _output.print_json(row)

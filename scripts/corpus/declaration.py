@@ -9,7 +9,7 @@ from fairseq_prune.study.document import Node, read_yaml
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "data"
 SPLITS = ("train", "valid", "test")
-TEXTS = ("raw", "moses")
+TEXTS = ("raw", "moses", "classes")
 _KEYS = (
     "title", "languages", "address", "text", "tokenise", "lowercase", "files", "splits",
     "clean", "vocabularies", "evaluate",
@@ -58,7 +58,8 @@ class Corpus:
     Args:
         name: of the file, and of the folder in ``scripts``.
         languages: source, target; empty where it is not for translation.
-        text: what the files hold: ``raw`` text, or ``moses`` for its tokens, HTML-escaped.
+        text: what the files hold: ``raw`` text, ``moses`` for its tokens, HTML-escaped, or
+            ``classes`` for rows of AG News.
         tokenise, lowercase: what is done to the text before anything else.
         splits: the files of each split, ``*`` standing for the language, or a number N: every Nth
             pair of the training data.

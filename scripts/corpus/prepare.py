@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fairseq_prune.analysis.lock import held
+from scripts.ag_news import binarise as news
 from scripts.corpus import tokens
 from scripts.corpus.binarise import binarise
 from scripts.corpus.declaration import Corpus, Vocabulary, known, read
@@ -48,6 +49,8 @@ class Preparation:
         if self.corpus.tokenise:
             tokens.check()
         files = bring(self.corpus, self.mirror, self.folder / "download", self.say)
+        if self.corpus.text == "classes":
+            return self.classes(files, vocabulary)
         what = [sums(path, "") for path in files.values()]
         key = key_of(what, self.corpus.splits, self.corpus.text)
         if step(self.folder / "raw", key, lambda to: self.extract(files, to)):
@@ -63,6 +66,18 @@ class Preparation:
                 self.say(f"pieces: {text}")
         output = self.folder / f"data-bin-{vocabulary.name}"
         step(output, key, lambda to: self.binarise(vocabulary, text, to))
+        return output
+
+    def classes(self, files: dict[str, Path], vocabulary: Vocabulary) -> Path:
+        """Texts with their classes, for fairseq's sentence_prediction."""
+        output, splits = self.folder / f"data-bin-{vocabulary.name}", self.corpus.splits or {}
+        words = ["--output", str(output)]
+        for split in ("train", "test"):
+            words += [f"--{split}", str(files[f"{split}.csv"])]
+        if isinstance(splits["valid"], int):
+            words += ["--valid-share", str(1 / splits["valid"])]
+        if news.main(words):  # it has said why
+            raise SystemExit(2)
         return output
 
     def check_disk(self) -> None:

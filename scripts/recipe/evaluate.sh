@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Translates the test set with every model that is there, by fairseq's beam search, and scores it:
 # sacreBLEU with its signature and the literature's tokenized BLEU (configs/data/SET.yaml, `evaluate`).
+# Of classifiers, the accuracy.
 #
 #   bash scripts/SET/evaluate.sh [FLAGS OF fairseq-prune evaluate]   (settings: scripts/recipe/settings.sh)
 #
-# What is evaluated is not decoded again. results.jsonl in OUT has all scores.
+# What is evaluated is not decoded again. results.jsonl (accuracy.jsonl) in OUT has all scores;
+# `fairseq-prune report OUT` draws them.
 # shellcheck source=../recipe/settings.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe/settings.sh"
 
@@ -14,7 +16,6 @@ for stage in "dense:$(checkpoint_of "$dense")" "pruned:$pruned/pruned.pt" \
   if [[ -f ${stage#*:} ]]; then stages+=${stages:+,}${stage%%:*} files+=("${stage#*:}"); fi
 done
 ((${#files[@]})) || die "there is no model in $base yet; run train.sh first."
-follow fairseq-prune evaluate "${files[@]}" --data "$data" "${evaluate[@]}" \
-  --output "$out/results.jsonl" --tag "model=$model" --tag "seed=${SEED:-1}" \
+follow fairseq-prune "${evaluate[@]}" "${files[@]}" --data "$data" --output "$results" --tag "model=$model" --tag "seed=${SEED:-1}" \
   --tag "stage=$stages" "$@"
-say "all scores: $out/results.jsonl; figures and tables of them: fairseq-prune report $out"
+say "all scores: $results"

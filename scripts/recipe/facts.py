@@ -24,9 +24,11 @@ def facts(corpus: Corpus, model: str, out: Path) -> dict[str, object]:
     if model not in known:
         raise ValueError(f"MODEL={model} is none of {', '.join(known)} (configs/train).")
     data = out / "data"
-    evaluate = [f"--{key}={value}" for key, value in (corpus.evaluate or {}).items()]
+    evaluate, results = ["classify"], "accuracy.jsonl"
     vocabulary = corpus.vocabulary(model)
     if corpus.languages:
+        evaluate, results = ["evaluate"], "results.jsonl"
+        evaluate += [f"--{key}={value}" for key, value in (corpus.evaluate or {}).items()]
         evaluate.append(f"--text={corpus.scored_as}")
         if vocabulary.pieces is not None:
             evaluate.append("--remove-bpe=sentencepiece")
@@ -38,6 +40,7 @@ def facts(corpus: Corpus, model: str, out: Path) -> dict[str, object]:
         "out": str(out),
         "data": str(data / f"data-bin-{vocabulary.name}"),
         "evaluate": evaluate,
+        "results": str(out / results),
     }
 
 

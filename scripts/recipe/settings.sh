@@ -86,7 +86,7 @@ average() { # FOLDER
 }
 
 # what facts.py assigns
-model='' out='' data='' title='' evaluate=() score_on=() launch=() flags=()
+model='' out='' data='' title='' results='' evaluate=() score_on=() launch=() flags=()
 text=$(python -m scripts.recipe.facts "$set_name" --model "${MODEL:-}" \
   --out "${OUT:-$root/runs/$set_name}" --section "${section:-}") || exit 2
 eval "$text"

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_a_recipe_runs_from_a_mirror_to_its_scores(
     flags = [*SIZES[model].split(), "--max-tokens", "20000", "--max-epoch", "2"]
     done = recipe(name, "run", tmp_path / "out", *flags, **place, **more)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    rows = [json.loads(line) for line in (tmp_path / "out/results.jsonl").open()]
+    rows = scored(tmp_path / "out/results.jsonl")
     assert [row["tags"]["stage"] for row in rows] == ["dense", "pruned", "retrained"]
     assert [round(row["sparsity"], 2) for row in rows] == [0, 0.5, 0.5]
     for row in rows:
@@ -72,6 +73,25 @@ def test_a_recipe_runs_from_a_mirror_to_its_scores(
     # again: everything is known, and says so
     again = recipe(name, "train", tmp_path / "out", *flags, **place, **more)
     assert f"{name}: done before: train" in again.stdout, again.stderr
+
+
+def scored(path: Path) -> list[dict[str, Any]]:
+    """The rows of results."""
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def test_a_recipe_of_classifiers_runs_from_a_mirror_to_its_accuracy(
+    tmp_path: Path, text: Path
+) -> None:
+    place = {"AG_NEWS_URL": str(mirror("ag_news", tmp_path, text)), "AG_NEWS_SHA256": "none"}
+    out = tmp_path / "out"
+    done = recipe("ag_news", "run", out, "--max-epoch", "3", SPARSITY="0.5", **place)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    rows = scored(out / "accuracy.jsonl")
+    assert [row["tags"]["stage"] for row in rows] == ["dense", "pruned", "retrained"]
+    assert rows[0]["sparsity"] == 0 and rows[2]["sparsity"] == pytest.approx(0.5, abs=0.01)
+    assert rows[0]["accuracy"] > 30  # of four classes: each text has a word that says which
 
 
 def test_a_step_without_the_one_before_it_says_which(tmp_path: Path) -> None:
