@@ -48,8 +48,11 @@ follow() {
   return $code
 }
 
+is_newer() { [[ -f $1 && -f $2 && $1 -nt $2 ]]; }
+
 # once STAMP COMMAND...: shows a command and runs it, unless it has been run to its end, and says
-# where its log is when it fails. What it prints goes to STAMP.log, too.
+# where its log is when it fails. What it prints goes to STAMP.log, too. With `alone` set, another
+# command that was run to its end here is not followed by this one.
 once() {
   local stamp=$1 line
   shift
@@ -57,6 +60,9 @@ once() {
   if [[ -f $stamp.done && $(<"$stamp.done") == "$line" ]]; then
     say "done before: ${stamp##*/} ($stamp.log)"
     return
+  fi
+  if [[ $alone && -f $stamp.done ]]; then
+    die "${stamp%/*} is of another command ($stamp.log); choose another RUN, or remove that folder."
   fi
   mkdir -p "$(dirname "$stamp")"
   printf '$ %s\n' "$line" | tee -a "$stamp.log"
@@ -86,7 +92,7 @@ average() { # FOLDER
 }
 
 # what facts.py assigns
-model='' out='' data='' title='' results='' evaluate=() score_on=() launch=() flags=()
+model='' out='' data='' title='' results='' alone='' evaluate=() score_on=() launch=() flags=()
 text=$(python -m scripts.recipe.facts "$set_name" --model "${MODEL:-}" \
   --out "${OUT:-$root/runs/$set_name}" --section "${section:-}") || exit 2
 eval "$text"

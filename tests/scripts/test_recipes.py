@@ -73,6 +73,13 @@ def test_a_recipe_runs_from_a_mirror_to_its_scores(
     # again: everything is known, and says so
     again = recipe(name, "train", tmp_path / "out", *flags, **place, **more)
     assert f"{name}: done before: train" in again.stdout, again.stderr
+    if name == "iwslt15":  # nothing is replaced by what another command makes
+        other = recipe(name, "prune", tmp_path / "out", "--prune-classes", "layer", **place, **more)
+        assert other.returncode == 2 and "choose another RUN" in other.stderr
+        (pruned,) = (tmp_path / "out").glob("*/magnitude-*/pruned.pt")
+        os.utime(pruned)
+        other = recipe(name, "retrain", tmp_path / "out", *flags, **place, **more)
+        assert other.returncode == 2 and "retrained from another pruned model" in other.stderr
 
 
 def scored(path: Path) -> list[dict[str, Any]]:
