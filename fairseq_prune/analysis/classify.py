@@ -117,8 +117,10 @@ def classify(
 
 
 def _measured(path: str, settings: Settings) -> Row:
-    from fairseq_prune.tasks.classes import run_classifier  # fairseq takes seconds to load
+    from fairseq_prune import models  # fairseq takes seconds to load
+    from fairseq_prune.tasks.classes import run_classifier
 
+    models.register()  # our own need no --user-dir here
     outcome = run_classifier(path, settings.data, settings.subset, settings.cpu, settings.user_dir)
     return {
         "accuracy": 100 * outcome.correct / outcome.examples,

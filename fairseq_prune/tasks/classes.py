@@ -33,9 +33,6 @@ def run_classifier(
 
     Raises ValueError where fairseq cannot open one or the other, or the model is no classifier.
     """
-    from fairseq_prune import models
-
-    models.register()  # our own need no --user-dir here
     try:
         utils.import_user_module(Namespace(user_dir=user_dir))
         loaded, saved, task = checkpoint_utils.load_model_ensemble_and_task(
