@@ -4,7 +4,7 @@ What happens is what ``fairseq-validate`` does: fairseq's own task, batches and 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ def is_classification(folder: Path) -> bool:
 def classify(
     checkpoints: Sequence[str],
     settings: Settings,
-    tags: Sequence[Mapping[str, str]] | Mapping[str, str] | None = None,
+    tags: results.Tags = None,
     output: str | None = None,
 ) -> Iterator[tuple[Row, bool]]:
     """Yields each checkpoint's row, in order, and whether it was known before.
@@ -86,8 +86,7 @@ def classify(
 
     Args:
         checkpoints: files of fairseq, trained with ``sentence_prediction``.
-        tags: what else the rows shall say, e.g. ``stage``, of all checkpoints or of each; part of
-            a measurement's identity.
+        tags: what else the rows shall say, e.g. ``stage``; part of a measurement's identity.
         output: results file to append to and to look in.
 
     Raises ValueError before any model runs where a file is missing or the settings cannot work.
@@ -98,14 +97,13 @@ def classify(
             raise CheckpointError(f"{path} is not a file; give the path of a fairseq checkpoint.")
     known = {results.identity(r): r for r in results.read(output, score=SCORE)} if output else {}
     digest = settings.data_digest()
-    each = [tags or {}] * len(checkpoints) if not isinstance(tags, Sequence) else tags
-    for path, own in zip(checkpoints, each, strict=True):
+    for path, own in zip(checkpoints, results.tags_of_each(tags, len(checkpoints)), strict=True):
         row: Row = {
             "checkpoint": path,
             "sha256": file_digest(path),
             "data_digest": digest,
             "settings": {"subset": settings.subset},
-            "tags": dict(own),
+            "tags": own,
         }
         found = known.get(results.identity(row))
         if found is None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def evaluate(
     checkpoints: Sequence[str],
     settings: Settings,
-    tags: Sequence[Mapping[str, str]] | Mapping[str, str] | None = None,
+    tags: results.Tags = None,
     output: str | None = None,
 ) -> Iterator[tuple[Row, bool]]:
     """Yields each checkpoint's row, in order, and whether it was known before.
@@ -34,8 +34,7 @@ def evaluate(
     Args:
         checkpoints: files of fairseq.
         settings: what to decode, and how.
-        tags: what else the rows shall say, e.g. ``stage``, of all checkpoints or of each; part of
-            a measurement's identity.
+        tags: what else the rows shall say, e.g. ``stage``; part of a measurement's identity.
         output: results file to append to and to look in; translations go to the folder
             ``hypotheses`` beside it, sources and references to ``sentences``.
 
@@ -46,14 +45,13 @@ def evaluate(
     known = {results.identity(row): row for row in results.read(output)} if output else {}
     digest = settings.data_digest()
     decoder = LazyDecoder(settings)
-    each = [tags or {}] * len(checkpoints) if not isinstance(tags, Sequence) else tags
-    for path, own in zip(checkpoints, each, strict=True):
+    for path, own in zip(checkpoints, results.tags_of_each(tags, len(checkpoints)), strict=True):
         row: Row = {
             "checkpoint": path,
             "sha256": file_digest(path),
             "data_digest": digest,
             "settings": settings.deciding(),
-            "tags": dict(own),
+            "tags": own,
         }
         found = known.get(results.identity(row))
         if found is not None:

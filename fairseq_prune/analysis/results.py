@@ -2,11 +2,13 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
+# what rows say beside what was measured: the same of all checkpoints, or something of each
+Tags = Mapping[str, str] | Sequence[Mapping[str, str]] | None
 
 # two rows that agree in these are the same measurement
 IDENTITY = ("sha256", "data_digest", "settings", "tags")
@@ -15,6 +17,13 @@ IDENTITY = ("sha256", "data_digest", "settings", "tags")
 def identity(row: Mapping[str, Any]) -> str:
     """What was measured, as a string to compare by."""
     return json.dumps([row.get(name) for name in IDENTITY], sort_keys=True)
+
+
+def tags_of_each(tags: Tags, count: int) -> list[dict[str, str]]:
+    """The tags of each of ``count`` checkpoints."""
+    if isinstance(tags, Sequence):
+        return [dict(own) for own in tags]
+    return [dict(tags or {}) for _ in range(count)]
 
 
 def read(path: str | Path, notes: list[str] | None = None, score: str = "bleu") -> list[Row]:
