@@ -105,7 +105,7 @@ def bring(
     found = {}
     for file in corpus.files:
         path = next(_there(folder, file), None)
-        if path is None:
+        if path is None or _is_stale(path, mirror):
             path = _get(corpus, mirror, file, folder, say)
         found[file.name] = path
     return found
@@ -126,6 +126,14 @@ def _check_origin(corpus: Corpus, mirror: Mirror, folder: Path) -> None:
 
 def _there(folder: Path, file: File) -> Iterator[Path]:
     return (folder / name for name in names_of(file.name) if (folder / name).is_file())
+
+
+def _is_stale(path: Path, mirror: Mirror) -> bool:
+    """Whether a folder has the file anew, mended perhaps, since it was copied from there."""
+    if mirror.folder is None or not (source := mirror.folder / path.name).is_file():
+        return False
+    there, here = source.stat(), path.stat()
+    return there.st_mtime_ns > here.st_mtime_ns or there.st_size != here.st_size
 
 
 def _get(

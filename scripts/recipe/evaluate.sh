@@ -17,5 +17,5 @@ for stage in "dense:$(checkpoint_of "$dense")" "pruned:$pruned/pruned.pt" \
 done
 ((${#files[@]})) || die "there is no model in $base yet; run train.sh first."
 follow fairseq-prune "${evaluate[@]}" "${files[@]}" --data "$data" --output "$results" --tag "model=$model" --tag "seed=${SEED:-1}" \
-  --tag "stage=$stages" "$@"
+  --tag "stage=$stages" "${evaluate_more[@]}" "$@"
 say "all scores: $results"

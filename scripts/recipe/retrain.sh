@@ -12,7 +12,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../recipe/settings.sh"
 [[ -f $pruned/pruned.pt ]] || die "there is no pruned model $pruned/pruned.pt; run prune.sh first."
 is_newer "$pruned/pruned.pt" "$pruned/checkpoint_last.pt" &&
   die "$pruned was retrained from another pruned model; remove its checkpoint_*.pt to begin anew."
-once "$pruned/retrain" "${launch[@]}" "$data" "${flags[@]}" "${keep[@]}" \
+once "$pruned/retrain" "${launch[@]}" "$data" "${flags[@]}" "${keep[@]}" "${train_more[@]}" \
   --user-dir "$root/fairseq_prune" --seed "${SEED:-1}" --save-dir "$pruned" \
   --finetune-from-model "$pruned/pruned.pt" "$@"
 average "$pruned"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034 # read by those that source this
 # What every step of a recipe needs; sourced by prepare.sh, train.sh, ... of scripts/SET.
 #
 # OUT        folder of the recipe (default runs/SET)
@@ -11,6 +11,8 @@
 #            the first one's; all must see OUT
 # FP16       1 or 0: half precision (default: 1 on a GPU)
 # AVERAGE    prune and evaluate the average of the last N epochs (default: the best epoch alone)
+# TRAIN_FLAGS     more flags of fairseq-train, after the configuration's, such as "--max-epoch 3"
+# EVALUATE_FLAGS  more flags of fairseq-prune evaluate (classify)
 # PROGRAMS   folder with fairseq's programs (default: the activated environment's; without one,
 #            .venv/bin, set up first)
 set -euo pipefail
@@ -99,5 +101,7 @@ eval "$text"
 base=$out/$model-seed${SEED:-1}
 dense=$base/dense
 pruned=$base/${RUN:-${SALIENCY:-magnitude}-${SCHEME:-class-blind}-${SPARSITY:-0.8}}
+read -ra train_more <<<"${TRAIN_FLAGS:-}"
+read -ra evaluate_more <<<"${EVALUATE_FLAGS:-}"
 keep=(--no-epoch-checkpoints)
 if ((${AVERAGE:-1} > 1)); then keep=(--keep-last-epochs "$AVERAGE"); fi

@@ -10,7 +10,7 @@ section=dense
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe/settings.sh"
 
 [[ -d $data ]] || die "there are no data in $data; run prepare.sh first."
-once "$dense/train" "${launch[@]}" "$data" "${flags[@]}" "${keep[@]}" \
+once "$dense/train" "${launch[@]}" "$data" "${flags[@]}" "${keep[@]}" "${train_more[@]}" \
   --user-dir "$root/fairseq_prune" --seed "${SEED:-1}" --save-dir "$dense" "$@"
 average "$dense"
 say "dense model: $(checkpoint_of "$dense")"

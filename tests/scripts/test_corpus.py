@@ -160,6 +160,16 @@ def test_another_corpus_is_refused_unless_it_is_meant(tmp_path: Path, text: Path
     assert "tst2013.vi" in try_to_bring(tmp_path / "again", IWSLT15_URL=str(folder))
 
 
+def test_a_file_that_was_mended_is_copied_again(tmp_path: Path, text: Path) -> None:
+    folder, corpus = mirror("iwslt15", tmp_path, text), read("iwslt15")
+    environment = {"IWSLT15_URL": str(folder), "IWSLT15_SHA256": "none"}
+    for content in ("one\n", "two\n"):
+        (folder / "train.en").write_text(content)
+        place = mirror_of(corpus, environment)
+        found = bring(corpus, place, tmp_path / "out", lambda line: None)
+        assert found["train.en"].read_text() == content
+
+
 def test_sums_may_come_from_a_file(tmp_path: Path, text: Path, site: Site) -> None:
     folder = mirror("iwslt15", tmp_path, text)
     write_sums(folder)

@@ -60,25 +60,27 @@ def test_a_recipe_runs_from_a_mirror_to_its_scores(
         f"{name.upper()}_URL": mirror(name, tmp_path, text).as_uri(),
         f"{name.upper()}_SHA256": "none", "MODEL": model, "PIECES": "150", "SPARSITY": "0.5",
     }  # fmt: skip
-    flags = [*SIZES[model].split(), "--max-tokens", "20000", "--max-epoch", "2"]
-    done = recipe(name, "run", tmp_path / "out", *flags, **place, **more)
+    place["TRAIN_FLAGS"] = f"{SIZES[model]} --max-tokens 20000 --max-epoch 2"
+    place["EVALUATE_FLAGS"] = "--beam 2"
+    done = recipe(name, "run", tmp_path / "out", **place, **more)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     rows = scored(tmp_path / "out/results.jsonl")
     assert [row["tags"]["stage"] for row in rows] == ["dense", "pruned", "retrained"]
     assert [round(row["sparsity"], 2) for row in rows] == [0, 0.5, 0.5]
     for row in rows:
+        assert row["settings"]["beam"] == 2
         assert row["tokenized_bleu_signature"] != row["bleu_signature"]
         assert f"BLEU {row['bleu']:.2f} (sacreBLEU)" in done.stdout
         assert f"tokenized BLEU {row['tokenized_bleu']:.2f}" in done.stdout
     # again: everything is known, and says so
-    again = recipe(name, "train", tmp_path / "out", *flags, **place, **more)
+    again = recipe(name, "train", tmp_path / "out", **place, **more)
     assert f"{name}: done before: train" in again.stdout, again.stderr
     if name == "iwslt15":  # nothing is replaced by what another command makes
         other = recipe(name, "prune", tmp_path / "out", "--prune-classes", "layer", **place, **more)
         assert other.returncode == 2 and "choose another RUN" in other.stderr
         (pruned,) = (tmp_path / "out").glob("*/magnitude-*/pruned.pt")
         os.utime(pruned)
-        other = recipe(name, "retrain", tmp_path / "out", *flags, **place, **more)
+        other = recipe(name, "retrain", tmp_path / "out", **place, **more)
         assert other.returncode == 2 and "retrained from another pruned model" in other.stderr
 
 
