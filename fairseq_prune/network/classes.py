@@ -11,6 +11,9 @@ from pathlib import Path
 
 GRANULARITIES = ("paper", "layer", "component", "tensor")
 
+BERT = r"encoder\.bert\.network\."  # a BERT that is part of the model
+BERT_ATTENTION = r"\.bert_attn\."  # in each layer, to what a BERT puts out
+
 # (pattern, class); {k} is the layer, counted from 1 as the paper does. First match wins.
 _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"encoder(\.\w+)*\.embed_tokens\.", "source-embedding"),
@@ -23,6 +26,12 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"decoder\.layers\.(?P<k>\d+)\.weight_[ih]h$", "target-layer-{k}"),
     (r"decoder\.lstm\.weight_[ih]h_l(?P<k>\d+)$", "target-layer-{k}"),
     (r"decoder\.attention\.(input|output)_proj\.", "attention"),
+    # BERT-fused Transformer
+    (rf"encoder\.layers\.(?P<k>\d+)\.self_attn{BERT_ATTENTION}", "source-layer-{k}.bert-attention"),
+    (rf"decoder\.layers\.(?P<k>\d+)\.\w+{BERT_ATTENTION}", "target-layer-{k}.bert-attention"),
+    (rf"{BERT}(\w+\.)*layer\.(?P<k>\d+)\.attention\.", "bert-layer-{k}.self-attention"),
+    (rf"{BERT}(\w+\.)*layer\.(?P<k>\d+)\.", "bert-layer-{k}.ffn"),
+    (rf"{BERT}(\w+\.)*word_embeddings\.", "bert-embedding"),
     # Transformer, lightconv
     (r"encoder(\.\w+)*\.layers\.(?P<k>\d+)\.self_attn\.", "source-layer-{k}.self-attention"),
     (r"decoder\.layers\.(?P<k>\d+)\.self_attn\.", "target-layer-{k}.self-attention"),

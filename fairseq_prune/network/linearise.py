@@ -6,6 +6,7 @@ over a unit's incoming weights is that over its outgoing ones (Tanaka et al. 202
 
 - An embedding takes a one for every token of its table (the pad row apart); positions add nothing.
 - Attention adds query, mean key and mean value: all four projections carry flow.
+- A frozen BERT puts out ones; an attention to it and the one beside it add halves.
 - A LSTM's cell adds its input, forget and cell gates, and its output gate is added to the cell.
 """
 
@@ -56,6 +57,12 @@ def _linear_forward(module: nn.Module) -> Callable[..., Any] | None:
         return lambda x, state=None: _lstm(module, x, state)
     if isinstance(module, nn.LSTMCell):
         return lambda x, state=None: _cell(x, state, *_cell_weights(module))
+    if kind == "BertFeatures":
+        return lambda pieces: (_ones(module, pieces), None)
+    if hasattr(module, "bert_attn"):
+        return lambda query, key, value, mask=None, **rest: _fused(
+            module, query, key, value, rest.get("key_padding_mask", mask)
+        )
     if all(hasattr(module, part) for part in ("q_proj", "k_proj", "v_proj", "out_proj")):
         return lambda query, key=None, value=None, **_: _attention(module, query, key, value)
     if hasattr(module, "input_proj") and hasattr(module, "output_proj"):
@@ -78,6 +85,18 @@ def _attention(module: Any, query: Tensor, key: Any, value: Any) -> tuple[Tensor
     value = key if value is None else value
     mixed = (module.k_proj(key) + module.v_proj(value)).mean(dim=0, keepdim=True)
     return module.out_proj(module.q_proj(query) + mixed), None
+
+
+def _fused(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any) -> Any:
+    """As :func:`_attention`; what BERT puts out comes where padding is told elsewhere."""
+    own, _ = _attention(module, query, key, value)
+    bert, _ = module.bert_attn(query, mask.features, mask.features)
+    return (own + bert) / 2, None
+
+
+def _ones(module: Any, pieces: Tensor) -> Tensor:
+    """(pieces, batch, width)."""
+    return torch.ones((*pieces.T.shape, module.width), dtype=torch.float64, device=pieces.device)
 
 
 def _dot_attention(module: Any, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,9 @@ from fairseq_prune.network.classes import paper_class
 from fairseq_prune.network.units import Axis, Place, Shapes
 
 _FC1 = re.compile(r"(?P<layer>.*layers\.\d+)\.fc1\.weight$")
-_QUERY = re.compile(r"(?P<attention>.*layers\.\d+\.(self_attn|encoder_attn))\.q_proj\.weight$")
+_QUERY = re.compile(
+    r"(?P<attention>.*layers\.\d+\.(self_attn|encoder_attn)(\.bert_attn)?)\.q_proj\.weight$"
+)
 
 
 def transformer_axes(shapes: Shapes, heads: Mapping[str, int]) -> list[Axis]:

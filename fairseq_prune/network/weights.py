@@ -20,8 +20,12 @@ from fairseq_prune.network.classes import classify
 # fairseq 0.12.2 keeps a second, untrained copy of every Transformer encoder layer's weights for a
 # fused inference path (transformer_layer.py, load_to_BT); underscore instead of dot.
 SHADOW = re.compile(r"(^|\.)layers\.\d+\.(in_proj|out_proj|fc1|fc2)_(weight|bias)$")
-_NOT_PRUNABLE = re.compile(r"(^|\.)(embed_positions|layer_?norm\w*|\w+_layer_norm)\.|weight_g$")
+_NOT_PRUNABLE = re.compile(
+    r"(^|\.)(embed_positions|(position|token_type)_embeddings|layer_?norm\w*|\w+_layer_norm)\."
+    r"|weight_g$"
+)
 _EMBEDDING = re.compile(r"(^|\.)embed_tokens\.(weight|embeddings\.0\.0\.weight)$")
+_BERT_TABLE = re.compile(r"\.word_embeddings\.weight$")  # no row of it is fixed
 FAIRSEQ_PAD = 1  # fairseq.data.Dictionary adds <s>, <pad>, </s>, <unk> in this order
 
 
@@ -81,7 +85,7 @@ def is_prunable(name: str, tensor: Tensor) -> bool:
 
 def is_embedding(name: str) -> bool:
     """Whether a weight of this name is a table with a row for each token."""
-    return bool(_EMBEDDING.search(name))
+    return bool(_EMBEDDING.search(name) or _BERT_TABLE.search(name))
 
 
 def _fixed_row(pad: int, tensor: Tensor) -> tuple[int, int]:

@@ -14,7 +14,10 @@ from torch import Tensor
 from fairseq_prune.network.weights import Weight, Weights, is_embedding
 
 _SOFTMAX = re.compile(r"decoder\.(fc_out|output_projection|embed_out)\b")
-_OF_THE_SOURCE = re.compile(r"encoder\.|decoder\.layers\.\d+\.encoder_attn\.[kv]_proj\.")
+# a BERT reads about as many tokens as the encoder
+_OF_THE_SOURCE = re.compile(
+    r"encoder\.|decoder\.layers\.\d+\.encoder_attn\.(bert_attn\.)?[kv]_proj\."
+)
 _HEAD = re.compile(r"classification_heads\.[^.]+\.weight$")
 _ONCE = re.compile(r"decoder\.encoder_(hidden|cell)_proj\.")
 

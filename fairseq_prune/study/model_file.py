@@ -14,6 +14,8 @@ _REFUSED = (
     "no-last-checkpoints", "no-save-optimizer-state", "checkpoint-suffix", "log-file",
 )  # fmt: skip
 
+_OF_A_MODEL = "prune-bert"  # a flag of transformer_bert_fused
+
 
 @dataclass(frozen=True)
 class Flags:
@@ -69,7 +71,8 @@ def read_flags(path: Path, sections: Sequence[str]) -> Flags:
 
 
 def _check(name: str, node: Node) -> None:
-    if name in _REFUSED or (name.startswith("prune-") and name not in _penalties()):
+    is_of_pruning = name.startswith("prune-") and name not in (*_penalties(), _OF_A_MODEL)
+    if name in _REFUSED or is_of_pruning:
         node.fail(f"{name} has no place in a model's configuration: the study sets it.")
 
 

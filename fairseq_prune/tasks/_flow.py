@@ -11,6 +11,8 @@ from fairseq_prune.saliency.probe import Flow
 
 _LENGTH = 2  # two steps, so that the weights from a state to the next take part
 _TOKEN = 3  # which token does not matter, as long as it is not padding
+# cells that pad their states, layers of HuggingFace's: what is linear there is not known
+_NOT_KNOWN = ("ShrunkLSTMModel", "BertFusedModel with --prune-bert")
 
 
 def flow_of(model: nn.Module) -> Flow:
@@ -19,11 +21,12 @@ def flow_of(model: nn.Module) -> Flow:
     Raises ValueError for a model that takes neither source nor target tokens.
     """
     takes = inspect.signature(model.forward).parameters
-    # its cells pad their states: what is linear there is not known
-    if "src_tokens" not in takes or type(model).__name__ == "ShrunkLSTMModel":
+    name = type(model).__name__
+    if any(parameter.startswith("encoder.bert.") for parameter, _ in model.named_parameters()):
+        name += " with --prune-bert"
+    if "src_tokens" not in takes or name in _NOT_KNOWN:
         raise ValueError(
-            f"--prune-saliency synflow does not know how to run a {type(model).__name__}; choose "
-            "another saliency."
+            f"--prune-saliency synflow does not know how to run a {name}; choose another saliency."
         )
 
     linear = linear_copy(model)

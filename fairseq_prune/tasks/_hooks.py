@@ -23,9 +23,10 @@ from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.summary import ClassRow
 from fairseq_prune.tasks._keep import keep_update
 from fairseq_prune.tasks._options import PREFIX, read_keep, read_options, without_options
+from fairseq_prune.tasks._readers import Readers
 from fairseq_prune.tasks._sample import sampler
 from fairseq_prune.tasks._session import Session
-from fairseq_prune.tasks._start import start_of
+from fairseq_prune.tasks._start import start_of, warm_start
 
 
 @contextmanager
@@ -43,8 +44,10 @@ class PruningHooks:
     stock_name: str  # the name under which plain fairseq knows the task
     session: Session
     cfg: Any
+    datasets: dict[str, Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._readers = Readers()
         super().__init__(*args, **kwargs)
         self.session = Session(Recipe(), override=False)
 
@@ -71,11 +74,21 @@ class PruningHooks:
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> nn.Module:
         """The task's model; flags and masks that do not fit it are refused here."""
         model: nn.Module = super().build_model(cfg, from_checkpoint)  # type: ignore[misc]
+        self._readers.add(model)
         if not from_checkpoint:
             with one_sentence():
-                self.session.check(model, start_of(self._checkpoint_config()))
+                start = start_of(self._checkpoint_config())
+                if start.path is None:
+                    warm_start(model)
+                self.session.check(model, start)
             _hold_copies(model, self.session)
         return model
+
+    def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> Any:
+        """The task's data set; its batches have what else the model reads."""
+        result = super().load_dataset(split, *args, **kwargs)  # type: ignore[misc]
+        self._readers.attach(self.datasets.get(split))
+        return result
 
     def penalise(self, penalty: Penalty) -> None:
         """Take a criterion's penalty on weights, checked against the prune flags."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import FAIRSEQ_PAD
+from fairseq_prune.tasks._readers import BERT_INPUT
 
 _MAX_TOKENS = 4096  # where the configuration limits neither tokens nor sentences
 
@@ -135,8 +136,10 @@ def _alike(dataset: Any, batch: Batch) -> list[Batch]:
 
 
 def _is_padded(sample: Any) -> bool:
-    tokens = [x for name, x in sample["net_input"].items() if name.endswith("tokens")]
-    return any(bool((x == FAIRSEQ_PAD).any()) for x in tokens if isinstance(x, Tensor))
+    inputs = {name: x for name, x in sample["net_input"].items() if isinstance(x, Tensor)}
+    if BERT_INPUT in inputs and bool((inputs[BERT_INPUT] < 0).any()):
+        return True
+    return any(bool((x == FAIRSEQ_PAD).any()) for n, x in inputs.items() if n.endswith("tokens"))
 
 
 def _ranks() -> tuple[int, int, Callable[[Tensor], Any]]:

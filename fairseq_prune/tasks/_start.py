@@ -40,3 +40,13 @@ def start_of(checkpoint: Any) -> Start:
         return Start(once if os.path.isfile(once) else None, resumes)
     dense = getattr(checkpoint, "finetune_from_model", None)
     return Start(dense if dense and os.path.isfile(dense) else None, False)
+
+
+def warm_start(model: Any) -> None:
+    """Give a fresh model the weights that its own settings say it begins with, if any.
+
+    Raises ValueError where they do not fit.
+    """
+    begin = getattr(model, "warm_start", None)
+    if begin is not None:
+        begin()

@@ -12,6 +12,7 @@ from fairseq_prune.network.probing import Sample
 from fairseq_prune.saliency.probe import Flow
 from fairseq_prune.tasks._flow import flow_of
 from fairseq_prune.tasks._sample import Told, sampler
+from fairseq_prune.tasks._start import warm_start
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def fresh_weights(checkpoint: str, data: str, seed: int) -> dict[str, Tensor]:
         np.random.seed(seed)
         utils.set_torch_seed(seed)
         model = tasks.setup_task(saved.task).build_model(saved.model)
+        warm_start(model)  # the folder of the run may be there, so that the task did not
     except Exception as error:
         raise _cannot_open(checkpoint, data, error) from None
     return dict(model.state_dict())

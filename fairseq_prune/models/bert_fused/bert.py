@@ -1,0 +1,137 @@
+"""The BERT: a HuggingFace encoder, loaded by name or from a folder."""
+
+import importlib.util
+import os
+import sys
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_prune.models.bert_fused.refusal import Refusal
+
+
+class BertFeatures(nn.Module):
+    """What a BERT's last layer puts out.
+
+    A frozen BERT is no part of this module, as far as torch sees: it has no keys in checkpoints,
+    and is not trained, averaged, pruned nor shared among ranks. It only moves along, between
+    devices and dtypes, and never drops anything out.
+
+    Args:
+        network: of :func:`open_bert`.
+        trained: whether it is part of the model after all.
+    """
+
+    def __init__(self, network: Any, trained: bool) -> None:
+        super().__init__()
+        self.trained = trained
+        self.width = int(network.config.hidden_size)
+        self.pad = int(getattr(network.config, "pad_token_id", None) or 0)
+        self.network: Any
+        if trained:
+            self.network = network
+        else:
+            self.__dict__["network"] = network.eval().requires_grad_(False)
+
+    def forward(self, bert_input: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (pieces, batch, width), and where is padding (batch, pieces).
+
+        Args:
+            bert_input: numbers of pieces (batch, pieces), negative for padding.
+        """
+        padding = bert_input < 0
+        pieces = bert_input.masked_fill(padding, self.pad)
+        with torch.set_grad_enabled(self.trained and torch.is_grad_enabled()):
+            found = self.network(input_ids=pieces, attention_mask=(~padding).long())
+        return found.last_hidden_state.transpose(0, 1), padding
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        super()._apply(fn, recurse)
+        if not self.trained:
+            self.network._apply(fn)
+        return self
+
+
+def open_bert(name: str, layer: int) -> tuple[Any, Any]:
+    """The network, without what comes after its layer ``layer``, and its tokenizer.
+
+    Nothing of the model's own code is run: HuggingFace's classes only, weights as safetensors, or
+    else by torch with weights_only.
+
+    Args:
+        name: a folder, or a name on huggingface.co.
+        layer: which layer's output is wanted, 1 for the first or -1 for the last.
+
+    Raises Refusal where it cannot be had.
+    """
+    if importlib.util.find_spec("transformers") is None:
+        raise Refusal(
+            "--arch transformer_bert_fused needs transformers, which is not installed: "
+            "pip install fairseq_prune[bert]."
+        )
+    try:
+        transformers = import_transformers()
+        # what from_pretrained draws must not shift the seed of the rest
+        with torch.random.fork_rng(devices=[]):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            network = transformers.AutoModel.from_pretrained(name, trust_remote_code=False)
+    except Exception as error:
+        raise Refusal(_sentence(name, error)) from None
+    if getattr(network.config, "is_encoder_decoder", False):
+        raise Refusal(f"--bert-model {name} is an encoder with a decoder; give an encoder alone.")
+    _cut(network, name, layer)
+    return network.float(), tokenizer
+
+
+def import_transformers() -> Any:
+    # texts are tokenised a batch at a time, in processes that fairseq forks
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        importlib.import_module("torchaudio")
+    except Exception:  # OSError where it was built for another torch: fairseq never looks at it
+        hidden: Any = None  # what Python takes for "not there", and transformers asks Python
+        sys.modules["torchaudio"] = hidden
+    try:
+        transformers: Any = importlib.import_module("transformers")
+        transformers.utils.is_torchaudio_available()  # it remembers the answer
+    finally:
+        if sys.modules["torchaudio"] is None:
+            del sys.modules["torchaudio"]
+    # it would list the heads of the pretraining, which are not used
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    return transformers
+
+
+def _sentence(name: str, error: Exception) -> str:
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return (
+        f"--bert-model {name} cannot be loaded ({first[:200]}): give a folder with a HuggingFace "
+        "encoder and its tokenizer, or the name of one on huggingface.co that is in the cache or "
+        "can be fetched; where a checkpoint says so, fairseq's commands take another by "
+        f"--model-overrides \"{{'bert_model': 'FOLDER'}}\"."
+    )
+
+
+def _cut(network: Any, name: str, layer: int) -> None:
+    """Take out what is not used, so that it is neither computed nor counted."""
+    if getattr(network, "pooler", None) is not None:
+        network.pooler = None
+    # its pad row is a row like others: a checkpoint does not tell which one it is
+    network.get_input_embeddings().padding_idx = None
+    stack: Any = getattr(network, "encoder", None) or getattr(network, "transformer", None)
+    layers = getattr(stack, "layer", None)
+    if layer == -1:
+        return
+    if not isinstance(layers, nn.ModuleList):
+        raise Refusal(f"--bert-output-layer {layer}: the layers of {name} are not known; use -1.")
+    count = len(layers)
+    number = layer if layer >= 0 else count + 1 + layer
+    if not 1 <= number <= count:
+        raise Refusal(
+            f"--bert-output-layer {layer}: {name} has {count} layers, 1 to {count}, or -1 (the "
+            f"last) to -{count}."
+        )
+    stack.layer = layers[:number]
+    network.config.num_hidden_layers = number
