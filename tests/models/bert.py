@@ -1,11 +1,16 @@
 """A tiny BERT with random weights, its vocabulary made on the spot, and models fused with it."""
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+NEEDS_TRANSFORMERS = pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None, reason="the extra bert is not installed"
+)
 WIDTH = 12
 LETTERS = "abcdefghijkl"
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{x}" for x in LETTERS)]

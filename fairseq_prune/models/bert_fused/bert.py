@@ -78,8 +78,7 @@ def open_bert(name: str, layer: int) -> tuple[Any, Any]:
             network = transformers.AutoModel.from_pretrained(name, trust_remote_code=False)
     except Exception as error:
         raise Refusal(_sentence(name, error)) from None
-    if getattr(network.config, "is_encoder_decoder", False):
-        raise Refusal(f"--bert-model {name} is an encoder with a decoder; give an encoder alone.")
+    _check_fits(network, tokenizer, name)
     _cut(network, name, layer)
     return network.float(), tokenizer
 
@@ -94,7 +93,9 @@ def import_transformers() -> Any:
         sys.modules["torchaudio"] = hidden
     try:
         transformers: Any = importlib.import_module("transformers")
-        transformers.utils.is_torchaudio_available()  # it remembers the answer
+        # it remembers the answer, and may have been asked before
+        getattr(transformers.utils.is_torchaudio_available, "cache_clear", lambda: None)()
+        transformers.utils.is_torchaudio_available()
     finally:
         if sys.modules["torchaudio"] is None:
             del sys.modules["torchaudio"]
@@ -105,13 +106,36 @@ def import_transformers() -> Any:
 
 
 def _sentence(name: str, error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return (
-        f"--bert-model {name} cannot be loaded ({first[:200]}): give a folder with a HuggingFace "
-        "encoder and its tokenizer, or the name of one on huggingface.co that is in the cache or "
-        "can be fetched; where a checkpoint says so, fairseq's commands take another by "
-        f"--model-overrides \"{{'bert_model': 'FOLDER'}}\"."
+        f"--bert-model {name} cannot be loaded ({_reason(name, error)}): give a folder with a "
+        "HuggingFace encoder and its tokenizer, or the name of one on huggingface.co that is in "
+        "the cache or can be fetched; where a checkpoint says so, fairseq's commands take another "
+        "by --model-overrides \"{'bert_model': 'FOLDER'}\"."
     )
+
+
+def _reason(name: str, error: Exception) -> str:
+    text = str(error)
+    if not os.path.isdir(name) and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        return "there is no such folder"
+    if "Weights only load failed" in text:
+        return "its weights hold more than tensors, which could run code; get them as safetensors"
+    if "custom code" in text or "remote_code" in text:
+        return "it comes with code of its own, which is not run"
+    return (text.strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
+
+
+def _check_fits(network: Any, tokenizer: Any, name: str) -> None:
+    if getattr(network.config, "is_encoder_decoder", False):
+        raise Refusal(f"--bert-model {name} is an encoder with a decoder; give an encoder alone.")
+    pieces, rows = len(tokenizer), network.get_input_embeddings().num_embeddings
+    # without its files, HuggingFace makes a tokenizer of special tokens alone
+    if pieces <= len(tokenizer.all_special_tokens) or pieces > rows:
+        raise Refusal(
+            f"--bert-model {name}: its tokenizer has {pieces} pieces, and its table of embeddings "
+            f"{rows} rows; the files of the tokenizer (vocab.txt or tokenizer.json) are missing "
+            "or another model's."
+        )
 
 
 def _cut(network: Any, name: str, layer: int) -> None:

@@ -1,0 +1,227 @@
+"""BERT-fused models in fairseq's programs and ours."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fairseq_prune.masks.storage import masks_of
+from tests.conftest import ROOT, TRAINING, Train, differences, read, run, train_here, trained
+from tests.models.bert import NEEDS_TRANSFORMERS, flags, save_bert
+from tests.tasks.test_ranks import free_port
+
+pytestmark = NEEDS_TRANSFORMERS
+
+PRUNE = ["--prune-scheme", "class-blind", "--prune-sparsity", 0.5]
+Fused = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_bert(tmp_path_factory.mktemp("bert") / "model")
+
+
+@pytest.fixture
+def fused(corpus: Path, bert: Path) -> Fused:
+    """Trains a fused model in this process; gives the last checkpoint."""
+
+    def call(folder: Path, *more: Any) -> dict[str, Any]:
+        train_here([corpus, *flags(bert), *TRAINING, "--save-dir", folder, *more])
+        return read(folder / "checkpoint_last.pt")
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def pruned(corpus: Path, bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fused model that was pruned before its first update, and trained for six."""
+    folder = tmp_path_factory.mktemp("pruned")
+    train_here(
+        [corpus, *flags(bert), *TRAINING, "--save-dir", folder, "--max-update", 6, *PRUNE]
+    )  # fmt: skip
+    return folder / "checkpoint_last.pt"
+
+
+def test_a_pruned_model_is_plain_without_its_bert(pruned: Path, bert: Path) -> None:
+    checkpoint, whole = read(pruned), read(pruned)["model"]
+    assert not any("encoder.bert." in name for name in whole)
+    masks = masks_of(checkpoint, "it")
+    assert masks is not None
+    assert masks.sparsity() == 0.5
+    assert any(".bert_attn." in name for name in masks)
+    assert all(not bool(whole[name][~mask].any()) for name, mask in masks.items())
+    assert checkpoint["cfg"]["model"].bert_model == str(bert)
+    assert checkpoint["cfg"]["task"]["_name"] == "translation"
+
+
+@pytest.mark.parametrize("more", [(), ("--prune-bert",)], ids=["frozen", "part of the model"])
+def test_a_resumed_run_equals_the_straight_one(fused: Fused, tmp_path: Path, more: Any) -> None:
+    """Masks hold meanwhile; the BERT is what it was only where it is no part of the model."""
+    gradual = "--prune-schedule gradual --prune-end 5 --prune-every 2".split()
+    straight = fused(tmp_path / "a", *PRUNE, *gradual, "--max-update", 6, *more)
+    fused(tmp_path / "b", *PRUNE, *gradual, "--max-update", 3, *more)
+    resumed = fused(tmp_path / "b", *PRUNE, *gradual, "--max-update", 6, *more)
+    assert differences(trained(straight), trained(resumed)) == []
+    masks = masks_of(straight, "it")
+    assert masks is not None
+    assert any("encoder.bert." in name for name in masks) == bool(more)
+    assert all(not bool(straight["model"][name][~mask].any()) for name, mask in masks.items())
+
+
+def test_prepared_pieces_change_no_bit_of_training(
+    fused: Fused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fairseq_prune.tasks._readers import Readers
+
+    prepared = fused(tmp_path / "a", "--max-update", 3)
+    monkeypatch.setattr(Readers, "attach", lambda self, dataset: None)
+    own = fused(tmp_path / "b", "--max-update", 3)
+    assert differences(trained(prepared), trained(own)) == []
+
+
+def test_a_warm_start_is_for_fresh_runs_only(
+    fused: Fused, train: Train, tmp_path: Path, caplog: Any
+) -> None:
+    plain = train(tmp_path / "plain", "--max-update", 2, arch="transformer")
+    path = tmp_path / "plain" / "checkpoint_last.pt"
+    warm = ["--warmup-from-nmt", path, "--lr", 0]
+    begun = fused(tmp_path / "fused", "--max-update", 1, *warm)
+    weights = {n: x for n, x in trained(begun)["model"].items() if "bert_attn" not in n}
+    assert differences(weights, trained(plain)["model"]) == []
+    fused(tmp_path / "fused", "--max-update", 2, "--warmup-from-nmt", path)
+    path.unlink()  # it is not asked for again, neither in training nor in decoding
+    fused(tmp_path / "fused", "--max-update", 3, "--warmup-from-nmt", path)
+    from fairseq import checkpoint_utils
+
+    checkpoint_utils.load_model_ensemble([str(tmp_path / "fused" / "checkpoint_last.pt")])
+
+
+def scores(text: str) -> dict[int, tuple[float, str]]:
+    """The hypotheses that fairseq printed."""
+    lines = [line.split("\t") for line in text.splitlines() if line.startswith("H-")]
+    return {int(name[2:]): (float(score), words) for name, score, words in lines}
+
+
+def test_generate_and_interactive_agree(pruned: Path, corpus: Path, tmp_path: Path) -> None:
+    """In processes of their own; the second sees other batches, and no data set of ours."""
+    common = [corpus, "--user-dir", ROOT / "fairseq_prune", "--path", pruned, "--beam", 5, "--cpu"]
+    generated = scores(run("fairseq-generate", *common, "--max-tokens", 100, "--max-len-b", 12))
+    source = corpus.parent / "test.de"
+    typed = scores(
+        run(
+            "fairseq-interactive", *common, "--input", source, "--buffer-size", 20,
+            "--batch-size", 3, "--max-len-b", 12,
+        )
+    )  # fmt: skip
+    assert len(generated) == 20
+    assert generated.keys() == typed.keys()
+    for number, (score, words) in generated.items():
+        assert typed[number][1] == words
+        assert typed[number][0] == pytest.approx(score, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_two_ranks_equal_two_batches_an_update(corpus: Path, bert: Path, tmp_path: Path) -> None:
+    from tests.conftest import BIN
+
+    common = [
+        corpus, *flags(bert), *TRAINING, "--dropout", 0, "--bert-dropnet", 0,
+        "--user-dir", ROOT / "fairseq_prune", *PRUNE, "--prune-saliency", "snip",
+        "--prune-score-batches", 2,
+    ]  # fmt: skip
+    ranks = [
+        "torchrun", "--nproc_per_node", 2, "--master_port", free_port(), BIN / "fairseq-train",
+        *common, "--distributed-backend", "gloo", "--save-dir", tmp_path / "ranks",
+    ]  # fmt: skip
+    one = tmp_path / "one"
+    run("fairseq-train", *common, "--update-freq", 2, "--max-update", 4, "--save-dir", one)
+    run(*ranks, "--max-update", 2)
+    run(*ranks, "--max-update", 4)  # and a resume in the middle
+    a, b = (read(tmp_path / name / "checkpoint_last.pt") for name in ("one", "ranks"))
+    assert differences(trained(a)["model"], trained(b)["model"]) == []
+
+
+def test_a_bert_that_has_gone_is_one_sentence_and_another_can_be_given(
+    fused: Fused, corpus: Path, tmp_path: Path
+) -> None:
+    from fairseq import checkpoint_utils
+
+    gone = save_bert(tmp_path / "gone")
+    fused(tmp_path / "run", "--max-update", 1, "--bert-model", gone)
+    moved = shutil.move(gone, tmp_path / "moved")
+    path = str(tmp_path / "run" / "checkpoint_last.pt")
+    with pytest.raises(SystemExit, match="gone cannot be loaded .there is no such folder.*FOLDER"):
+        checkpoint_utils.load_model_ensemble([path])
+    checkpoint_utils.load_model_ensemble([path], arg_overrides={"bert_model": str(moved)})
+
+
+# --------------------------------------------------------------------- our own commands
+def prune(*words: Any) -> int:
+    from fairseq_prune.cli.main import main
+
+    return main([str(word) for word in words])
+
+
+@pytest.mark.parametrize("saliency", ["snip", "obd", "wanda", "synflow"])
+def test_apply_scores_on_data(saliency: str, pruned: Path, corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.pt"
+    assert not prune(
+        "apply", pruned, "--output", out, "--data", corpus, "--prune-scheme", "class-uniform",
+        "--prune-saliency", saliency, "--prune-sparsity", 0.7,
+        *(("--prune-score-batches", 2) if saliency != "synflow" else ()),
+    )  # fmt: skip
+    assert prune("verify", out) == 0
+
+
+def test_commands_take_it(pruned: Path, corpus: Path, tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "results"
+    compact, back, mean = tmp_path / "c.fsz", tmp_path / "back.pt", tmp_path / "mean.pt"
+    assert not prune("inspect", pruned)
+    assert "source-layer-1.bert-attention" in capsys.readouterr().out
+    assert not prune("average", pruned, pruned, "--output", mean)
+    assert not prune("export", pruned, "--format", "compact", "--output", compact)
+    assert not prune("export", compact, "--format", "checkpoint", "--output", back)
+    files = [pruned, back, mean]
+    assert not prune(
+        "evaluate", *files, "--data", corpus, "--output", out, "--cpu", "--max-len-b", 9
+    )
+    lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert len({(line["bleu"], line["ppl"]) for line in lines}) == 1
+    capsys.readouterr()
+    assert (
+        prune("export", pruned, "--format", "ctranslate2", "--data", corpus, "--output", out) == 2
+    )
+    assert "is of the architecture transformer_bert_fused: CTranslate2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("structure", ["ffn", "heads"])
+def test_shrink_cuts_feed_forward_layers(
+    structure: str, pruned: Path, corpus: Path, tmp_path: Path, capsys: Any
+) -> None:
+    from fairseq import checkpoint_utils
+
+    from tests.models.bert import batch
+
+    applied, small = tmp_path / "applied.pt", tmp_path / "small.pt"
+    assert not prune(
+        "apply", pruned, "--output", applied, "--prune-scheme", "class-uniform",
+        "--prune-structure", structure, "--prune-sparsity", 0.5, "--prune-override",
+    )  # fmt: skip
+    code = prune("shrink", applied, "--output", small)
+    said = capsys.readouterr()
+    if structure == "heads":
+        assert code == 2
+        assert "which transformer_bert_fused cannot say" in said.err
+        return
+    assert "architecture transformer_bert_fused: give --user-dir fairseq_prune" in said.out
+    (a, b), _ = checkpoint_utils.load_model_ensemble(
+        [str(applied), str(small)], arg_overrides={"data": str(corpus)}
+    )
+    given = batch("ab ba ca")
+    with torch.no_grad():
+        torch.testing.assert_close(a.eval()(**given)[0], b.eval()(**given)[0])
+    assert b.encoder.layers[0].fc1.out_features == 16
