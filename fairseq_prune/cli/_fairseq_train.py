@@ -58,7 +58,7 @@ def check_command(command: Sequence[str]) -> None:
         flag = word.partition("=")[0]
         if flag in _REFUSED:
             raise ValueError(f"leave {flag} out of the fairseq-train command: {_REFUSED[flag]}.")
-        if flag.startswith("--prune-"):
+        if flag.startswith("--prune-") and flag != "--prune-bert":  # a flag of the model
             raise ValueError(f"give {flag} before the --, with the other flags of tickets.")
     if value_of(command, "--ddp-backend") == "fully_sharded":
         raise ValueError(

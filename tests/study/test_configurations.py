@@ -61,7 +61,14 @@ def test_the_reports_transformer_opens_in_stock_fairseq() -> None:
         ({"arch": "lstm", "lr-scheduler": "halving"}, True),
         ({"arch": "see2016_lstm_iwslt"}, True),
         ({"arch": "transformer_multi30k_de_en"}, True),
+        ({"arch": "transformer_bert_fused"}, True),
     ],
 )
 def test_dense_training_needs_us_for_what_is_ours(pairs: dict[str, str], needs: bool) -> None:
     assert needs_plugin(Flags(tuple(pairs.items()))) is needs
+
+
+def test_whether_bert_is_pruned_is_a_setting_of_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "model.yaml"
+    path.write_text("model:\n  arch: transformer_bert_fused\n  prune-bert: true\n  max-epoch: 1\n")
+    assert parse(read_flags(path, [ALWAYS])).bert_prune is True

@@ -71,7 +71,10 @@ class BertReader:
             try:
                 from sacremoses import MosesDetokenizer
             except ImportError:
-                raise Refusal(f"--bert-text ...{_MOSES} needs: pip install sacremoses.") from None
+                raise Refusal(
+                    f"--bert-text {self.settings.pieces}{_MOSES} needs sacremoses, which is not "
+                    "installed: pip install fairseq_prune[bert]."
+                ) from None
             self._moses = MosesDetokenizer(self.settings.language)
 
     def __deepcopy__(self, memo: Any) -> "BertReader":
