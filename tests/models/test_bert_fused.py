@@ -218,7 +218,9 @@ def test_a_frozen_bert_is_no_part_of_the_model_but_moves_with_it(folder: Path) -
     assert inside.isdisjoint(map(id, model.parameters()))
     assert not any(name.startswith("encoder.bert") for name in model.state_dict())
     assert not bert.training
-    assert {p.dtype for p in model.double().encoder.bert.network.parameters()} == {torch.float64}
+    for move, dtype in ((model.half, torch.float16), (model.double, torch.float64)):
+        assert {p.dtype for p in move().encoder.bert.network.parameters()} == {dtype}
+        assert model(**batch("ab ba"))[0].dtype == dtype
     loss = model(**batch("ab ba"))[0].sum()
     loss.backward()
     assert all(p.grad is None for p in bert.parameters())

@@ -107,10 +107,9 @@ def import_transformers() -> Any:
 
 def _sentence(name: str, error: Exception) -> str:
     return (
-        f"--bert-model {name} cannot be loaded ({_reason(name, error)}): give a folder with a "
-        "HuggingFace encoder and its tokenizer, or the name of one on huggingface.co that is in "
-        "the cache or can be fetched; where a checkpoint says so, fairseq's commands take another "
-        "by --model-overrides \"{'bert_model': 'FOLDER'}\"."
+        f"--bert-model {name} cannot be loaded ({_reason(name, error)}): give the folder of a "
+        "HuggingFace encoder, or a name of huggingface.co; where a checkpoint says so, by fairseq's "
+        "--model-overrides \"{'bert_model': 'FOLDER'}\"."
     )
 
 
