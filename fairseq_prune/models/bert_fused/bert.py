@@ -108,7 +108,7 @@ def import_transformers() -> Any:
 def _sentence(name: str, error: Exception) -> str:
     return (
         f"--bert-model {name} cannot be loaded ({_reason(name, error)}): give the folder of a "
-        "HuggingFace encoder, or a name of huggingface.co; where a checkpoint says so, by fairseq's "
+        "HuggingFace encoder, or a name of huggingface.co; where a checkpoint says so, by the flag "
         "--model-overrides \"{'bert_model': 'FOLDER'}\"."
     )
 
