@@ -49,7 +49,11 @@ def training(
 ) -> dict[str, object]:
     """How fairseq-train is started, and its flags."""
     flags = read_flags(MODELS / corpus.name / f"{model}.yaml", [ALWAYS, section])
-    words = [f"{out}/{word[4:]}" if word.startswith("OUT/") else word for word in flags.words(data)]
+    seed = os.environ.get("SEED") or "1"
+    words = [  # OUT/ in a configuration is the recipe's folder
+        f"{out}/{word[4:]}".replace("SEED", seed) if word.startswith("OUT/") else word
+        for word in flags.words(data)
+    ]
     if flags.get("task") is None:
         words = ["--task", "translation", *words]
     if corpus.languages and "--source-lang" not in words:

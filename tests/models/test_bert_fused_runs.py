@@ -88,6 +88,7 @@ def test_prepared_pieces_change_no_bit_of_training(
     assert differences(trained(prepared), trained(own)) == []
 
 
+@pytest.mark.slow
 def test_a_warm_start_is_for_fresh_runs_only(
     fused: Fused, train: Train, corpus: Path, tmp_path: Path
 ) -> None:

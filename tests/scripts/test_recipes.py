@@ -12,6 +12,7 @@ import pytest
 from scripts.corpus.declaration import known, read
 from scripts.recipe import facts
 from scripts.recipe.ranks import Ranks
+from tests.models.bert import NEEDS_TRANSFORMERS, save_bert
 from tests.scripts.mirrors import mirror
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,6 +83,24 @@ def test_a_recipe_runs_from_a_mirror_to_its_scores(
         os.utime(pruned)
         other = recipe(name, "retrain", tmp_path / "out", **place, **more)
         assert other.returncode == 2 and "retrained from another pruned model" in other.stderr
+
+
+@NEEDS_TRANSFORMERS
+@pytest.mark.slow
+def test_the_bert_fused_recipe_begins_with_the_plain_model(tmp_path: Path, text: Path) -> None:
+    bert = save_bert(tmp_path / "bert", positions=64)
+    place = {
+        "IWSLT15_URL": str(mirror("iwslt15", tmp_path, text)), "IWSLT15_SHA256": "none",
+        "PIECES": "150", "SPARSITY": "0.5", "BERT": str(bert), "SEED": "2",
+        "TRAIN_FLAGS": f"{SIZES['transformer']} --max-tokens 20000 --max-epoch 2",
+    }  # fmt: skip
+    done = recipe("iwslt15", "bert_fused", tmp_path / "out", **place)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    plain = tmp_path / "out/transformer-seed2/dense/checkpoint_best.pt"
+    assert f"--warmup-from-nmt {plain}" in done.stdout
+    rows = scored(tmp_path / "out/results.jsonl")
+    assert [row["tags"]["model"] for row in rows] == ["bert_fused"] * 3
+    assert {row["name"] for row in rows[2]["classes"]} >= {"source-layer-1.bert-attention"}
 
 
 def scored(path: Path) -> list[dict[str, Any]]:
