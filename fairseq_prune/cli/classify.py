@@ -5,8 +5,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import fields
 
 from fairseq_prune.analysis.table import Table, as_text, number
-from fairseq_prune.cli import _output
-from fairseq_prune.cli.evaluate import tags_of
+from fairseq_prune.cli import _output, _results
 
 HELP = "the accuracy of classifiers (sentence_prediction), many in one process"
 DESCRIPTION = """
@@ -32,18 +31,9 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("checkpoints", metavar="CHECKPOINT", nargs="+", help="checkpoints to run")
     parser.add_argument("--data", required=True, metavar="DATA", help="with input0/ and label/")
     parser.add_argument("--subset", default="test", help="subset to classify (default test)")
-    parser.add_argument(
-        "--tag",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="say this too in each line of results, e.g. stage=retrained, or a value for each "
-        "checkpoint, stage=dense,pruned; may be repeated",
-    )
     parser.add_argument("--user-dir", help="a fairseq plugin that the checkpoints need")
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
-    parser.add_argument("--output", metavar="FILE", help="results file to append to")
-    parser.add_argument("--json", action="store_true", help="print the lines of results, no table")
+    _results.add_flags(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -54,7 +44,7 @@ def run(arguments: Namespace) -> int:
     settings = Settings(**{f.name: getattr(arguments, f.name) for f in fields(Settings)})
     rows: Table = []
     count = len(arguments.checkpoints)
-    tags = tags_of(arguments.tag, len(arguments.checkpoints))
+    tags = _results.tags_of(arguments.tag, len(arguments.checkpoints))
     found = classify(arguments.checkpoints, settings, tags, arguments.output)
     for done, (row, known) in enumerate(found, 1):
         if arguments.json:

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from fairseq_prune.analysis.settings import TEXTS, Settings
-from fairseq_prune.cli import _output
+from fairseq_prune.cli import _output, _results
 
 HELP = "decode and score checkpoints, many in one process"
 DESCRIPTION = """
@@ -59,16 +59,7 @@ def add(parser: ArgumentParser) -> None:
         help="with --text, give the tokenized BLEU with words apart at their hyphens, too, as "
         "papers on WMT'14 En-De do (Stanford's files have them apart already)",
     )
-    parser.add_argument(
-        "--tag",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="say this too in each line of results, e.g. stage=retrained, or a value for each "
-        "checkpoint, stage=dense,pruned; may be repeated",
-    )
-    parser.add_argument("--output", metavar="FILE", help="results file to append to")
-    parser.add_argument("--json", action="store_true", help="print the lines of results, no table")
+    _results.add_flags(parser)
 
 
 def add_decoding(parser: ArgumentParser) -> None:
@@ -127,7 +118,7 @@ def run(arguments: Namespace) -> int:
             "--text moses."
         )
     count = len(arguments.checkpoints)
-    tags = tags_of(arguments.tag, count)
+    tags = _results.tags_of(arguments.tag, count)
     rows = evaluate(arguments.checkpoints, settings, tags, arguments.output)
     for number, (row, known) in enumerate(rows, 1):
         if arguments.json:
@@ -157,21 +148,3 @@ def bleus(row: "Row") -> str:
     text = f"BLEU {row['bleu']:.2f} (sacreBLEU)  tokenized BLEU {row['tokenized_bleu']:.2f}"
     split = row.get("tokenized_bleu_split")
     return text if split is None else f"{text} (compounds split {split:.2f})"
-
-
-def tags_of(given: list[str], count: int = 1) -> list[dict[str, str]]:
-    """What --tag says of each of ``count`` checkpoints.
-
-    Raises ValueError where one is not NAME=VALUE, or has neither one value nor ``count`` of them.
-    """
-    found: list[dict[str, str]] = [{} for _ in range(count)]
-    for name, text in _output.pairs(given, "--tag", "stage=retrained").items():
-        values = text.split(",") if count > 1 else [text]
-        if len(values) not in (1, count):
-            raise ValueError(
-                f"--tag {name}={text} has {len(values)} values for {count} checkpoints; give one, "
-                "or one for each."
-            )
-        for tags, value in zip(found, values * (count // len(values)), strict=True):
-            tags[name] = value
-    return found

@@ -11,8 +11,9 @@ from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.proposal import GRID, HEADER, Part, as_file, as_table, propose
 from fairseq_prune.analysis.table import Table, as_text, number
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._results import tags_of
 from fairseq_prune.cli.apply import views
-from fairseq_prune.cli.evaluate import add_decoding, tags_of
+from fairseq_prune.cli.evaluate import add_decoding
 from fairseq_prune.maths.structure import NofM
 from fairseq_prune.pruning.apply import check_recipe
 from fairseq_prune.pruning.flags import add_arguments, recipe_of

@@ -1,0 +1,37 @@
+"""Where measurements of many checkpoints go, and what is said of each beside its numbers."""
+
+from argparse import ArgumentParser
+
+from fairseq_prune.cli import _output
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Add --tag, --output and --json."""
+    parser.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="say this too in each line of results, e.g. stage=retrained, or a value for each "
+        "checkpoint, stage=dense,pruned; may be repeated",
+    )
+    parser.add_argument("--output", metavar="FILE", help="results file to append to")
+    parser.add_argument("--json", action="store_true", help="print the lines of results, no table")
+
+
+def tags_of(given: list[str], count: int = 1) -> list[dict[str, str]]:
+    """What --tag says of each of ``count`` checkpoints.
+
+    Raises ValueError where one is not NAME=VALUE, or has neither one value nor ``count`` of them.
+    """
+    found: list[dict[str, str]] = [{} for _ in range(count)]
+    for name, text in _output.pairs(given, "--tag", "stage=retrained").items():
+        values = text.split(",") if count > 1 else [text]
+        if len(values) not in (1, count):
+            raise ValueError(
+                f"--tag {name}={text} has {len(values)} values for {count} checkpoints; give one, "
+                "or one for each."
+            )
+        for tags, value in zip(found, values * (count // len(values)), strict=True):
+            tags[name] = value
+    return found
