@@ -2,6 +2,7 @@
 
 import os
 import random
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -73,6 +74,14 @@ def run(*command: Any, fails: bool = False, **environment: str) -> str:
     )
     assert (done.returncode != 0) == fails, done.stdout[-4000:]
     return done.stdout
+
+
+def torchrun(ranks: int) -> list[Any]:
+    """The words before a fairseq command's flags that start it as so many gloo ranks on CPU."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    return ["torchrun", "--nproc_per_node", ranks, "--master_port", port, BIN / "fairseq-train"]
 
 
 Train = Callable[..., dict[str, Any]]

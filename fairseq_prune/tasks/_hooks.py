@@ -21,8 +21,11 @@ from fairseq_prune.pruning.penalised import at_work
 from fairseq_prune.pruning.penalty import Penalty
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.summary import ClassRow
+from fairseq_prune.tasks._backend import check_backend, check_gradients, in_step
 from fairseq_prune.tasks._keep import keep_update
+from fairseq_prune.tasks._optimizer import trained_parameters
 from fairseq_prune.tasks._options import PREFIX, read_keep, read_options, without_options
+from fairseq_prune.tasks._ranks import check_start
 from fairseq_prune.tasks._readers import Readers
 from fairseq_prune.tasks._sample import sampler
 from fairseq_prune.tasks._session import Session
@@ -59,14 +62,9 @@ class PruningHooks:
             keep = read_keep(cfg)
             root = _root(cfg)
             if recipe.active and root is not None:
-                backend = str(root.distributed_training.ddp_backend)
-                if backend == "fully_sharded":
-                    raise ValueError(
-                        "--ddp-backend fully_sharded flattens parameters, so that single weights "
-                        "cannot be pruned; use --ddp-backend legacy_ddp or pytorch_ddp."
-                    )
+                check_backend(root)
         task = super().setup_task(cfg, **kwargs)  # type: ignore[misc]
-        task.session = Session(recipe, override)
+        task.session = Session(recipe, override, _in_step(cfg))
         if keep is not None:
             keep_update(task, keep)
         return task
@@ -78,9 +76,11 @@ class PruningHooks:
         if not from_checkpoint:
             with one_sentence():
                 start = start_of(self._checkpoint_config())
+                check_start(start)
                 if start.path is None:
                     warm_start(model)
                 self.session.check(model, start)
+                self._check_gradients(model)
             _hold_copies(model, self.session)
         return model
 
@@ -132,10 +132,12 @@ class PruningHooks:
             self.session.after_update(update_num + 1, optimizer)
 
     def begin_valid_epoch(self, epoch: int, model: nn.Module) -> None:
-        """Validation sees pruned weights at zero, whatever ran since the last update."""
+        """Validation sees pruned weights at zero, whatever ran since; ranks compare masks."""
         super().begin_valid_epoch(epoch, model)  # type: ignore[misc]
         if self.session.holder is not None:
             self.session.holder.zero_weights_()
+            with one_sentence():
+                self.session.compare("at a validation")
 
     def reduce_metrics(self, logging_outputs: Any, criterion: Any) -> None:
         """The task's metrics, and the sparsity over all and by class, in per cent."""
@@ -165,6 +167,11 @@ class PruningHooks:
         return self.cfg if isinstance(getattr(self, "cfg", None), DictConfig) else self.args
 
     args: Any
+
+    def _check_gradients(self, model: nn.Module) -> None:
+        root = _root(self._config())
+        if root is not None and self.session.recipe.active:
+            check_gradients(root, [name for name, _ in trained_parameters(model)])
 
     def _checkpoint_config(self) -> Any:
         root = _root(self._config())
@@ -197,6 +204,13 @@ def _root(config: Any) -> Any:
         return None
     parent = config._get_parent() if isinstance(config, DictConfig) else None
     return parent if parent is not None and "checkpoint" in parent else None
+
+
+def _in_step(config: Any) -> bool:
+    root = _root(config)
+    if root is None:
+        return in_step(config, config)
+    return in_step(root.optimization, root.distributed_training)
 
 
 def _log_value(key: str, now: Callable[[], float], priority: int = 500) -> None:

@@ -39,7 +39,7 @@ from fairseq_prune.saliency import Probe
 from fairseq_prune.tasks._optimizer import Copies, parts_of, trained_parameters
 from fairseq_prune.tasks._penalty import choose, release
 from fairseq_prune.tasks._probe import Sampler, probe_of
-from fairseq_prune.tasks._ranks import from_first_rank
+from fairseq_prune.tasks._ranks import check_same, from_first_rank, several
 from fairseq_prune.tasks._start import Start
 
 logger = logging.getLogger("fairseq_prune")
@@ -51,11 +51,13 @@ class Session:
     Args:
         recipe: the flags, checked.
         override: --prune-override.
+        in_step: whether the weights of all ranks are the same after each update.
     """
 
-    def __init__(self, recipe: Recipe, override: bool) -> None:
+    def __init__(self, recipe: Recipe, override: bool, in_step: bool = True) -> None:
         self.recipe = recipe
         self.override = override
+        self.in_step = in_step
         self.model: nn.Module | None = None
         self.weights: dict[str, Weight] = {}
         self.axes: Axes | None = None  # where units are pruned
@@ -89,11 +91,14 @@ class Session:
     def begin(self, model: nn.Module, start: Start) -> None:
         """Attach to the model that will be trained, and take up the masks it starts with."""
         self.model = model
-        # rank 0 decides: other machines may not see its files
-        start = Start(*from_first_rank(lambda: (start.path, start.resumes)))
-        stored = from_first_rank(lambda: self._stored(start))
+        if start.by_rank:
+            stored = self._stored(start)
+        else:  # rank 0 decides, as for fairseq
+            start = Start(*from_first_rank(lambda: (start.path, start.resumes)))
+            stored = from_first_rank(lambda: self._stored(start))
         if stored is not None:
             self._take_up(stored, model, start)
+        self.compare(f"of {start.path}")
         if not self.recipe.active and self.holder is None:
             return
         self.weights = self.weights or self._find(model)
@@ -222,9 +227,17 @@ class Session:
                 step if moves else None, self.axes,
             )
         )  # fmt: skip
-        # ranks agree by construction, except where their weights differ (bmuf): rank 0 decides
+        if self.in_step:
+            check_same(pruned.masks, self.weights, f"made at update {step}")
+            return pruned
         agreed = Masks.unpack(from_first_rank(lambda: pruned.masks.pack()), "rank 0")
         return Pruned(agreed, pruned.extremes, pruned.notes)
+
+    def compare(self, when: str) -> None:
+        """Refuse, on every rank, that ranks hold different masks."""
+        if several():
+            masks = Masks({}) if self.holder is None else self.holder.masks()
+            check_same(masks, self.weights, when)
 
     def _set(self, pruned: Pruned, step: int | None) -> None:
         self.extremes = merge_extremes(self.extremes, pruned.extremes)

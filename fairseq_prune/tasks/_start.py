@@ -5,7 +5,7 @@ the file again. The rules are those of fairseq.checkpoint_utils.load_checkpoint.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 DEFAULT = "checkpoint_last.pt"
@@ -19,14 +19,21 @@ class Start:
         path: the checkpoint, or None for a fresh model.
         resumes: whether the same run goes on (optimizer kept), rather than a new one that starts
             from trained weights.
+        by_rank: whether each rank reads its own file, not rank 0 for all.
     """
 
     path: str | None
     resumes: bool
+    by_rank: bool = False
 
 
 def start_of(checkpoint: Any) -> Start:
     """The start that fairseq will take, from the ``checkpoint`` group of its configuration."""
+    by_rank = bool(getattr(checkpoint, "load_checkpoint_on_all_dp_ranks", False))
+    return replace(_start_of(checkpoint), by_rank=by_rank)
+
+
+def _start_of(checkpoint: Any) -> Start:
     suffix = getattr(checkpoint, "checkpoint_suffix", None) or ""
     resumes = not getattr(checkpoint, "reset_optimizer", False)
     if checkpoint.restore_file != DEFAULT:
