@@ -10,10 +10,19 @@ import pytest
 import torch
 
 from fairseq_prune.masks.storage import masks_of
-from tests.conftest import ROOT, TRAINING, Train, differences, read, run, train_here, trained
+from tests.conftest import (
+    ROOT,
+    TRAINING,
+    Train,
+    differences,
+    read,
+    run,
+    torchrun,
+    train_here,
+    trained,
+)
 from tests.models.bert import NEEDS_TRANSFORMERS, batch, build, flags, save_bert
 from tests.models.nets import checkpoint
-from tests.tasks.test_ranks import free_port
 
 pytestmark = NEEDS_TRANSFORMERS
 
@@ -144,16 +153,13 @@ def test_generate_and_interactive_agree(pruned: Path, corpus: Path, capsys: Any)
 
 @pytest.mark.slow
 def test_two_ranks_equal_two_batches_an_update(corpus: Path, bert: Path, tmp_path: Path) -> None:
-    from tests.conftest import BIN
-
     common = [
         corpus, *flags(bert), *TRAINING, "--dropout", 0, "--bert-dropnet", 0,
         "--user-dir", ROOT / "fairseq_prune", *PRUNE, "--prune-saliency", "snip",
         "--prune-score-batches", 2,
     ]  # fmt: skip
     ranks = [
-        "torchrun", "--nproc_per_node", 2, "--master_port", free_port(), BIN / "fairseq-train",
-        *common, "--distributed-backend", "gloo", "--save-dir", tmp_path / "ranks",
+        *torchrun(2), *common, "--distributed-backend", "gloo", "--save-dir", tmp_path / "ranks"
     ]  # fmt: skip
     one = tmp_path / "one"
     run("fairseq-train", *common, "--update-freq", 2, "--max-update", 4, "--save-dir", one)

@@ -1,5 +1,6 @@
 """Ranks whose masks differ stop, all of them, with the names."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.tasks import _ranks
 from fairseq_prune.tasks._start import Start
-from tests.conftest import ARCHES, BIN, TRAINING, torchrun
+from tests.conftest import ARCHES, BIN, ROOT, TRAINING, read, run, torchrun
 
 GRADUAL = (
     "--prune-scheme class-blind --prune-sparsity 0.7 --prune-schedule gradual --prune-end 3 "
@@ -118,3 +119,39 @@ def test_ranks_that_disagree_stop_with_one_sentence_each(
     assert said.count(f"{sentence} {ranks - 1} in {first}") == ranks
     assert ("differ too" in said) == (change == "other weights")
     assert not (tmp_path / "run" / "crash.pt").exists()
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_one_rank_does_not_see_stops_both(corpus: Path, tmp_path: Path) -> None:
+    common = [
+        corpus, *ARCHES["lstm"], *TRAINING, *GRADUAL, "--user-dir", ROOT / "fairseq_prune",
+        "--ddp-backend", "legacy_ddp", "--distributed-backend", "gloo", "--save-dir",
+    ]  # fmt: skip
+    run("fairseq-train", *common, tmp_path / "0", "--max-update", 2)
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(torchrun(2)[-2]), "WORLD_SIZE": "2"}
+    ranks = [
+        subprocess.Popen(
+            list(map(str, [BIN / "fairseq-train", *common, tmp_path / str(rank)])),
+            env=os.environ | where | {"RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    sentence = f"{tmp_path}/0/checkpoint_last.pt is there for other ranks, but not for rank 1: "
+    for rank in ranks:
+        _, said = rank.communicate(timeout=120)
+        assert rank.returncode != 0
+        assert f"fairseq_prune: {sentence}" in said
+
+
+@pytest.mark.slow
+def test_where_weights_differ_between_syncs_rank_0_decides(corpus: Path, tmp_path: Path) -> None:
+    run(
+        *torchrun(2), corpus, *ARCHES["lstm"], *TRAINING, *GRADUAL, "--user-dir",
+        ROOT / "fairseq_prune", "--use-bmuf", "--global-sync-iter", 3, "--warmup-iterations", 1,
+        "--distributed-backend", "gloo", "--max-update", 7, "--save-dir", tmp_path,
+    )  # fmt: skip
+    # validation compared them; without the rule the run stops at update 3
+    masks = read(tmp_path / "checkpoint_last.pt")["task_state"]["prune"]["masks"]
+    assert Masks.unpack(masks, "the run").sparsity() == pytest.approx(0.7, abs=1e-3)
