@@ -25,6 +25,7 @@ from fairseq_prune.tasks._backend import check_backend, check_gradients, in_step
 from fairseq_prune.tasks._keep import keep_update
 from fairseq_prune.tasks._optimizer import trained_parameters
 from fairseq_prune.tasks._options import PREFIX, read_keep, read_options, without_options
+from fairseq_prune.tasks._place import keep_place
 from fairseq_prune.tasks._ranks import check_start
 from fairseq_prune.tasks._readers import Readers
 from fairseq_prune.tasks._sample import sampler
@@ -89,6 +90,11 @@ class PruningHooks:
         result = super().load_dataset(split, *args, **kwargs)  # type: ignore[misc]
         self._readers.attach(self.datasets.get(split))
         return result
+
+    def get_batch_iterator(self, *args: Any, **kwargs: Any) -> Any:
+        """The task's iterator, whose place in the epoch any number of ranks finds again."""
+        iterator = super().get_batch_iterator(*args, **kwargs)  # type: ignore[misc]
+        return keep_place(iterator, kwargs.get("num_shards", 1))
 
     def penalise(self, penalty: Penalty) -> None:
         """Take a criterion's penalty on weights, checked against the prune flags."""

@@ -10,7 +10,7 @@ from tests.conftest import ARCHES, ROOT, TRAINING, differences, read, run, torch
 
 PRUNE = (
     "--prune-scheme class-blind --prune-sparsity 0.7 --prune-schedule gradual --prune-start 1 "
-    "--prune-end 5 --prune-every 1 --dropout 0 --ddp-backend legacy_ddp "
+    "--prune-end 7 --prune-every 1 --dropout 0 --ddp-backend legacy_ddp "
     # 12 batches an epoch, so that each number of ranks sees the same ones in each update
     "--batch-size 10 --required-batch-size-multiple 1"
 ).split()
@@ -24,19 +24,19 @@ PRUNE = (
 def test_another_number_of_ranks_goes_on_where_the_run_was(
     corpus: Path, tmp_path: Path, batches: int, before: int, after: int, arch: str
 ) -> None:
-    def train(name: str, ranks: int, epochs: int) -> dict[str, Any]:
+    def train(name: str, ranks: int, updates: int) -> dict[str, Any]:
         start = ["fairseq-train"] if ranks == 1 else torchrun(ranks)
         run(
             *start, corpus, *ARCHES[arch], *TRAINING, *PRUNE, "--save-dir", tmp_path / name,
             "--user-dir", ROOT / "fairseq_prune", "--distributed-backend", "gloo",
-            "--update-freq", batches // ranks, "--max-epoch", epochs,
+            "--update-freq", batches // ranks, "--max-update", updates,
         )  # fmt: skip
         return trained(read(tmp_path / name / "checkpoint_last.pt"))
 
-    straight = train("straight", 1, 2)
-    train("changed", before, 1)
-    changed = train("changed", after, 2)
-    assert changed["prune"]["acted"] == straight["prune"]["acted"] == 5
+    straight = train("straight", 1, 8)
+    train("changed", before, 4)  # in the middle of an epoch
+    changed = train("changed", after, 8)
+    assert changed["prune"]["acted"] == straight["prune"]["acted"] == 7
     if batches == 2:
         assert differences(straight, changed) == []
         return

@@ -100,4 +100,4 @@ def test_ranks_equal_as_many_batches_an_update(
         assert differences(trained(a)["model"], trained(b)["model"]) == []
     # sums of more than two gradients depend on the order, in fairseq without plugin too
     for weight, value in trained(a)["model"].items():
-        torch.testing.assert_close(trained(b)["model"][weight], value, rtol=0, atol=1e-6)
+        torch.testing.assert_close(trained(b)["model"][weight], value, rtol=0, atol=1e-4)
