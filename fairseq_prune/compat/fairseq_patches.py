@@ -35,25 +35,6 @@ def config_strings() -> None:
         module.eval = plain_value
 
 
-def whole_copies() -> None:
-    """Makes ``checkpoint_last.pt`` appear whole or not at all.
-
-    fairseq writes a checkpoint to a temporary name and renames it, but copies it over the last one
-    in place: a run that is killed then leaves half a file, and nothing to resume from.
-    """
-    checkpoints: Any = importlib.import_module("fairseq.checkpoint_utils")
-    original = checkpoints.PathManager
-
-    def copy(src_path: str, dst_path: str, overwrite: bool = False) -> bool:
-        if not original.supports_rename(dst_path):
-            return bool(original.copy(src_path, dst_path, overwrite=overwrite))
-        done = original.copy(src_path, dst_path + ".tmp", overwrite=True)
-        original.rename(dst_path + ".tmp", dst_path)
-        return bool(done)
-
-    checkpoints.PathManager = type("PathManager", (original,), {"copy": staticmethod(copy)})
-
-
 def unknown_architectures() -> None:
     """Says in a sentence that a checkpoint needs a plugin, where fairseq fails at saying so.
 

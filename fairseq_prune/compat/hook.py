@@ -13,6 +13,7 @@ from _fairseq_prune_compat import (
     hydra_patches,
     numpy_patches,
     python_patches,
+    saving,
     torch_patches,
 )
 
@@ -30,7 +31,9 @@ AFTER_FAIRSEQ: tuple[Patch, ...] = (
     fairseq_patches.config_strings,
     fairseq_patches.unknown_architectures,
     fairseq_patches.user_dir_by_name,
-    fairseq_patches.whole_copies,
+    saving.save_dir_first,
+    saving.whole_saves,
+    saving.whole_copies,
 )
 AFTER = {"hydra": AFTER_HYDRA, "fairseq": AFTER_FAIRSEQ}
 PATCHES = {patch.__name__: patch for patch in (*BEFORE, *AFTER_FAIRSEQ)}
