@@ -86,7 +86,7 @@ def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu
         if gpus > 1:  # what works without GPUs
             words += ["--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"]
     goes_on = (folder.path / LAST).exists() or (folder.path / "tickets").exists()
-    begin = time.time()
+    begin = time.monotonic()  # other clocks are set
     with log.open("ab" if trains else "wb") as file:
         file.write(f"$ {subprocess.list2cmdline(words)}\n".encode())
         file.flush()
@@ -102,12 +102,12 @@ def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu
     if not (folder.path / point["result"]).is_file():
         raise _Failed(f"{words[0]} left no {point['result']}", log)
     # the time of a run that was cut and went on says nothing of what such runs take
-    seconds = round(time.time() - begin, 2) if not goes_on else None
+    seconds = round(time.monotonic() - begin, 2) if not goes_on else None
     folder.write("made", {"seconds": seconds, "gpus": gpus})
 
 
 def _evaluate(folder: Folder, point: dict[str, Any], cpu: bool) -> None:
-    begin, settings = time.time(), point["evaluate"]
+    begin, settings = time.monotonic(), point["evaluate"]
     if settings is not None:
         from fairseq_prune.analysis.evaluate import evaluate
         from fairseq_prune.analysis.settings import Settings
@@ -119,7 +119,7 @@ def _evaluate(folder: Folder, point: dict[str, Any], cpu: bool) -> None:
         # rows of other settings, or of a checkpoint that was made again, are no results of it
         if results.read(output) != [row]:
             write_text(output, results.line_of(row))
-    seconds = round(time.time() - begin, 2)
+    seconds = round(time.monotonic() - begin, 2)
     folder.write("done", {"evaluate": settings, "seconds": seconds, "time": time.time()})
 
 

@@ -133,7 +133,14 @@ def _is_stale(path: Path, mirror: Mirror) -> bool:
     if mirror.folder is None or not (source := mirror.folder / path.name).is_file():
         return False
     there, here = source.stat(), path.stat()
-    return there.st_mtime_ns > here.st_mtime_ns or there.st_size != here.st_size
+    # a copy has the time of its original: another one is not always a later one, clocks are set
+    return there.st_mtime_ns != here.st_mtime_ns or there.st_size != here.st_size
+
+
+def _keep_time(part: Path, mirror: Mirror, name: str) -> None:
+    if mirror.folder is not None:
+        source = (mirror.folder / name).stat()
+        os.utime(part, ns=(source.st_atime_ns, source.st_mtime_ns))
 
 
 def _get(
@@ -155,6 +162,7 @@ def _get(
             reason = str(error)
             break
         _check_sum(mirror, file, part, corpus, say)
+        _keep_time(part, mirror, name)
         os.replace(part, folder / name)
         return folder / name
     where = "another mirror" if not mirror.is_official else "a mirror"

@@ -170,6 +170,22 @@ def test_a_file_that_was_mended_is_copied_again(tmp_path: Path, text: Path) -> N
         assert found["train.en"].read_text() == content
 
 
+def test_a_file_that_was_mended_while_a_clock_was_wrong_is_copied_again(
+    tmp_path: Path, text: Path
+) -> None:
+    folder, corpus = mirror("iwslt15", tmp_path, text), read("iwslt15")
+    place = mirror_of(corpus, {"IWSLT15_URL": str(folder), "IWSLT15_SHA256": "none"})
+    for content, clock in (("one\n", 2e9), ("two\n", 1e9)):
+        (folder / "train.en").write_text(content)
+        os.utime(folder / "train.en", (clock, clock))
+        found = bring(corpus, place, tmp_path / "out", lambda line: None)
+        assert found["train.en"].read_text() == content
+    # and what is the same is not copied again
+    before = found["train.en"].stat()
+    found = bring(corpus, place, tmp_path / "out", lambda line: None)
+    assert found["train.en"].stat().st_ino == before.st_ino
+
+
 def test_sums_may_come_from_a_file(tmp_path: Path, text: Path, site: Site) -> None:
     folder = mirror("iwslt15", tmp_path, text)
     write_sums(folder)

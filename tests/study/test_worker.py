@@ -1,6 +1,8 @@
 """A worker's own decisions, without fairseq."""
 
+import itertools
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,17 @@ def test_a_training_that_was_over_is_not_called_again(tmp_path: Path, decoded: l
     assert work(str(tmp_path)) == OK  # the command would fail
     assert folder.is_done and not (tmp_path / "train.log").exists() and decoded == [1]
     assert json.loads((tmp_path / "made.json").read_text())["seconds"] is None
+
+
+def test_a_clock_that_is_set_back_makes_no_work_take_less_than_nothing(
+    tmp_path: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point(tmp_path)
+    trained(tmp_path)
+    clock = itertools.count(2e9, -3600)
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    assert work(str(tmp_path)) == OK
+    assert json.loads((tmp_path / "done.json").read_text())["seconds"] >= 0
 
 
 def test_results_are_those_of_the_settings_in_force(tmp_path: Path, decoded: list[int]) -> None:
