@@ -5,13 +5,16 @@ A breakdown is "" for none, or KIND:NUMBER:
 write:3     killed when half of the third file is written (checkpoints and copies of them, in order)
 rename:3    killed before the third file gets its final name
 limit:5000  no file can have more than 5000 bytes, as on a disk that is full
+clock:3600  the clock is an hour ahead or an hour behind, in turns
 """
 
 import builtins
+import itertools
 import os
 import resource
 import signal
 import sys
+import time
 from typing import Any
 
 
@@ -21,6 +24,8 @@ def arm(breakdown: str) -> None:
     if kind == "limit":
         # Python ignores the signal that goes with it, so that a write fails
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(number), int(number)))
+    elif kind == "clock":
+        _jump(int(number))
     elif kind == "write":
         _die_writing(int(number))
     elif kind == "rename":
@@ -92,6 +97,11 @@ def _die_writing(number: int) -> None:
         return file
 
     builtins.open = open  # type: ignore[assignment]
+
+
+def _jump(seconds: int) -> None:
+    original, sign = time.time, itertools.cycle((1, -1))
+    time.time = lambda: original() + next(sign) * seconds
 
 
 def _die_renaming(number: int) -> None:

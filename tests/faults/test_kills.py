@@ -2,13 +2,16 @@
 
 import random
 import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ARCHES, TRAINING
+from tests.conftest import ARCHES, BIN, ROOT, TRAINING, run
 from tests.faults.trainings import Case, Fresh
+from tests.tasks.test_ranks import free_port
 
 KILLS = 50  # per architecture
 SAVES = "--save-interval-updates 2 --keep-interval-updates 1"
@@ -69,3 +72,39 @@ def test_kills_at_random_moments_and_in_files_change_nothing(
         case.finish(names[-1])
     print(f"{killed} kills of {len(names)} runs")
     assert [case.differences("straight", name) for name in names] == [[]] * len(names)
+
+
+@pytest.mark.slow
+def test_sigterm_for_torchrun_ends_all_ranks_and_loses_nothing(
+    corpus: Path, tmp_path: Path
+) -> None:
+    def command(name: str) -> list[str]:
+        ranks = ["--nproc_per_node", "2", "--master_port", str(free_port())]
+        gloo = ["--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"]
+        words = [*flags(corpus, "lstm", GRADUAL), *gloo, "--max-update", 60, "--user-dir"]
+        words += [ROOT / "fairseq_prune", "--save-dir", tmp_path / name]
+        return [str(BIN / "torchrun"), *ranks, str(BIN / "fairseq-train"), *map(str, words)]
+
+    run(*command("straight"))
+    with (tmp_path / "log").open("w") as log:
+        training = subprocess.Popen(command("stopped"), stdout=log, stderr=log)
+    last = tmp_path / "stopped" / "checkpoint_last.pt"
+    while training.poll() is None and not last.exists():
+        time.sleep(0.05)
+    training.terminate()
+    assert training.wait(60) == 1
+    assert "SignalException" in (tmp_path / "log").read_text()
+    time.sleep(1)
+    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _mentions(path, tmp_path)]
+    assert left == []
+    case = Case([], tmp_path)
+    assert 0 < case.updates("stopped") < 60
+    run(*command("stopped"))
+    assert case.differences("straight", "stopped") == []
+
+
+def _mentions(path: Path, place: Path) -> bool:
+    try:
+        return f"{place}/stopped" in path.read_text(errors="replace")
+    except OSError:  # it has ended since
+        return False
