@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from fairseq_prune.masks.state import Masks
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+_PIECE = 1 << 16  # weights looked at together
 _UNDER_ROOT = ("exp_avg_sq", "max_exp_avg_sq", "sum")  # Adam's, amsgrad's, Adagrad's
 
 
@@ -29,6 +30,22 @@ def clear_(tensor: Tensor, keep: Tensor) -> None:
         keep: int8 of that shape, on the same device.
     """
     tensor.detach().view(_BITS[tensor.element_size()]).bitwise_and_(keep)
+
+
+def count_alive(tensor: Tensor, keep: Tensor) -> int:
+    """How many numbers of ``tensor`` are not zero (NaN is not) where ``keep`` is 0.
+
+    In pieces that stay in a processor's cache: no indices and no large copies.
+
+    Args:
+        tensor, keep: as :func:`clear_` takes them.
+    """
+    bits = tensor.detach().view(_BITS[tensor.element_size()]).reshape(-1)
+    size = _PIECE if bits.device.type == "cpu" else max(1, bits.numel())
+    pieces = zip(bits.split(size), keep.reshape(-1).split(size), strict=True)
+    if not any([piece.bitwise_and(kept.bitwise_not()).any() for piece, kept in pieces]):
+        return 0
+    return int(torch.count_nonzero(tensor.detach()[keep == 0]))  # -0.0 is zero
 
 
 @dataclass(frozen=True)
@@ -123,7 +140,7 @@ class Holder:
     @torch.no_grad()
     def zero_moments_(self, slots: Iterable[Slot], state: Mapping[Any, Any]) -> None:
         """Forget what a torch optimizer's ``state`` remembers of pruned weights."""
-        for keep, _, part in self._moments(slots, state):
+        for keep, _, _, part in self._moments(slots, state):
             clear_(part, keep)
 
     @torch.no_grad()
@@ -134,7 +151,7 @@ class Holder:
             Whether there were any.
         """
         lifted = False
-        for keep, key, part in self._moments(slots, state):
+        for keep, _, key, part in self._moments(slots, state):
             if key in _UNDER_ROOT and part.device.type == "cpu":
                 part.masked_fill_(keep == 0, 1.0)
                 lifted = True
@@ -148,24 +165,54 @@ class Holder:
             if isinstance(value, Tensor) and value.shape == keep.shape:
                 clear_(value, keep.to(value.device))
 
-    @torch.no_grad()
     def violations(self) -> dict[str, int]:
         """How many pruned weights are not zero, by name; empty when all is well."""
-        counts = {
-            name: int(torch.count_nonzero(self._parameters[name].detach()[keep == 0]))
-            for name, keep in self._keep.items()
-        }
-        return {name: count for name, count in counts.items() if count}
+        return self.violations_in(self._parameters)
+
+    @torch.no_grad()
+    def violations_in(self, state: Mapping[str, Any]) -> dict[str, int]:
+        """The same in other tensors of these names (averages, EMA)."""
+        found = {}
+        for name, keep in self._keep.items():
+            value = state.get(name)
+            if isinstance(value, Tensor) and value.shape == keep.shape:
+                found[name] = count_alive(value, keep.to(value.device))
+        return {name: count for name, count in found.items() if count}
+
+    @torch.no_grad()
+    def optimizer_violations(
+        self, slots: Sequence[Slot], state: Mapping[Any, Any], lifted: bool
+    ) -> dict[str, int]:
+        """How many of an optimizer's numbers about pruned weights are not zero, by what they are.
+
+        Args:
+            lifted: whether second moments on CPU are near 1 on purpose, and passed over.
+        """
+        names = {id(self._parameters[name]): name for name in self._keep}
+        found: dict[str, int] = {}
+        for keep, slot in self._held(slots):
+            part = slot.view(slot.optimised)
+            if part is not None and slot.optimised is not slot.parameter:
+                found[f"fp32 master of {names[id(slot.parameter)]}"] = count_alive(part, keep)
+        for keep, slot, key, part in self._moments(slots, state):
+            if not (lifted and key in _UNDER_ROOT and part.device.type == "cpu"):
+                found[f"{key} of {names[id(slot.parameter)]}"] = count_alive(part, keep)
+        return {name: count for name, count in found.items() if count}
+
+    def removed(self) -> dict[str, int]:
+        """How many weights of each tensor are held at zero."""
+        kept = {name: keep.numel() - int(keep.count_nonzero()) for name, keep in self._keep.items()}
+        return {name: kept.get(name, 0) for name in self.names}
 
     def _moments(
         self, slots: Iterable[Slot], state: Mapping[Any, Any]
-    ) -> Iterator[tuple[Tensor, str, Tensor]]:
-        """For each held slot: its mask, and the name and view of each number a weight."""
+    ) -> Iterator[tuple[Tensor, Slot, str, Tensor]]:
+        """For each held slot: its mask, itself, and the name and view of each number a weight."""
         for keep, slot in self._held(slots):
             for key, value in state.get(slot.optimised, {}).items():
                 part = slot.view(value) if isinstance(value, Tensor) else None
                 if part is not None:
-                    yield keep, key, part
+                    yield keep, slot, key, part
 
     def _held(self, slots: Iterable[Slot]) -> list[tuple[Tensor, Slot]]:
         by_id = {id(self._parameters[name]): keep for name, keep in self._keep.items()}

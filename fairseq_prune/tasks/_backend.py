@@ -22,6 +22,11 @@ def check_backend(root: Any) -> None:
             "--ddp-backend fully_sharded flattens parameters, so that single weights "
             "cannot be pruned; use --ddp-backend legacy_ddp or pytorch_ddp."
         )
+    if str(distributed.ddp_backend) == "slowmo":
+        raise ValueError(
+            "--ddp-backend slowmo moves weights after the optimizer's step, pruned ones too; use "
+            "--ddp-backend legacy_ddp or pytorch_ddp."
+        )
     if distributed.distributed_world_size > 1 and (getattr(root.model, "base_layers", 0) or 0) > 0:
         raise ValueError(
             "--base-layers gives each rank experts of its own, so that ranks cannot share masks; "

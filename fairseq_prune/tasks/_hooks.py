@@ -138,11 +138,14 @@ class PruningHooks:
             self.session.after_update(update_num + 1, optimizer)
 
     def begin_valid_epoch(self, epoch: int, model: nn.Module) -> None:
-        """Validation sees pruned weights at zero, whatever ran since; ranks compare masks."""
+        """Validation sees pruned weights at zero; the run ends if something has written them.
+
+        Ranks compare their masks.
+        """
         super().begin_valid_epoch(epoch, model)  # type: ignore[misc]
-        if self.session.holder is not None:
-            self.session.holder.zero_weights_()
-            with one_sentence():
+        with one_sentence():
+            self.session.validate()
+            if self.session.holder is not None:
                 self.session.compare("at a validation")
 
     def reduce_metrics(self, logging_outputs: Any, criterion: Any) -> None:
@@ -159,10 +162,11 @@ class PruningHooks:
             _log_value(f"sparsity/{row.name}", now, priority=1500)
 
     def state_dict(self) -> dict[str, Any]:
-        """The task's state and ours; what is being saved is zeroed first."""
+        """The task's state and ours; what is being saved is looked at, and zeroed, first."""
         state = dict(super().state_dict())  # type: ignore[misc]
         state.pop(PRUNE_KEY, None)
-        self.session.zero_for_saving()
+        with one_sentence():
+            self.session.zero_for_saving()
         ours = self.session.state()
         return {**state, PRUNE_KEY: ours} if ours else state
 
@@ -236,11 +240,15 @@ def _hold_copies(model: nn.Module, session: Session) -> None:
     The hook survives the deep copy that makes the EMA model because it is a plain function, and a
     weak reference keeps the copy from owning the session.
     """
-    reference = weakref.ref(session)
+    reference, trained = weakref.ref(session), weakref.ref(model)
 
-    def hook(state: dict[str, Any], prefix: str, *_: Any) -> None:
+    def hook(copy: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
         alive = reference()
-        if alive is not None and alive.holder is not None:
+        if alive is None:
+            return
+        if alive.holder is not None:
             alive.holder.zero_state_dict_(state, prefix)
+        if copy is not trained():
+            alive.averages.seen(copy, state)
 
-    model._register_load_state_dict_pre_hook(hook)
+    model._register_load_state_dict_pre_hook(hook, with_module=True)

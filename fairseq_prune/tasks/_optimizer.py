@@ -104,6 +104,13 @@ class Copies:
             self.zero(holder)
         self._lifted = False
 
+    def violations(self, holder: Holder) -> dict[str, int]:
+        """How many of its numbers about pruned weights are not zero, by what they are."""
+        if self.optimizer is None:
+            return {}
+        slots, state = slots_of(self.optimizer), state_of(self.optimizer)
+        return holder.optimizer_violations(slots, state, self._lifted)
+
     def second_moments(self, weights: Weights) -> dict[str, Tensor] | None:
         """Adam's ``exp_avg_sq`` of these weights by name; None where it has none of them."""
         names = {id(weight.tensor): name for name, weight in weights.items()}

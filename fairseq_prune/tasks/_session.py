@@ -36,6 +36,7 @@ from fairseq_prune.pruning.summary import (
 )
 from fairseq_prune.pruning.units import axes_of
 from fairseq_prune.saliency import Probe
+from fairseq_prune.tasks._invariant import Averages, check_copies, check_weights
 from fairseq_prune.tasks._optimizer import Copies, parts_of, trained_parameters
 from fairseq_prune.tasks._penalty import choose, release
 from fairseq_prune.tasks._probe import Sampler, probe_of
@@ -67,7 +68,9 @@ class Session:
         self.extremes: Extremes = {}
         self.notes: Mapping[str, Any] = {}
         self.penalty: Penalised | None = None  # the criterion's
+        self.averages = Averages()
         self._copies = Copies()
+        self._update: int | None = None  # updates completed; None before this process did one
         self.sampler: Sampler | None = None
 
     # ---------------------------------------------------------------- before training
@@ -185,7 +188,7 @@ class Session:
 
     def after_update(self, step: int, optimizer: Any) -> None:
         """Hold the masks after an optimizer step; prune if ``step`` updates are the time to."""
-        self._copies.optimizer = optimizer
+        self._copies.optimizer, self._update = optimizer, step
         if self.penalty is not None:
             self.penalty.act_(step, parts_of(optimizer, self.weights))
         self._choose(step)
@@ -254,6 +257,7 @@ class Session:
 
     def _hold(self, masks: Masks) -> None:
         self.holder = Holder(masks, {name: w.tensor for name, w in self.weights.items()})
+        self.averages.zero_(self.holder)
         self.rows = by_class(masks, self.classes, self.extremes)
 
     @property
@@ -275,10 +279,19 @@ class Session:
         for sentence in (*find_unseen(self.notes, masks), *find_dead(self.rows, masks)):
             logger.warning(sentence)
 
-    def zero_for_saving(self) -> None:
-        """Zeros in the model and optimizer that are about to be written."""
+    def validate(self) -> None:
+        """Zeros in the model. Raises ValueError where an update left none, or counts are wrong."""
         if self.holder is not None:
+            if self._update is not None:
+                check_weights(self.holder, self.rows, self.classes, self._update)
             self.holder.zero_weights_()
+
+    def zero_for_saving(self) -> None:
+        """The same in all that is about to be written."""
+        if self.holder is not None:
+            if self._update is not None:
+                check_copies(self.holder, self._copies, self.averages, self._update)
+            self.validate()
             self._copies.zero_for_saving(self.holder)
 
     def state(self) -> dict[str, Any] | None:

@@ -120,6 +120,10 @@ def test_fully_sharded_is_refused(refused: Refused) -> None:
     )
 
 
+def test_what_writes_weights_after_the_step_is_refused(refused: Refused) -> None:
+    assert "slowmo moves weights after" in refused(*PRUNE, "--ddp-backend", "slowmo")
+
+
 def test_an_exclusion_that_matches_nothing_is_refused(refused: Refused) -> None:
     assert "'softmx' matches no weight" in refused(*PRUNE, "--prune-exclude", "softmx")
 
