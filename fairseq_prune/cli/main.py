@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 import warnings
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from fairseq_prune.cli import (
     verify,
     vocab,
 )
+from fairseq_prune.pruning.refusal import what_to_send
 
 COMMANDS: dict[str, Any] = {
     "apply": apply,
@@ -46,7 +48,7 @@ COMMANDS: dict[str, Any] = {
     "vocab": vocab,
 }
 DESCRIPTION = "Prunes fairseq models; shows, checks, shrinks, scores and exports pruned ones."
-FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+BUG, FAILED, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
 
 class _Parser(ArgumentParser):
@@ -100,6 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader has gone; Python would complain again when it closes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except Exception:
+        traceback.print_exc()
+        print(what_to_send(), file=sys.stderr)
+        return BUG
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, open_dict
 
 from fairseq_prune.pruning.flags import PREFIX
 from fairseq_prune.pruning.penalty import PENALTIES
+from fairseq_prune.pruning.refusal import Refusal
 
 
 class PenaltyHooks:
@@ -30,7 +31,7 @@ class PenaltyHooks:
         criterion = super().build_criterion(cfg, task)  # type: ignore[misc]
         settings = PENALTIES[cls.penalty_name].settings
         if not hasattr(task, "penalise"):
-            raise ValueError(
+            raise Refusal(
                 f"--criterion {cls.stock_name}_{cls.penalty_name} works with fairseq's own tasks; "
                 f"{type(task).__name__} does not know the prune flags."
             )

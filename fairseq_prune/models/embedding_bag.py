@@ -7,6 +7,8 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.models import BaseFairseqModel, register_model
 from torch import Tensor, nn
 
+from fairseq_prune.pruning.refusal import Refusal
+
 _MAX_POSITIONS = 512  # sentence_prediction's own default
 
 
@@ -33,7 +35,7 @@ class EmbeddingBagModel(BaseFairseqModel):
     def __init__(self, cfg: Any, tokens: int, pad: int) -> None:
         super().__init__()
         if cfg.embed_dim < 1 or cfg.init_range <= 0:
-            raise ValueError(
+            raise Refusal(
                 f"--embed-dim {cfg.embed_dim} and --init-range {cfg.init_range} must be above 0."
             )
         self.args = cfg  # the criterion asks for it

@@ -14,6 +14,8 @@ from fairseq.models.lstm import LSTM, Embedding, Linear, LSTMEncoder
 from fairseq.modules import FairseqDropout
 from torch import Tensor, nn
 
+from fairseq_prune.pruning.refusal import Refusal
+
 _SIZES = ("embed-dim", "hidden-size", "layers")
 _LONGEST = 100_000  # words: a limit is the task's to set, in training another than in decoding
 
@@ -58,7 +60,7 @@ class See2016LSTMModel(FairseqEncoderDecoderModel):
             source, target = (getattr(args, f"{side}_{name}") for side in ("encoder", "decoder"))
             if source != target:
                 flag = name.replace("_", "-")
-                raise ValueError(
+                raise Refusal(
                     f"--encoder-{flag} {source} and --decoder-{flag} {target} must be equal: a "
                     "target layer begins with the state of the source layer of its number."
                 )
@@ -182,7 +184,7 @@ class _Decoder(FairseqIncrementalDecoder):
 def _flag(name: str, value: Any) -> bool:
     known = {"true": True, "1": True, "false": False, "0": False}
     if str(value).lower() not in known:
-        raise ValueError(f"{name} {value} must be True or False.")
+        raise Refusal(f"{name} {value} must be True or False.")
     return known[str(value).lower()]
 
 

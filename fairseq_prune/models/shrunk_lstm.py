@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from fairseq_prune.models._widths import per_layer
+from fairseq_prune.pruning.refusal import Refusal
 
 
 @register_model("shrunk_lstm")
@@ -190,7 +191,7 @@ def _narrow_decoder(decoder: LSTMDecoder, args: Any, sizes: list[int], source: i
 
 def _flag(text: str) -> bool:
     if text not in ("True", "False"):
-        raise ValueError(text)
+        raise Refusal(text)
     return text == "True"
 
 

@@ -8,6 +8,8 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
 from omegaconf import II
 
+from fairseq_prune.pruning.refusal import Refusal
+
 
 @dataclass
 class HalvingConfig(FairseqDataclass):
@@ -35,7 +37,7 @@ class HalvingLRSchedule(FairseqLRScheduler):
     an epoch is. That of the last whole epoch serves for the next; epochs themselves begin exactly
     where they begin, so that an error (--update-freq by epoch, say) is gone with the next.
 
-    Raises ValueError for flags that make no sense.
+    Raises Refusal for flags that make no sense.
     """
 
     def __init__(self, cfg: Any, optimizer: Any) -> None:
@@ -43,12 +45,12 @@ class HalvingLRSchedule(FairseqLRScheduler):
         self._after = _epochs("--halve-after", cfg.halve_after)
         self._every = _epochs("--halve-every", cfg.halve_every)
         if self._after < 1:
-            raise ValueError(
+            raise Refusal(
                 f"--halve-after {cfg.halve_after} is below 1: how long an epoch is, is known when "
                 "the first is over; give 1 or more."
             )
         if len(cfg.lr) != 1:
-            raise ValueError(f"--lr {list(cfg.lr)} must be one number: the rest is halving.")
+            raise Refusal(f"--lr {list(cfg.lr)} must be one number: the rest is halving.")
         self._lr = float(cfg.lr[0])
         self._updates = 0
         self._epoch = 1
@@ -99,5 +101,5 @@ def _epochs(flag: str, text: Any) -> Fraction:
     except (ValueError, ZeroDivisionError):
         value = Fraction(0)
     if value <= 0:
-        raise ValueError(f"{flag} {text} must be a number of epochs above 0, such as 1 or 0.5.")
+        raise Refusal(f"{flag} {text} must be a number of epochs above 0, such as 1 or 0.5.")
     return value

@@ -3,6 +3,8 @@
 
 def register() -> None:
     """Give every task of fairseq the prune flags, under its own name and as ``pruned_NAME``."""
+    from fairseq_prune.tasks import _ending
     from fairseq_prune.tasks.any_task import register_all
 
     register_all()
+    _ending.register()

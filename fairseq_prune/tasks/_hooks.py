@@ -7,8 +7,7 @@ and state_dict for each checkpoint. No trainer, optimizer, model or criterion is
 
 import weakref
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +19,7 @@ from fairseq_prune.masks.storage import PRUNE_KEY
 from fairseq_prune.pruning.penalised import at_work
 from fairseq_prune.pruning.penalty import Penalty
 from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.refusal import one_sentence
 from fairseq_prune.pruning.summary import ClassRow
 from fairseq_prune.tasks._backend import check_backend, check_gradients, in_step
 from fairseq_prune.tasks._keep import keep_update
@@ -31,15 +31,6 @@ from fairseq_prune.tasks._readers import Readers
 from fairseq_prune.tasks._sample import sampler
 from fairseq_prune.tasks._session import Session
 from fairseq_prune.tasks._start import start_of, warm_start
-
-
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """Ends the program with the sentence of a ValueError instead of a traceback."""
-    try:
-        yield
-    except ValueError as error:
-        raise SystemExit(f"fairseq_prune: {error}") from None
 
 
 class PruningHooks:

@@ -69,8 +69,11 @@ def test_an_error_that_is_not_the_users_is_not_hidden(dense, call, monkeypatch):
         raise TypeError("a bug")
 
     monkeypatch.setattr(apply, "apply_recipe", broken)
-    with pytest.raises(TypeError, match="a bug"):
-        call("apply", dense, "--dry-run", "--prune-scheme", "erk")
+    code, out, err = call("apply", dense, "--dry-run", "--prune-scheme", "class-blind")
+    assert (code, out) == (1, "")
+    *_, error, last = err.splitlines()
+    assert err.startswith("Traceback") and error == "TypeError: a bug"
+    assert last.startswith("fairseq_prune: this is a bug; send ") and "torch" in last
 
 
 def test_a_reader_that_goes_away_is_fine(dense):

@@ -6,7 +6,7 @@ import torch
 from fairseq.modules import MultiheadAttention
 from torch import Tensor
 
-from fairseq_prune.models.bert_fused.refusal import Refusal
+from fairseq_prune.pruning.refusal import Refusal
 
 
 class BertMask(NamedTuple):

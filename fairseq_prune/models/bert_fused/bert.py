@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fairseq_prune.models.bert_fused.refusal import Refusal
+from fairseq_prune.pruning.refusal import Refusal
 
 
 class BertFeatures(nn.Module):

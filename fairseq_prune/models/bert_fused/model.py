@@ -14,7 +14,6 @@ from fairseq.models.transformer import (
 from torch import Tensor
 
 from fairseq_prune.models.bert_fused.bert import BertFeatures, open_bert
-from fairseq_prune.models.bert_fused.refusal import Refusal
 from fairseq_prune.models.bert_fused.stacks import fuse_stacks_
 from fairseq_prune.models.bert_fused.text import (
     PIECES,
@@ -23,6 +22,7 @@ from fairseq_prune.models.bert_fused.text import (
     text_settings,
 )
 from fairseq_prune.models.bert_fused.warm_start import load_plain_
+from fairseq_prune.pruning.refusal import Refusal
 
 logger = logging.getLogger("fairseq_prune")
 

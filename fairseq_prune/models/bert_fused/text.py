@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_prune.models.bert_fused.refusal import Refusal
+from fairseq_prune.pruning.refusal import Refusal
 
 PADDING = -1  # no tokenizer has it
 PIECES = ("none", "sentencepiece", "subword_nmt")

@@ -1,0 +1,58 @@
+"""How fairseq's programs end: with one sentence where we refuse, in whatever process that was."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from types import TracebackType
+from typing import Any
+
+from fairseq.distributed import utils as distributed
+from torch.multiprocessing.spawn import ProcessRaisedException
+
+from fairseq_prune.pruning.refusal import Refusal, what_to_send
+
+REFUSED, FAILED = 2, 1
+_RAISED = f"{Refusal.__module__}.{Refusal.__qualname__}: "
+_PACKAGES = ("fairseq", "fairseq_cli", "fairseq_prune")
+
+
+def register() -> None:
+    """Let the function that starts fairseq's programs end them so; again changes nothing."""
+    if not hasattr(distributed.call_main, "refuses"):
+        distributed.call_main = _ending(distributed.call_main)
+
+
+def _ending(call_main: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(call_main)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return call_main(*args, **kwargs)
+        except Refusal as refusal:
+            sentence = str(refusal)
+        except ProcessRaisedException as error:  # of the processes that fairseq starts for GPUs
+            last = str(error).rstrip().rpartition("\n")[2]
+            if not last.startswith(_RAISED):
+                raise
+            sentence = last.removeprefix(_RAISED)
+        except Exception as error:
+            if not is_ours(error.__traceback__):
+                raise
+            traceback.print_exc()
+            print(what_to_send(), file=sys.stderr)
+            raise SystemExit(FAILED) from None
+        print(sentence, file=sys.stderr)
+        raise SystemExit(REFUSED)
+
+    wrapped.refuses = True  # type: ignore[attr-defined]
+    return wrapped
+
+
+def is_ours(trace: TracebackType | None) -> bool:
+    """Whether the last of fairseq's and our own functions in a traceback is our own."""
+    package = ""
+    while trace is not None:
+        top = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        package = top if top in _PACKAGES else package
+        trace = trace.tb_next
+    return package == "fairseq_prune"
