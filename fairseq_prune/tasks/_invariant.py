@@ -53,8 +53,9 @@ def check_weights(
         if counted[row.name] != row.removed:
             raise ValueError(
                 f"{counted[row.name]:,} weights of the class {row.name} are held at zero"
-                f"{_at(update)}, but {row.removed:,} were pruned: the masks have changed in memory, "
-                "and nothing was saved; go on from the last checkpoint, and test this machine's memory."
+                f"{_at(update)}, but {row.removed:,} were pruned: the masks have changed in "
+                "memory, and nothing was saved; go on from the last checkpoint, and test this "
+                "machine's memory."
             )
 
 
@@ -73,9 +74,9 @@ def _refuse(place: str, found: Mapping[str, int], update: int | None) -> None:
     raise ValueError(
         f"{count:,} pruned weights of {first} are not zero in {place}{_at(update)}{more}: "
         "something writes them after the optimizer's step (another --user-dir, optimizer, "
-        "criterion or --ddp-backend), and nothing was saved; leave it out and go on from the last checkpoint, "
-        "or, if there is no such thing, send this sentence and the log to the maintainers of "
-        "fairseq_prune."
+        "criterion or --ddp-backend), and nothing was saved; leave it out and go on from the "
+        "last checkpoint, or, if there is no such thing, send this sentence and the log to the "
+        "maintainers of fairseq_prune."
     )
 
 
