@@ -1,6 +1,6 @@
 """A clock that jumps: what is trained and when does not go by it.
 
-What else of ours asks for the time is in tests/study/test_worker.py and tests/scripts/test_corpus.py.
+What else of ours asks for the time: tests/study/test_worker.py, tests/scripts/test_corpus.py.
 """
 
 from pathlib import Path
