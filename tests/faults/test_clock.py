@@ -1,6 +1,6 @@
-"""A clock that jumps: what is trained and when does not go by it.
+"""A clock that jumps: no weight, and no time at which it is pruned, goes by it.
 
-What else of ours asks for the time: tests/study/test_worker.py, tests/scripts/test_corpus.py.
+What else asks for the time: tests/study/test_worker.py, tests/scripts/test_corpus.py.
 """
 
 from pathlib import Path

@@ -66,11 +66,11 @@ def test_kills_at_random_moments_and_in_files_change_nothing(
             code = case.end(name, f"{kind}:{draw.randint(1, 9)}")[0]
         assert code in (0, -signal.SIGKILL)
         killed += code != 0
+        print(f"{arch}: {killed} kills, the last one {kind}", flush=True)
         if case.updates(name) == 40:
             names.append(f"killed-{len(names)}")
     if case.updates(names[-1]) < 40:
         case.finish(names[-1])
-    print(f"{killed} kills of {len(names)} runs")
     assert [case.differences("straight", name) for name in names] == [[]] * len(names)
 
 

@@ -87,7 +87,7 @@ class Case:
     def start(self, name: str, fault: str = "") -> Process:
         """Begin, or go on, in the folder ``name``."""
         words = [*self.flags, "--save-dir", self.place / name]
-        log = self.place / f"{Path(name).parts[0]}.log"
+        log = self.place / f"{name.partition('/')[0]}.log"
         return self.kind(log).start(breakdown.train, words, fault)
 
     def end(self, name: str, fault: str = "") -> tuple[int, str]:
