@@ -30,7 +30,7 @@ def flags(corpus: Path, arch: str, prune: list[str]) -> list[Any]:
     return [corpus, *ARCHES[arch], *TRAINING, *prune]
 
 
-@pytest.mark.parametrize("arch", ["lstm", "transformer"])
+@pytest.mark.parametrize("arch", [pytest.param("lstm", marks=pytest.mark.slow), "transformer"])
 def test_kills_and_a_full_disk_change_nothing(corpus: Path, tmp_path: Path, arch: str) -> None:
     case = Case([*flags(corpus, arch, GRADUAL), "--max-update", 8], tmp_path)
     case.finish("straight")
@@ -44,6 +44,7 @@ def test_kills_and_a_full_disk_change_nothing(corpus: Path, tmp_path: Path, arch
     assert case.differences("straight", "killed") == []
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_run_at_once_and_loses_nothing(corpus: Path, tmp_path: Path) -> None:
     case = Case([*flags(corpus, "lstm", GRADUAL), "--max-update", 30], tmp_path)
     assert case.kill("killed", after=0, with_signal=signal.SIGTERM) == -signal.SIGTERM
