@@ -37,6 +37,9 @@ def test_another_number_of_ranks_goes_on_where_the_run_was(
     train("changed", before, 4)  # in the middle of an epoch
     changed = train("changed", after, 8)
     assert changed["prune"]["acted"] == straight["prune"]["acted"] == 7
+    # legacy_ddp has gradients of zero for what has none: fairseq's shadow copies get moments
+    for number in {*changed["optimizer"]["state"]} - {*straight["optimizer"]["state"]}:
+        del changed["optimizer"]["state"][number]
     if batches == 2:
         assert differences(straight, changed) == []
         return
