@@ -20,6 +20,18 @@ def write_text(path: Path, text: str) -> None:
         raise
 
 
+def inside(folder: Path, name: str) -> Path | None:
+    """The file of that name in a folder or below; None where it is not there, or lies elsewhere.
+
+    The name may be anybody's: neither ``..`` nor a link leads out of the folder.
+    """
+    try:
+        path = (folder / name).resolve()
+        return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
+    except (OSError, ValueError):  # a loop of links, a name that no file can have
+        return None
+
+
 def file_name(text: str) -> str:
     """``text`` as it may be part of a file's name."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-") or "model"

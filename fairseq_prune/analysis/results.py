@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.analysis.plain_json import parse
+from fairseq_prune.analysis.rows import check_row
+
 Row = dict[str, Any]
 # what rows say beside what was measured: the same of all checkpoints, or something of each
 Tags = Mapping[str, str] | Sequence[Mapping[str, str]] | None
@@ -45,12 +48,15 @@ def _lines(path: Path, notes: list[str], score: str) -> Iterator[Row]:
     if not path.exists():
         return
     # only a line feed ends a line: sentences may hold other separators
-    lines = path.read_text(encoding="utf-8").split("\n")
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no results file: it is no text ({error}).") from None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse(line)
         except ValueError:
             if line.startswith("{"):
                 notes.append(f"{path}: line {number} was cut off and is left out.")
@@ -58,6 +64,12 @@ def _lines(path: Path, notes: list[str], score: str) -> Iterator[Row]:
             row = None
         if not isinstance(row, dict) or score not in row:
             raise ValueError(f"{path} is no results file: line {number} is no row of results.")
+        try:
+            check_row(row, score)
+        except ValueError as error:
+            raise ValueError(
+                f"{path} is no results file: line {number} is no row of results: {error}."
+            ) from None
         yield row
 
 

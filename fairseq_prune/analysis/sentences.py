@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis.files import write_text
+from fairseq_prune.analysis.plain_json import parse
 
 # of the settings, those that decide the texts
 _DECIDING = ("gen_subset", "remove_bpe", "source_lang", "target_lang", "has_reference")
@@ -60,6 +61,16 @@ def read_sentences(path: Path) -> list[Sentence]:
         lines = path.read_text(encoding="utf-8").split("\n")
         if lines.pop():
             raise ValueError("cut off")
-        return [Sentence(**json.loads(line)) for line in lines]
+        return [_sentence(parse(line)) for line in lines]
     except (ValueError, TypeError):
         raise ValueError(f"{path} is cut off or holds no sentences.") from None
+
+
+def _sentence(said: Any) -> Sentence:
+    sentence = Sentence(**said)
+    texts, rarest = (sentence.source, sentence.reference), sentence.rarest
+    if not all(isinstance(text, str) for text in texts) or type(sentence.source_tokens) is not int:
+        raise ValueError("no sentence")
+    if rarest is not None and type(rarest) is not int:
+        raise ValueError("no count")
+    return sentence

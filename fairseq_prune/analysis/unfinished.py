@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis.files import write_text
+from fairseq_prune.analysis.plain_json import parse
 
 Row = dict[str, Any]
 
@@ -67,7 +68,7 @@ class Unfinished:
 
 def _read(path: Path) -> Row:
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         stored = None
     if not isinstance(stored, dict) or not {*_SAME, "dense", "rows"} <= set(stored):

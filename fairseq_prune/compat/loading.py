@@ -8,12 +8,16 @@ import threading
 import warnings
 from typing import Any
 
+from _fairseq_prune_compat.records import Grows, check_records
 from _fairseq_prune_compat.safe_types import safe_types
 
 TRUST = "FAIRSEQ_PRUNE_TRUST_CHECKPOINTS"
 
 _REFUSED = re.compile(r"GLOBAL (\S+)|got <class '([^']+)'>|unrecognized function (.+?)(?: which|$)")
-_DAMAGED = (RuntimeError, EOFError, LookupError, ValueError, TypeError, struct.error)
+_DAMAGED = (
+    *(RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, AssertionError),
+    *(struct.error, OverflowError, MemoryError),
+)
 # torch keeps its allow-list in one global: a second thread must not empty it under the first
 _allowing = threading.RLock()
 
@@ -34,8 +38,9 @@ def safe_load(file: Any, *args: Any, **options: Any) -> Any:
             own ``weights_only`` is respected.
 
     Raises:
-        CheckpointRefused: the file holds another class; FAIRSEQ_PRUNE_TRUST_CHECKPOINTS=1 in the
-            environment loads it nevertheless, with a warning.
+        CheckpointRefused: the file holds another class, or would take more memory than its size
+            says; FAIRSEQ_PRUNE_TRUST_CHECKPOINTS=1 in the environment loads it nevertheless, with a
+            warning.
         CheckpointUnreadable: the file is truncated, or no checkpoint.
     """
     import torch
@@ -47,6 +52,7 @@ def safe_load(file: Any, *args: Any, **options: Any) -> Any:
         warnings.warn(f"{TRUST}=1: {name} is loaded unchecked and may run code.", stacklevel=2)
         return torch.load(file, *args, weights_only=False, **options)
     try:
+        check_records(file)
         with _allowing, torch.serialization.safe_globals(_additions()):
             return torch.load(file, *args, weights_only=True, **options)
     except pickle.UnpicklingError as error:
@@ -56,6 +62,10 @@ def safe_load(file: Any, *args: Any, **options: Any) -> Any:
         raise CheckpointRefused(
             f"{name} holds {culprit}, which is not among the classes that a checkpoint may hold; "
             f"if you trust whoever made the file, set {TRUST}=1."
+        ) from None
+    except Grows as error:
+        raise CheckpointRefused(
+            f"{name} {error}; if you trust whoever made the file, set {TRUST}=1."
         ) from None
     except _DAMAGED as error:
         if "Attempting to deserialize object on" in str(error):  # a sound file, another device

@@ -23,8 +23,13 @@ def safe_types() -> list[SafeType]:
     in it where they are installed, fairseq's own classes where fairseq is loaded already.
     """
     plain: list[SafeType] = [argparse.Namespace, collections.defaultdict]
-    plain += [dict, list, tuple, str, bytes, int, float, bool]
+    plain += [dict, list, tuple, str, (no_bytes, "builtins.bytes"), int, float, bool]
     return plain + _typing_names() + _omegaconf_nodes() + _numpy_values() + _fairseq_classes()
+
+
+def no_bytes() -> bytes:
+    """Returns b"", as Python pickles it; ``bytes`` itself makes as many as a number says."""
+    return b""
 
 
 def _typing_names() -> list[SafeType]:

@@ -10,19 +10,27 @@ import errno
 import os
 import pickle
 import re
+import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+from _fairseq_prune_compat.records import Grows, check_records
 from _fairseq_prune_compat.safe_types import safe_types
 from torch import Tensor
 
+from fairseq_prune.masks.contents import check_contents
 from fairseq_prune.masks.state import Masks
 
 PRUNE_KEY = "prune"  # our entry in a checkpoint's task_state
 FORMAT = 1
+# what torch raises of a file that is damaged, or made to look so
+_DAMAGE = (
+    *(RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError),
+    *(AssertionError, OverflowError, MemoryError, struct.error),
+)
 
 
 class CheckpointError(ValueError):
@@ -44,11 +52,14 @@ def load(path: str | Path) -> dict[str, Any]:
             f"fairseq-prune export {where} --format checkpoint --output OUT."
         )
     try:
+        check_records(where)
         with torch.serialization.safe_globals(safe_types()):
             loaded = _torch_load(where)
+    except Grows as error:
+        raise CheckpointError(f"{where} is refused: it {error}.") from None
     except pickle.UnpicklingError as error:
         raise CheckpointError(_unpickling_sentence(where, str(error))) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except _DAMAGE as error:
         # torch says more than one sentence of some
         first = re.split(r"\. |\n", str(error))[0] or type(error).__name__
         raise CheckpointError(
@@ -56,6 +67,10 @@ def load(path: str | Path) -> dict[str, Any]:
         ) from None
     if not isinstance(loaded, dict) or not isinstance(loaded.get("model"), dict):
         raise CheckpointError(f"{where} is not a fairseq checkpoint: it has no `model` entry.")
+    try:
+        check_contents(loaded, where.stat().st_size)
+    except ValueError as error:
+        raise CheckpointError(f"{where} is no checkpoint of fairseq: it {error}.") from None
     return loaded
 
 

@@ -19,6 +19,7 @@ from fairseq_prune.maths.structure import (
 )
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.pruning.checks import check, flags
+from fairseq_prune.pruning.plausible import check_settings
 from fairseq_prune.pruning.shares import Shares, one_line, read_shares
 from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, Entry, every_name
 
@@ -259,7 +260,11 @@ class Recipe:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "Recipe":
-        """The recipe with these settings; names it does not know are ignored."""
+        """The recipe with these settings; names it does not know are ignored.
+
+        Raises ValueError where one has a value that it cannot have.
+        """
+        check_settings(cls, settings)
         known = {f.name for f in fields(cls)}
         return cls(**{name: value for name, value in settings.items() if name in known})
 

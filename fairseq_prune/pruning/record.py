@@ -11,6 +11,7 @@ from fairseq_prune import __version__
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import FORMAT, CheckpointError
+from fairseq_prune.pruning.plausible import check_extremes, check_notes
 from fairseq_prune.pruning.pruner import Extremes
 from fairseq_prune.pruning.recipe import Recipe
 
@@ -78,19 +79,25 @@ def read_record(checkpoint: Mapping[str, Any], origin: str) -> Record | None:
     storage.check_format(stored, origin)
     masks = storage.masks_of(checkpoint, origin)
     try:
-        acted = stored["acted"]
+        acted, penalty = stored["acted"], stored.get("penalty")  # older files have no penalty
+        check_extremes(stored["extremes"])
+        check_notes(stored["notes"])
+        if penalty is not None and not isinstance(penalty, Mapping):
+            raise ValueError("the penalty is no dict")
+        recipe = Recipe.from_settings(stored["config"])
+        recipe.groups()  # refuses what is no structure
         return Record(
-            recipe=Recipe.from_settings(stored["config"]),
+            recipe=recipe,
             masks=masks,
             acted=None if acted is None else int(acted),
             classes={str(name): str(label) for name, label in stored["classes"].items()},
             extremes={str(n): (pair[0], pair[1]) for n, pair in stored["extremes"].items()},
             notes=dict(stored["notes"]),
             parameters=[(str(name), int(size)) for name, size in stored["parameters"]],
-            penalty=stored.get("penalty"),  # files of earlier versions have none
+            penalty=penalty,
             command=str(stored["command"]),
             version=str(stored["version"]),
         )
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        what = f"{type(error).__name__}: {error}"
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         raise CheckpointError(f"What {origin} says of its pruning is damaged ({what}).") from None

@@ -32,6 +32,11 @@ def read_shares(text: str) -> dict[str, float]:
     return _parse("--prune-given", enumerate(text.split("; "), 1))
 
 
+def is_one_line(text: str) -> bool:
+    """Whether a text is the line that :func:`one_line` makes, and no name of a file."""
+    return bool(_ONE_LINE.fullmatch(text)) and not os.path.isfile(text)
+
+
 def one_line(shares: Shares) -> str:
     """The shares in one line, in an order of their own: equal shares are equal text."""
     names = sorted(shares, key=lambda label: (label == REST, label))

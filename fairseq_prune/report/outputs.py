@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairseq_prune.analysis.files import listed
+from fairseq_prune.analysis.files import inside, listed
 from fairseq_prune.analysis.sentences import Sentence, read_sentences, sentences_file
 from fairseq_prune.report.points import Key, Point
 
@@ -64,7 +64,7 @@ def _references(points: Sequence[Point], missing: dict[str, list[str]]) -> Mappi
         places.setdefault(sentences_file(point.row), {})[point.folder] = None
     found: dict[str, Reference] = {}
     for name, folders in places.items():
-        paths = [path for folder in folders if (path := folder / name).is_file()]
+        paths = [path for folder in folders if (path := inside(folder, name)) is not None]
         for path in paths:
             try:
                 sentences = read_sentences(path)
@@ -81,8 +81,8 @@ def _references(points: Sequence[Point], missing: dict[str, list[str]]) -> Mappi
 
 def _lines(point: Point) -> tuple[list[str], str]:
     name = point.row.get("hypotheses")
-    path = point.folder / str(name)
-    if not name or not path.is_file():
+    path = inside(point.folder, str(name or ""))
+    if path is None:
         raise ValueError("Rows without translations on disk")
     content = path.read_bytes()
     try:

@@ -22,22 +22,27 @@ class Places:
         self._notes: list[str] = []
 
     def find(self, path: str) -> Path | None:
-        """The file of that path: there, or below a root by the end of its path, or None."""
+        """The file of that path: there, or below a root by the end of its path, or None.
+
+        A checkpoint need not lie beside its results, so that a path may lead anywhere: what is
+        there is opened as a checkpoint, or read for the losses of a log, and never shown.
+        """
         named = Path(path)
-        if named.is_file():
+        if _is_file(named):
             return named
-        parts = named.parts
+        parts = [part for part in named.parts if part != ".."]
         # from the longest end on, as a file's bare name says little
         for start in range(len(parts) - 1):
             for root in self._roots:
                 moved = root.joinpath(*parts[start:])
-                if start and moved.is_file():
+                if start and _is_file(moved):
                     return moved
         return None
 
     def beside(self, path: str, name: str) -> Path | None:
         """A file of that name in the folder of a path, which itself need not be there."""
-        return self.find(str(Path(path).with_name(name))) if Path(path).name else None
+        own = Path(path).name
+        return self.find(str(Path(path).with_name(name))) if own not in ("", "..") else None
 
     def open(self, path: str) -> Opened | None:
         """The checkpoint, its last one kept open; None, and a note, where it cannot be read."""
@@ -68,3 +73,10 @@ class Places:
         if not gone:
             return list(self._notes)
         return [f"Checkpoints that are not there (any more): {listed(gone, 2)}.", *self._notes]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False

@@ -103,9 +103,6 @@ def read_points(files: Iterable[Path], notes: list[str] | None = None) -> list[P
 def _rows(path: Path, notes: list[str] | None) -> list[results.Row]:
     try:
         rows = results.read(path, notes)
-    except UnicodeDecodeError:
-        _complain(notes, ValueError(f"{path} is no results file: it is no text."))
-        return []
     except ValueError as error:
         _complain(notes, error)
         return []

@@ -1,11 +1,11 @@
 """What fairseq-prune sensitivity left below a folder: one file for each checkpoint and scheme."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.analysis.plain_json import parse
 from fairseq_prune.analysis.unfinished import FORMAT, KIND
 from fairseq_prune.report.points import SCHEMES
 
@@ -49,8 +49,8 @@ def find_measured(
             if KIND not in text:
                 continue
             try:
-                found.append(_measured(json.loads(text), path, models))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                found.append(_measured(parse(text), path, models))
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 note(f"{path} is left out: it is no whole file of fairseq-prune sensitivity "
                      f"({type(error).__name__}: {str(error)[:80]}).")  # fmt: skip
     return sorted(found, key=lambda m: [*SCHEMES, m.scheme].index(m.scheme))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis import results
+from fairseq_prune.analysis.plain_json import parse
 from fairseq_prune.report.bootstrap import SIGNATURE, Comparison, Task, compare_all
 from fairseq_prune.report.outputs import Output
 from fairseq_prune.report.points import Key, Place, Point, places_of
@@ -99,12 +100,18 @@ def _known(folders: set[Path]) -> dict[_Name, Comparison]:
         lines = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         for line in lines.split("\n"):
             try:
-                row: Any = json.loads(line)
+                row: Any = parse(line)
                 name = (row["system"], row["dense"], row["references"], row["how"])
-                known[name] = Comparison(**row["found"])
+                known[name] = _checked(Comparison(**row["found"]))
             except (ValueError, TypeError, KeyError):
                 continue  # cut off: it is computed again
     return known
+
+
+def _checked(found: Comparison) -> Comparison:
+    if not all(isinstance(one, int | float) for one in (found.bleu, found.dense, found.p)):
+        raise ValueError("no comparison")
+    return found
 
 
 @dataclass(frozen=True)

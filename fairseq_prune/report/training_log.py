@@ -1,13 +1,14 @@
 """fairseq's train.log: validation loss by update, and when weights were pruned."""
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fairseq_prune.analysis.plain_json import parse
+
 _SUBSET = re.compile(r"\| ([\w.-]+) \| epoch \d+ \| valid on '[^']*' subset \| (.*)")
 _JSON = re.compile(r"\| ([\w.-]+) \| (\{.*\})\s*$")
-_PRUNED = re.compile(r"\| pruned at update (\d+) to ([\d.]+)")
+_PRUNED = re.compile(r"\| pruned at update (\d{1,12}) to (\d{1,9}(?:\.\d{1,20})?)\b")
 _START = re.compile(r"'finetune_from_model': (None|'[^']*')")
 LARGEST = 64 << 20  # bytes read of a log
 
@@ -75,7 +76,7 @@ def _in_json(line: str) -> tuple[str, dict[str, str]] | None:
     if not found or found[1].startswith("train"):
         return None
     try:
-        values = json.loads(found[2])
+        values = parse(found[2])
     except ValueError:
         return None
     start = f"{found[1]}_"

@@ -18,6 +18,7 @@ from typing import Any
 
 from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.lock import held
+from fairseq_prune.analysis.plain_json import parse
 
 POINTS = "points"
 
@@ -36,7 +37,7 @@ class Folder:
     def read(self, name: str) -> dict[str, Any] | None:
         """A file of the folder; None where it is not there, or is not what we wrote."""
         try:
-            content = json.loads((self.path / f"{name}.json").read_text(encoding="utf-8"))
+            content = parse((self.path / f"{name}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         return content if isinstance(content, dict) else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis.files import write_text
+from fairseq_prune.analysis.plain_json import parse
 from fairseq_prune.study import data as data_sets
 from fairseq_prune.study.commands import command_of, result_of
 from fairseq_prune.study.folder import POINTS, Folder, folder_of, folders_in
@@ -121,7 +122,7 @@ def _data_before(file: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
     try:
-        return {str(k): str(v) for k, v in json.loads(file.read_bytes())["data"].items()}
+        return {str(k): str(v) for k, v in parse(file.read_bytes())["data"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(
             f"{file} is damaged; if the data are still those of the runs there, remove it."

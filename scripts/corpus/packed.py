@@ -8,7 +8,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
+
+from scripts.corpus.bounds import Bounded
 
 ENDINGS = ("", ".gz", ".xz")
 ARCHIVES = (".tgz", ".tar.gz")
@@ -27,11 +29,12 @@ def names_of(name: str) -> list[str]:
 def opened(path: Path, suffix: str | None = None) -> Iterator[IO[bytes]]:
     """The bytes of a file without its packing, which ``suffix`` says, or its name.
 
-    Raises ValueError where it is damaged.
+    Raises ValueError where it is damaged, or unpacks to more than any text.
     """
+    suffix = path.suffix if suffix is None else suffix
     try:
-        with _open(path, path.suffix if suffix is None else suffix) as file:
-            yield file
+        with _open(path, suffix) as file:
+            yield _bounded(file, path) if suffix in ENDINGS[1:] else file
     except _DAMAGED as error:
         raise ValueError(f"{path} is damaged: {error}.") from None
 
@@ -48,10 +51,14 @@ def _open(path: Path, suffix: str) -> IO[bytes]:
 def member(path: Path, name: str) -> Iterator[IO[bytes]]:
     """The bytes of one file of an archive; nothing else of it is looked at, nor written.
 
-    Raises ValueError where there is none of that name, or the archive is damaged.
+    Raises ValueError where there is none of that name, or the archive is damaged, or unpacks to
+    more than any text.
     """
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with (
+            gzip.open(path, "rb") as unpacked,
+            tarfile.open(fileobj=_bounded(unpacked, path), mode="r:") as archive,
+        ):
             for info in archive:
                 if info.isfile() and info.name.removeprefix("./") == name:
                     file = archive.extractfile(info)
@@ -61,6 +68,10 @@ def member(path: Path, name: str) -> Iterator[IO[bytes]]:
     except _DAMAGED as error:
         raise ValueError(f"{path} is damaged: {error}.") from None
     raise ValueError(f"{path} has no file {name}.")
+
+
+def _bounded(file: Any, path: Path) -> IO[bytes]:
+    return cast(IO[bytes], Bounded(file, path.stat().st_size, str(path)))
 
 
 def sums(path: Path, suffix: str) -> list[str]:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from scripts.corpus import bounds
 from scripts.corpus.packed import ARCHIVES, member, opened
 
-_SEGMENT = re.compile(r"<seg\b[^>]*>(.*?)</seg>", re.IGNORECASE | re.DOTALL)
+# no pattern that looks for an end beyond the next tag: a file may have beginnings only
+_SEGMENT = re.compile(r"<(/?)seg\b[^<>]*>", re.IGNORECASE)
 _CHOICE = re.compile(r"\{([\w.-]+),([\w.-]+)\}")
 _TITLE = re.compile(r"<(title|description)>(.*)</\1>")
 
@@ -50,7 +52,7 @@ def _plain(name: str) -> str:
 
 
 def _decoded(file: IO[bytes], name: str) -> Iterator[str]:
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(bounds.lines(file, name), 1):
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -64,10 +66,10 @@ def _decoded(file: IO[bytes], name: str) -> Iterator[str]:
 
 def _sentences(lines: Iterator[str], name: str) -> Iterator[str]:
     if name.endswith((".xml", ".sgm")):
-        text = "\n".join(lines)
+        text = _whole(lines, name)
         if name.endswith(".xml"):  # as in the TED sets that others report on
             text = text.replace("\u2019", "'")
-        return (html.unescape(" ".join(found.split())) for found in _SEGMENT.findall(text))
+        return (html.unescape(" ".join(found.split())) for found in _segments(text))
     if name.startswith("train.tags."):
         # titles and descriptions are sentences too, addresses and keywords are not
         parts = ((line.strip(), _TITLE.fullmatch(line.strip())) for line in lines)
@@ -77,6 +79,28 @@ def _sentences(lines: Iterator[str], name: str) -> Iterator[str]:
             if title or not line.startswith("<")
         )
     return (line.strip(" \t") for line in lines)
+
+
+def _whole(lines: Iterator[str], name: str) -> str:
+    """All lines; raises ValueError where they are more than any test set has."""
+    kept, size = [], 0
+    for line in lines:
+        kept.append(line)
+        size += len(line)
+        if size > bounds.WHOLE:
+            raise ValueError(f"{name} is larger than {bounds.WHOLE:,} letters: no test set.")
+    return "\n".join(kept)
+
+
+def _segments(text: str) -> Iterator[str]:
+    """What stands between <seg> and </seg>."""
+    start: int | None = None
+    for tag in _SEGMENT.finditer(text):
+        if not tag[1]:
+            start = tag.end() if start is None else start
+        elif start is not None:
+            yield text[start : tag.start()]
+            start = None
 
 
 def aligned(

@@ -1,0 +1,48 @@
+"""What a row of results may say; its file may be anybody's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_NUMBERS = (
+    "bleu", "accuracy", "loss", "sparsity", "target", "chrf", "valid_ppl", "test_ppl",
+    "brevity_penalty", "length_ratio", "tokenized_bleu", "tokenized_bleu_split", "flop_sparsity",
+)  # fmt: skip
+_TEXTS = (
+    "checkpoint", "sha256", "data_digest", "scheme", "saliency", "structure", "schedule", "recipe",
+    "bleu_signature", "bleu_text", "tokenized_bleu_signature", "tokenized_bleu_split_signature",
+    "command", "hypotheses", "masks_digest",
+)  # fmt: skip
+_LARGEST = 1e300  # of a number, so that sums and percentages stay numbers
+
+
+def check_row(row: Mapping[str, Any], needed: str) -> None:
+    """Raise ValueError, with what is wrong, where an entry is of another kind than evaluate's.
+
+    Args:
+        needed: the score that every row has.
+    """
+    if row.get(needed) is None:
+        raise ValueError(f"it has no {needed}")
+    for name in _NUMBERS:
+        value = row.get(name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and abs(value) < _LARGEST):
+            raise ValueError(f"its {name} is no number")
+    for name in _TEXTS:
+        if not isinstance(row.get(name), str | None):
+            raise ValueError(f"its {name} is no text")
+    for name in ("settings", "tags"):
+        if not isinstance(row.get(name), dict | None):
+            raise ValueError(f"its {name} have no names")
+    if not all(isinstance(value, str) for value in (row.get("tags") or {}).values()):
+        raise ValueError("its tags are no texts")
+    _check_classes(row.get("classes"))
+
+
+def _check_classes(classes: Any) -> None:
+    if not isinstance(classes, list | None):
+        raise ValueError("its classes are no list")
+    for one in classes or []:
+        share = one.get("sparsity") if isinstance(one, dict) else None
+        if not isinstance(share, int | float) or not isinstance(one.get("name"), str):
+            raise ValueError("its classes have no names and sparsities")
