@@ -130,6 +130,7 @@ setup(
     zip_safe=False,
     install_requires=[
         *("fairseq==0.12.2", "torch>=2.6", "numpy", "sacrebleu", "sentencepiece", "PyYAML"),
+        "regex",
     ],
     extras_require={
         "bert": ["transformers", "sacremoses"],

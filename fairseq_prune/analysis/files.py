@@ -33,8 +33,8 @@ def inside(folder: Path, name: str) -> Path | None:
 
 
 def file_name(text: str) -> str:
-    """``text`` as it may be part of a file's name."""
-    return re.sub(r"[^\w.-]+", "-", text).strip("-") or "model"
+    """``text`` as it may be part of a file's name, which a disk limits to 255 bytes."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-")[:50] or "model"
 
 
 def listed(names: Sequence[str], most: int) -> str:

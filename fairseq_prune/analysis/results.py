@@ -76,10 +76,10 @@ def _lines(path: Path, notes: list[str], score: str) -> Iterator[Row]:
 def signatures(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How a row's BLEU scores were made: name and signature of each."""
     about = row.get("bleu_text")  # what was scored, where evaluate was told what the data are
-    found = [("sacreBLEU", f"{row['bleu_signature']}{f'|{about}' if about else ''}")]
+    found = [("sacreBLEU", f"{row.get('bleu_signature')}{f'|{about}' if about else ''}")]
     for name in ("tokenized_bleu", "tokenized_bleu_split"):
         if row.get(name) is not None:
-            found.append(("tokenized BLEU", str(row[f"{name}_signature"])))
+            found.append(("tokenized BLEU", str(row.get(f"{name}_signature"))))
     return found
 
 

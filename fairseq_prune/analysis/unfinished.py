@@ -71,12 +71,23 @@ def _read(path: Path) -> Row:
         stored = parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         stored = None
-    if not isinstance(stored, dict) or not {*_SAME, "dense", "rows"} <= set(stored):
+    if not _is_whole(stored):
         raise ValueError(
             f"--output {path} is no result of fairseq-prune sensitivity; give --force to replace "
             "it."
         )
     return stored
+
+
+def _is_whole(stored: Any) -> bool:
+    if not isinstance(stored, dict) or not {*_SAME, "dense", "rows"} <= set(stored):
+        return False
+    if not isinstance(stored["rows"], list) or not isinstance(stored["dense"], dict | None):
+        return False
+    if not all(isinstance(row, dict) and {"class", "removed"} <= set(row) for row in stored["rows"]):
+        return False
+    numbers = ("ppl", "nll", "bleu")
+    return stored["dense"] is None or set(numbers) <= set(stored["dense"])
 
 
 def _check_same(path: Path, here: Row, there: Row) -> None:

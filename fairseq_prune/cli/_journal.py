@@ -8,6 +8,7 @@ from typing import Any
 
 from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.lock import held
+from fairseq_prune.analysis.plain_json import parse
 
 Row = dict[str, Any]
 
@@ -54,7 +55,7 @@ class Journal:
         if not self._settings.is_file():
             write_text(self._settings, json.dumps(settings, indent=1) + "\n")
             return
-        stored = json.loads(self._settings.read_text(encoding="utf-8"))
+        stored = self._read(self._settings)
         changed = [
             _difference(name, settings.get(name), stored.get(name))
             for name in dict.fromkeys([*settings, *stored])
@@ -66,11 +67,31 @@ class Journal:
                 "to go on, or choose another --output."
             )
 
+    def _read(self, path: Path) -> Row:
+        with self._complaining(path):
+            found = parse(path.read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError("it has no names")
+        return found
+
+    @contextmanager
+    def _complaining(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(
+                f"{path} is damaged ({error}); choose another --output, or remove this one."
+            ) from None
+
     def rows(self) -> list[Row]:
         """What is finished."""
         if not self._rows.is_file():
             return []
-        return [json.loads(line) for line in self._rows.read_text(encoding="utf-8").splitlines()]
+        with self._complaining(self._rows):
+            rows = [parse(line) for line in self._rows.read_text(encoding="utf-8").splitlines()]
+            if not all(isinstance(row, dict) for row in rows):
+                raise ValueError("a line is no row")
+        return rows
 
     def add(self, row: Row) -> None:
         """Say that a part is finished; all lines are written anew, in one step."""

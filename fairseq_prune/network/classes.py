@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from fairseq_prune.network.patterns import Pattern
+
 GRANULARITIES = ("paper", "layer", "component", "tensor")
 
 BERT = r"encoder\.bert\.network\."  # a BERT that is part of the model
@@ -78,7 +80,7 @@ def coarser(label: str, granularity: str) -> str:
     return label
 
 
-def read_rules(path: str | Path) -> list[tuple[str, re.Pattern[str]]]:
+def read_rules(path: str | Path) -> list[tuple[str, Pattern]]:
     """Rules (class, compiled pattern) from a file with one ``CLASS REGEX`` a line; # comments.
 
     Raises ValueError with file, line number and text for a line that is not such a rule.
@@ -98,9 +100,9 @@ def read_rules(path: str | Path) -> list[tuple[str, re.Pattern[str]]]:
         label, _, pattern = text.partition(" ")
         try:
             if not pattern.strip():
-                raise re.error("no pattern after the class name")
-            rules.append((label, re.compile(pattern.strip())))
-        except re.error as error:
+                raise ValueError("no pattern after the class name")
+            rules.append((label, Pattern(pattern.strip())))
+        except ValueError as error:
             raise ValueError(
                 f"{path} line {number}: {text!r} is not `CLASS REGEX` ({error})."
             ) from None
@@ -109,7 +111,7 @@ def read_rules(path: str | Path) -> list[tuple[str, re.Pattern[str]]]:
     return rules
 
 
-def first_rule(rules: Iterable[tuple[str, re.Pattern[str]]], names: Iterable[str]) -> str | None:
+def first_rule(rules: Iterable[tuple[str, Pattern]], names: Iterable[str]) -> str | None:
     """The class of the first rule that matches any of the names; None where none does."""
     every = list(names)
     return next((label for label, rule in rules if any(map(rule.search, every))), None)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fairseq_prune.maths.select import Score
 from fairseq_prune.network.classes import classify
+from fairseq_prune.network.patterns import Pattern
 
 # fairseq 0.12.2 keeps a second, untrained copy of every Transformer encoder layer's weights for a
 # fused inference path (transformer_layer.py, load_to_BT); underscore instead of dot.
@@ -114,8 +115,8 @@ def _exclude(weights: dict[str, Weight], patterns: Sequence[str]) -> dict[str, W
     gone: set[str] = set()
     for pattern in patterns:
         try:
-            rule = re.compile(pattern)
-        except re.error as error:
+            rule = Pattern(pattern)
+        except ValueError as error:
             raise ValueError(
                 f"--prune-exclude {pattern!r} is not a regular expression ({error})."
             ) from None

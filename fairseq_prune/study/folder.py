@@ -40,7 +40,7 @@ class Folder:
             content = parse((self.path / f"{name}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return content if isinstance(content, dict) else None
+        return content if isinstance(content, dict) and _is_whole(name, content) else None
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """Write a file of the folder."""
@@ -74,6 +74,21 @@ class Folder:
             return False
         with held(self.path) as descriptor:
             return descriptor is None
+
+
+def _is_whole(name: str, content: dict[str, Any]) -> bool:
+    """Whether a file has what is asked of it; the folder may be anybody's."""
+    seconds = content.get("seconds")
+    if not (seconds is None or type(seconds) in (int, float)):
+        return False
+    kinds: dict[str, Any] = {}
+    if name == "point":
+        kinds = {"result": str, "evaluate": dict | None}
+    elif name == "failed":
+        kinds = {"what": str, "lines": list, "log": str | None}
+    elif name == "done":
+        kinds = {"evaluate": dict | None}
+    return all(key in content and isinstance(content[key], k) for key, k in kinds.items())
 
 
 def _deciding(settings: dict[str, Any] | None) -> dict[str, str]:
