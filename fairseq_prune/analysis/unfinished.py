@@ -84,7 +84,9 @@ def _is_whole(stored: Any) -> bool:
         return False
     if not isinstance(stored["rows"], list) or not isinstance(stored["dense"], dict | None):
         return False
-    if not all(isinstance(row, dict) and {"class", "removed"} <= set(row) for row in stored["rows"]):
+    if not all(
+        isinstance(row, dict) and {"class", "removed"} <= set(row) for row in stored["rows"]
+    ):
         return False
     numbers = ("ppl", "nll", "bleu")
     return stored["dense"] is None or set(numbers) <= set(stored["dense"])

@@ -23,13 +23,17 @@ def safe_types() -> list[SafeType]:
     in it where they are installed, fairseq's own classes where fairseq is loaded already.
     """
     plain: list[SafeType] = [argparse.Namespace, collections.defaultdict]
-    plain += [dict, list, tuple, str, (no_bytes, "builtins.bytes"), int, float, bool]
+    plain += [
+        dict,
+        list,
+        tuple,
+        str,
+        (_beside("records").no_bytes, "builtins.bytes"),
+        int,
+        float,
+        bool,
+    ]
     return plain + _typing_names() + _omegaconf_nodes() + _numpy_values() + _fairseq_classes()
-
-
-def no_bytes() -> bytes:
-    """Returns b"", as Python pickles it; ``bytes`` itself makes as many as a number says."""
-    return b""
 
 
 def _typing_names() -> list[SafeType]:
@@ -58,10 +62,13 @@ def _omegaconf_nodes() -> list[SafeType]:
 def _numpy_values() -> list[SafeType]:
     if importlib.util.find_spec("numpy") is None:
         return []
-    # this package goes by two names: installed, and inside the repository
-    package = __name__.rpartition(".")[0]
-    found: list[SafeType] = importlib.import_module(f"{package}.numpy_types").safe_numpy_types()
+    found: list[SafeType] = _beside("numpy_types").safe_numpy_types()
     return found
+
+
+def _beside(name: str) -> Any:
+    # this package goes by two names: installed, and inside the repository
+    return importlib.import_module(f"{__name__.rpartition('.')[0]}.{name}")
 
 
 def _fairseq_classes() -> list[SafeType]:

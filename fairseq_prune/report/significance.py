@@ -1,6 +1,5 @@
 """Every point against its dense model by paired bootstrap, each pair once in a life."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -64,5 +64,7 @@ def lines(file: IO[bytes], name: str) -> Iterator[bytes]:
     while line := file.readline(LONGEST + 1):
         number += 1
         if len(line) > LONGEST:
-            raise ValueError(f"{name}, line {number} is longer than {LONGEST:,} bytes: no sentence.")
+            raise ValueError(
+                f"{name}, line {number} is longer than {LONGEST:,} bytes: no sentence."
+            )
         yield line
