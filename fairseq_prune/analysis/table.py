@@ -30,10 +30,11 @@ def as_text(table: Table) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """The table in Markdown."""
+    """The table in Markdown, which lets HTML through: no cell begins a tag."""
     rule = ["---" if _is_text(table, i) else "---:" for i in range(len(table[0]))]
     rows = [table[0], rule, *table[1:]]
-    return "".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |\n" for row in rows)
+    safe = [[c.replace("<", "&lt;").replace("|", "\\|") for c in row] for row in rows]
+    return "".join("| " + " | ".join(row) + " |\n" for row in safe)
 
 
 # a keyboard can scroll what it can reach

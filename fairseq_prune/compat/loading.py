@@ -51,8 +51,8 @@ def safe_load(file: Any, *args: Any, **options: Any) -> Any:
     if os.environ.get(TRUST) == "1":
         warnings.warn(f"{TRUST}=1: {name} is loaded unchecked and may run code.", stacklevel=2)
         return torch.load(file, *args, weights_only=False, **options)
+    _refuse_growing(file, name)
     try:
-        check_records(file)
         with _allowing, torch.serialization.safe_globals(_additions()):
             return torch.load(file, *args, weights_only=True, **options)
     except pickle.UnpicklingError as error:
@@ -63,14 +63,19 @@ def safe_load(file: Any, *args: Any, **options: Any) -> Any:
             f"{name} holds {culprit}, which is not among the classes that a checkpoint may hold; "
             f"if you trust whoever made the file, set {TRUST}=1."
         ) from None
-    except Grows as error:
-        raise CheckpointRefused(
-            f"{name} {error}; if you trust whoever made the file, set {TRUST}=1."
-        ) from None
     except _DAMAGED as error:
         if "Attempting to deserialize object on" in str(error):  # a sound file, another device
             raise
         raise _unreadable(name, error) from error
+
+
+def _refuse_growing(file: Any, name: str) -> None:
+    try:
+        check_records(file)
+    except Grows as error:
+        raise CheckpointRefused(
+            f"{name} {error}; if you trust whoever made the file, set {TRUST}=1."
+        ) from None
 
 
 def _additions() -> list[Any]:

@@ -41,7 +41,8 @@ def write_tables(numbers: Numbers, parts: Sequence[Part], folder: Path) -> None:
     tables = [*glances(numbers.points), _full(numbers)]
     notes = "".join(f"{name} {made}\n" for name, made in signatures(numbers.points))
     write_text(folder / "table.txt", "\n".join(map(as_text, tables)) + notes)
-    write_text(folder / "table.md", "\n".join(map(as_markdown, tables)) + "\n" + notes)
+    signed = notes.replace("<", "&lt;")  # Markdown lets HTML through
+    write_text(folder / "table.md", "\n".join(map(as_markdown, tables)) + "\n" + signed)
     write_text(folder / "table.csv", as_csv(tables[-1]))
     write_text(folder / "points.csv", as_csv(point_table(numbers.points)))
     if numbers.comparisons:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def watched(folder: Path) -> Iterator[list[str]]:
+def watched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What was run, or written outside the folder; a test ends well where it is empty."""
     seen: list[str] = []
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     _watching.append((folder, seen))
     yield seen
     _watching.pop()
