@@ -23,6 +23,8 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     folder, seen = _watching[-1]
     if event in _RUNS:
         seen.append(f"{event} {arguments}")
+    elif event in ("os.remove", "os.rmdir", "os.mkdir") and arguments[-1] >= 0:
+        return  # within a folder that is open: shutil.rmtree goes down one that it may remove
     elif event in _WRITES or (event == "open" and (arguments[2] or 0) & _FLAGS):
         where = str(arguments[0])
         allowed = (str(folder), "/dev/", "/proc/self")
