@@ -61,7 +61,8 @@ def _markdown(part: Part) -> str:
     # Markdown lets HTML through, and sentences are anybody's
     safe: Callable[[str], str] = escape if part.texts else str
     tables = [[[safe(cell) for cell in row] for row in table] for table in part.tables]
-    return "\n".join([f"## {part.heading}\n", f"{part.caption}\n", *map(as_markdown, tables)])
+    heading = part.heading.replace("<", "&lt;")
+    return "\n".join([f"## {heading}\n", f"{part.caption}\n", *map(as_markdown, tables)])
 
 
 def _section(part: Part) -> str:
