@@ -27,13 +27,7 @@ from fairseq_prune.pruning.pruner import (
 )
 from fairseq_prune.pruning.recipe import Recipe, differences
 from fairseq_prune.pruning.record import Record, read_record
-from fairseq_prune.pruning.summary import (
-    ClassRow,
-    by_class,
-    find_dead,
-    find_unseen,
-    format_table,
-)
+from fairseq_prune.pruning.summary import ClassRow, by_class
 from fairseq_prune.pruning.units import axes_of
 from fairseq_prune.saliency import Probe
 from fairseq_prune.tasks._invariant import Averages, check_copies, check_weights
@@ -41,6 +35,7 @@ from fairseq_prune.tasks._optimizer import Copies, parts_of, trained_parameters
 from fairseq_prune.tasks._penalty import choose, release
 from fairseq_prune.tasks._probe import Sampler, probe_of
 from fairseq_prune.tasks._ranks import check_same, from_first_rank, several
+from fairseq_prune.tasks._report import report
 from fairseq_prune.tasks._start import Start
 
 logger = logging.getLogger("fairseq_prune")
@@ -210,7 +205,7 @@ class Session:
             step, lambda probe: act(self.recipe, step, probe, notes)
         )
         self._set(pruned, step)
-        self._report(step, sparsity, pruned.masks)
+        report(step, sparsity, self.recipe, pruned.masks, self.rows, self.notes)
 
     def _choose(self, step: int) -> None:
         """Let the criterion's penalty choose, if it is time, what a one-shot pruning would."""
@@ -267,18 +262,6 @@ class Session:
         return {**{name: w.weight_class for name, w in self.weights.items()}, **labels}
 
     # ---------------------------------------------------------------- what is said and saved
-    def _report(self, step: int, target: float, masks: Masks) -> None:
-        sigma = self.notes.get("sigma")
-        logger.info(
-            "pruned at update %d to %.4f (asked %.4f), %s, masks %s\n%s",
-            step, masks.sparsity(), target, self.recipe.signature(), masks.digest()[:12],
-            format_table(self.rows, sigma),
-        )  # fmt: skip
-        if "lambda" in self.notes:
-            logger.info("lambda %.6g: class c loses |w| < lambda * sigma_c", self.notes["lambda"])
-        for sentence in (*find_unseen(self.notes, masks), *find_dead(self.rows, masks)):
-            logger.warning(sentence)
-
     def validate(self) -> None:
         """Zeros in the model. Raises ValueError where an update left none, or counts are wrong."""
         if self.holder is not None:
