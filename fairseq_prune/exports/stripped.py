@@ -16,6 +16,7 @@ from fairseq_prune.pruning.record import read_record
 NOTE = "pruned"  # fairseq looks at no entry of this name
 # a buffer that fairseq neither fills nor reads: it holds what the memory held
 _NOISE = re.compile(r"(^|\.)_float_tensor$")
+_RESOLVER = re.compile(r"\$\{[^{}]*:[^{}]*\}?")  # omegaconf's ${env:NAME}, not its ${other.value}
 # where fairseq takes the content of a shadow copy from when it loads a file
 _SOURCES = {
     "in_proj": "self_attn.q_proj",
@@ -43,8 +44,8 @@ def stripped(content: Mapping[str, Any], origin: str, half: bool = False) -> dic
     task_state = dict(task_state) if isinstance(task_state, Mapping) else {}
     task_state.pop(storage.PRUNE_KEY, None)
     result = {
-        "args": _plain(content.get("args")),
-        "cfg": _plain(content.get("cfg")),
+        "args": _plain(content.get("args"), origin),
+        "cfg": _plain(content.get("cfg"), origin),
         "model": _model(content["model"], origin, half),
         "optimizer_history": [_history(content)],
         "task_state": task_state,
@@ -54,12 +55,20 @@ def stripped(content: Mapping[str, Any], origin: str, half: bool = False) -> dic
     return result if note is None else {**result, NOTE: note}
 
 
-def _plain(settings: Any) -> Any:
-    """The settings as fairseq 0.12.2 stores them; some versions stored omegaconf's objects."""
+def _plain(settings: Any, origin: str) -> Any:
+    """The settings as fairseq 0.12.2 stores them; some versions stored omegaconf's objects.
+
+    Raises CheckpointError where they ask for more than each other's values: ``${env:NAME}`` would
+    put a variable of this environment into the file.
+    """
     if not type(settings).__module__.startswith("omegaconf."):
         return settings
     from omegaconf import OmegaConf
 
+    if found := _RESOLVER.search(str(OmegaConf.to_container(settings, enum_to_str=True))):
+        raise CheckpointError(
+            f"{origin} has a setting that looks outside of it, {found[0][:60]}: it is not exported."
+        )
     return OmegaConf.to_container(settings, resolve=True, enum_to_str=True)
 
 

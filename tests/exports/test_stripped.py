@@ -7,6 +7,7 @@ import torch
 
 from fairseq_prune.exports.stripped import stripped
 from fairseq_prune.masks import storage
+from fairseq_prune.masks.storage import CheckpointError
 from tests.cli.models import DECODER_EMBEDDING, EMBEDDING, FC, QUERY, SHADOW, SOFTMAX, checkpoint
 from tests.conftest import read, run
 
@@ -105,6 +106,19 @@ def test_omegaconf_becomes_plain():
     left = stripped(content, "x.pt")
     assert left["cfg"] == settings and type(left["cfg"]["model"]) is dict
     assert left["args"] == Namespace(a=1)
+
+
+def test_settings_may_look_at_each_other_and_nowhere_else(monkeypatch):
+    from omegaconf import OmegaConf
+
+    monkeypatch.setenv("SECRET", "told")
+    kind = {"model": {"lr": "${other.lr}"}, "other": {"lr": 1, "note": "${lr"}}
+    left = stripped({**checkpoint(), "cfg": OmegaConf.create(kind)}, "x.pt")
+    assert left["cfg"]["model"]["lr"] == 1
+    for text in ("${env:SECRET}", "a ${ env:SECRET } b", "${oc.env:SECRET,none}"):
+        hostile = OmegaConf.create({"model": {"data": text}})
+        with pytest.raises(CheckpointError, match=r"x\.pt has a setting that looks outside"):
+            stripped({**checkpoint(), "cfg": hostile}, "x.pt")
 
 
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])
