@@ -25,11 +25,17 @@ SMALL = {
     "--decoder-layers 1 --decoder-attention-heads 2",
 }
 SIZES = {"see2016": SMALL["lstm"], "lstm": SMALL["lstm"], "transformer": SMALL["transformer"]}
-MODELS = [
+MODELS: list[Any] = [
     ("iwslt15", "lstm", {"GPUS": "2"}),
-    ("iwslt14", "transformer", {}),
-    ("wmt14", "see2016", {}),
-    ("multi30k", "transformer", {"AVERAGE": "2", "SALIENCY": "snip"}),
+    # each starts fairseq five times: one in the fast tests shows that the engine runs
+    *(
+        pytest.param(*case, marks=pytest.mark.slow)
+        for case in (
+            ("iwslt14", "transformer", {}),
+            ("wmt14", "see2016", {}),
+            ("multi30k", "transformer", {"AVERAGE": "2", "SALIENCY": "snip"}),
+        )
+    ),
 ]
 
 
@@ -53,7 +59,7 @@ def recipe(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "model", "more"), MODELS, ids=[name for name, *_ in MODELS])
+@pytest.mark.parametrize(("name", "model", "more"), MODELS)
 def test_a_recipe_runs_from_a_mirror_to_its_scores(
     name: str, model: str, more: dict[str, str], tmp_path: Path, text: Path
 ) -> None:
