@@ -50,8 +50,10 @@ def _lines(path: Path, notes: list[str], score: str) -> Iterator[Row]:
     # only a line feed ends a line: sentences may hold other separators
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no results file: it is no text ({error}).") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no results file: it is no text.") from None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

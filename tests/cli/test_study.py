@@ -140,6 +140,7 @@ def test_a_point_that_fails_is_reported_with_its_log(corpus: Path, tmp_path: Pat
     assert "fairseq-train ended with exit code 2" in run(*_words("status", study, root))
 
 
+@pytest.mark.slow
 def test_a_study_that_is_killed_ends_as_if_it_had_not_been(
     finished: tuple[Path, Path, str], tmp_path: Path
 ) -> None:

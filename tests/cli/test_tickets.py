@@ -153,6 +153,7 @@ def test_a_folder_at_work_is_refused(rounds: Rounds, call) -> None:
     assert code == 2 and f"is at work in {rounds.folder}; wait for it" in err
 
 
+@pytest.mark.slow
 def test_controls_have_the_mask_or_the_weights_of_the_ticket(
     rounds: Rounds, train, tmp_path, call
 ) -> None:

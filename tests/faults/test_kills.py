@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ARCHES, BIN, ROOT, TRAINING, run
+from tests.conftest import ARCHES, BIN, ROOT, TRAINING, run, torchrun
 from tests.faults.trainings import Case, Fresh
-from tests.tasks.test_ranks import free_port
 
 KILLS = 50  # per architecture
 SAVES = "--save-interval-updates 2 --keep-interval-updates 1"
@@ -80,11 +79,10 @@ def test_sigterm_for_torchrun_ends_all_ranks_and_loses_nothing(
     corpus: Path, tmp_path: Path
 ) -> None:
     def command(name: str) -> list[str]:
-        ranks = ["--nproc_per_node", "2", "--master_port", str(free_port())]
         gloo = ["--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"]
         words = [*flags(corpus, "lstm", GRADUAL), *gloo, "--max-update", 60, "--user-dir"]
         words += [ROOT / "fairseq_prune", "--save-dir", tmp_path / name]
-        return [str(BIN / "torchrun"), *ranks, str(BIN / "fairseq-train"), *map(str, words)]
+        return [str(BIN / "torchrun"), *map(str, (*torchrun(2)[1:], *words))]
 
     run(*command("straight"))
     with (tmp_path / "log").open("w") as log:

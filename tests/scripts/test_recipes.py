@@ -143,7 +143,7 @@ def test_a_step_without_the_one_before_it_says_which(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"MODEL": "gpt"}, "MODEL=gpt is none of lstm, transformer"),
+        ({"MODEL": "gpt"}, "MODEL=gpt is none of bert_fused, lstm, transformer"),
         ({"GPUS": "many"}, "GPUS=many must be a whole number from 1"),
         ({"NODES": "2"}, "NODES=2 needs MASTER_ADDR"),
         ({"NODES": "2", "NODE_RANK": "2", "MASTER_ADDR": "a"}, "NODE_RANK=2 must be below"),

@@ -138,7 +138,8 @@ def check(seed: int, data: Path, folder: Path, capsys: pytest.CaptureFixture[str
     return result
 
 
-FAST, LONG, CHUNK = range(1200, 1210), 600, 50
+# two of the five work, the others are refused: a draw that works is rare
+FAST, LONG, CHUNK = (1200, 1203, 1206, 1208, 1209), 600, 50
 
 
 def test_flags_are_refused_or_work(

@@ -41,13 +41,13 @@ FLAGS = {
 }
 # each takes three starts of fairseq, two of them as several processes
 FAST = [
-    ("lstm", "grasp", "pytorch_ddp", 2),
     ("lstm", "rigl", "no_c10d", 2),
-    ("transformer", "gradual, random", "legacy_ddp", 2),
-    ("transformer", "heads", "legacy_ddp", 2),
-    ("transformer", "growing", "legacy_ddp", 2),
 ]
 LONG = [
+    ("transformer", "heads", "legacy_ddp", 2),
+    ("lstm", "grasp", "pytorch_ddp", 2),
+    ("transformer", "gradual, random", "legacy_ddp", 2),
+    ("transformer", "growing", "legacy_ddp", 2),
     ("lstm", "one-shot", "legacy_ddp", 2),
     ("lstm", "gradual, random", "legacy_ddp", 2),
     ("lstm", "wanda", "legacy_ddp", 2),

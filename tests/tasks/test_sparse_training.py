@@ -23,9 +23,17 @@ SCHEDULES = {
 }
 
 
-@pytest.mark.parametrize("arch", ["lstm", "transformer"])
-@pytest.mark.parametrize("flags", SCHEDULES.values(), ids=SCHEDULES)
-def test_a_run_is_resumed_and_verified(train: Train, tmp_path: Path, arch: str, flags: str) -> None:
+FAST = {("set", "lstm"), ("rigl", "transformer"), ("threshold", "lstm"), ("static", "transformer")}
+CASES = [
+    pytest.param(name, arch, marks=() if (name, arch) in FAST else pytest.mark.slow)
+    for name in SCHEDULES
+    for arch in ("lstm", "transformer")
+]
+
+
+@pytest.mark.parametrize(("name", "arch"), CASES)
+def test_a_run_is_resumed_and_verified(train: Train, tmp_path: Path, arch: str, name: str) -> None:
+    flags = SCHEDULES[name]
     # cut between two actions, and one that comes just before an action
     straight = train(tmp_path / "straight", "--max-update", 7, *flags.split(), arch=arch)
     for stop in (3, 4):
