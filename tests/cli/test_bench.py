@@ -44,6 +44,7 @@ def test_what_an_engine_cannot_take_is_said(train, call, corpus, tmp_path):
     assert "LSTM" in line or "lstm" in line
 
 
+@pytest.mark.slow
 def test_sparse_layers_translate_the_same(train, corpus, tmp_path):
     from fairseq_prune.analysis.engines import Fairseq
     from fairseq_prune.analysis.settings import Settings

@@ -203,6 +203,7 @@ def test_other_settings_of_evaluate_decode_again_and_train_nothing(
     assert {p: p.read_text() for p in trained} == trained
 
 
+@pytest.mark.slow
 def test_a_cluster_is_reached_through_submitit(
     finished: tuple[Path, Path, str], corpus: Path, tmp_path: Path
 ) -> None:
