@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +27,23 @@ def held(path: Path, patience: float = 0.0) -> Iterator[int | None]:
                 return
             time.sleep(0.1)
         yield file.fileno()
+
+
+@contextlib.contextmanager
+def awaited(path: Path, waiting: Callable[[], None]) -> Iterator[int]:
+    """Hold a folder as soon as no other process does; ``waiting`` is called once if one does.
+
+    Raises ValueError where the disk has no locks.
+    """
+    told = False
+    while True:
+        with held(path, patience=1.0) as descriptor:
+            if descriptor is not None:
+                yield descriptor
+                return
+        if not told:
+            waiting()
+            told = True
 
 
 def _lock(file: IO[str]) -> bool:

@@ -3,21 +3,16 @@
 import os
 import pickle
 import re
-import struct
 import threading
 import warnings
 from typing import Any
 
-from _fairseq_prune_compat.records import Grows, check_records
+from _fairseq_prune_compat.records import DAMAGE, Grows, check_records
 from _fairseq_prune_compat.safe_types import safe_types
 
 TRUST = "FAIRSEQ_PRUNE_TRUST_CHECKPOINTS"
 
 _REFUSED = re.compile(r"GLOBAL (\S+)|got <class '([^']+)'>|unrecognized function (.+?)(?: which|$)")
-_DAMAGED = (
-    *(RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, AssertionError),
-    *(struct.error, OverflowError, MemoryError),
-)
 # torch keeps its allow-list in one global: a second thread must not empty it under the first
 _allowing = threading.RLock()
 
@@ -63,7 +58,7 @@ def safe_load(file: Any, *args: Any, **options: Any) -> Any:
             f"{name} holds {culprit}, which is not among the classes that a checkpoint may hold; "
             f"if you trust whoever made the file, set {TRUST}=1."
         ) from None
-    except _DAMAGED as error:
+    except DAMAGE as error:
         if "Attempting to deserialize object on" in str(error):  # a sound file, another device
             raise
         raise _unreadable(name, error) from error

@@ -7,11 +7,17 @@ every name that torch allows in a pickle needed here, and some take as much memo
 
 import os
 import pickletools
+import struct
 import zipfile
 from typing import IO, Any
 
 # of the names that torch allows, those that make an object of any size out of a number
 _GROWING = ("builtins.bytearray", "__builtin__.bytearray", "torch.storage.", "torch.Tensor")
+# what torch raises of a file that is damaged, or made to look so
+DAMAGE = (
+    *(RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, AssertionError),
+    *(struct.error, OverflowError, MemoryError),
+)
 _PICKLES = 4  # at the beginning of a file of torch < 1.6
 
 
@@ -46,9 +52,9 @@ def _check(file: IO[bytes]) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             _check_archive(archive, file)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
-        if isinstance(error, Grows):
-            raise
+    except Grows:
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError):
         return  # torch says what is wrong with it
 
 

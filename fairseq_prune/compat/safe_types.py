@@ -23,16 +23,8 @@ def safe_types() -> list[SafeType]:
     in it where they are installed, fairseq's own classes where fairseq is loaded already.
     """
     plain: list[SafeType] = [argparse.Namespace, collections.defaultdict]
-    plain += [
-        dict,
-        list,
-        tuple,
-        str,
-        (_beside("records").no_bytes, "builtins.bytes"),
-        int,
-        float,
-        bool,
-    ]
+    plain += [dict, list, tuple, str, int, float, bool]
+    plain.append((_beside("records").no_bytes, "builtins.bytes"))
     return plain + _typing_names() + _omegaconf_nodes() + _numpy_values() + _fairseq_classes()
 
 

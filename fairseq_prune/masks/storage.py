@@ -10,14 +10,13 @@ import errno
 import os
 import pickle
 import re
-import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from _fairseq_prune_compat.records import Grows, check_records
+from _fairseq_prune_compat.records import DAMAGE, Grows, check_records
 from _fairseq_prune_compat.safe_types import safe_types
 from torch import Tensor
 
@@ -26,11 +25,6 @@ from fairseq_prune.masks.state import Masks
 
 PRUNE_KEY = "prune"  # our entry in a checkpoint's task_state
 FORMAT = 1
-# what torch raises of a file that is damaged, or made to look so
-_DAMAGE = (
-    *(RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError),
-    *(AssertionError, OverflowError, MemoryError, struct.error),
-)
 
 
 class CheckpointError(ValueError):
@@ -59,7 +53,7 @@ def load(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{where} is refused: it {error}.") from None
     except pickle.UnpicklingError as error:
         raise CheckpointError(_unpickling_sentence(where, str(error))) from None
-    except _DAMAGE as error:
+    except (*DAMAGE, OSError) as error:
         # torch says more than one sentence of some
         first = re.split(r"\. |\n", str(error))[0] or type(error).__name__
         raise CheckpointError(

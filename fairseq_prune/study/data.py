@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fairseq_prune.analysis.files import last_lines, write_text
-from fairseq_prune.analysis.lock import held
+from fairseq_prune.analysis.lock import awaited
 from fairseq_prune.analysis.settings import file_digest
 from fairseq_prune.study.executors import Process
 from fairseq_prune.study.settings import DataSet, Study
@@ -38,15 +38,13 @@ def _prepare(data: DataSet, folder: Path, say: Callable[[str], None]) -> None:
     """Run the script, unless it has been; where another run does, wait for that."""
     # the script's last step is over when it says so, not when there is a folder
     ready = folder.with_name(f"{data.name}.ready")
-    told = False
-    while not ready.is_file():
-        with held(folder.with_name(f".{data.name}"), patience=1.0) as descriptor:
-            if descriptor is not None and not ready.is_file():
-                _run(data, folder, descriptor, say)
-                write_text(ready, f"made by {data.prepare}\n")
-            elif descriptor is None and not told:
-                say(f"another run, or what one left, is making the data {data.name}: waiting")
-                told = True
+    if ready.is_file():
+        return
+    told = f"another run, or what one left, is making the data {data.name}: waiting"
+    with awaited(folder.with_name(f".{data.name}"), lambda: say(told)) as descriptor:
+        if not ready.is_file():
+            _run(data, folder, descriptor, say)
+            write_text(ready, f"made by {data.prepare}\n")
 
 
 def _run(data: DataSet, folder: Path, descriptor: int, say: Callable[[str], None]) -> None:

@@ -4,7 +4,7 @@ import os
 import re
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fairseq_prune.analysis.files import write_text
@@ -60,11 +60,11 @@ def mirror_of(corpus: Corpus, environment: Mapping[str, str]) -> Mirror:
     if urllib.parse.urlsplit(address).scheme not in ("https", "http", "file"):
         raise ValueError(f"{variable}={given} must begin with https://, http:// or file://.")
     mirror = Mirror(variable, address, None, not given)
-    return Mirror(variable, address, _wanted(corpus, mirror, environment), not given)
+    return replace(mirror, wanted=_wanted(corpus, mirror.folder, environment))
 
 
 def _wanted(
-    corpus: Corpus, mirror: Mirror, environment: Mapping[str, str]
+    corpus: Corpus, folder: Path | None, environment: Mapping[str, str]
 ) -> dict[str, str] | None:
     variable = f"{corpus.name.upper()}_SHA256"
     given = environment.get(variable, "")
@@ -72,8 +72,8 @@ def _wanted(
         return {}
     if given:
         return _read_sums(Path(given), variable)
-    if mirror.folder is not None and (mirror.folder / SUMS).is_file():
-        return _read_sums(mirror.folder / SUMS, SUMS)
+    if folder is not None and (folder / SUMS).is_file():
+        return _read_sums(folder / SUMS, SUMS)
     return None
 
 

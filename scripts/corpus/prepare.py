@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from fairseq_prune.analysis.lock import held
+from fairseq_prune.analysis.lock import awaited
 from scripts.ag_news import binarise as news
 from scripts.corpus import tokens
 from scripts.corpus.binarise import binarise
@@ -193,15 +193,9 @@ def prepare(name: str, folder: Path, model: str) -> None:
         vocabulary = replace(vocabulary, pieces=int(pieces))
     mirror = mirror_of(corpus, os.environ)
     preparation = Preparation(corpus, folder, mirror)
-    output, told = None, False
-    while output is None:
-        with held(folder / ".preparing", patience=1.0) as lock:
-            if lock is not None:
-                preparation.lock = lock
-                output = preparation.run(vocabulary)
-            elif not told:
-                preparation.say("another run, or what one left, is at work there: waiting")
-                told = True
+    told = "another run, or what one left, is at work there: waiting"
+    with awaited(folder / ".preparing", lambda: preparation.say(told)) as preparation.lock:
+        output = preparation.run(vocabulary)
     preparation.say(f"ready for fairseq-train: {output}")
 
 

@@ -9,19 +9,15 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from typing import Any
 
+from fairseq_prune.exports.needs import need
+
 _CHUNK = 20_000  # sentences a process takes at a time
 _tokenisers: dict[str, Any] = {}
 
 
 def check() -> None:
     """Raises ValueError where the library is not there."""
-    try:
-        import sacremoses  # type: ignore[import-untyped]  # noqa: F401
-    except ImportError:
-        raise ValueError(
-            "this corpus is tokenised by sacremoses, which is not installed: "
-            "pip install fairseq_prune[recipes]."
-        ) from None
+    need("sacremoses", "this corpus", "recipes")
 
 
 def tokenised(

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +43,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preparing, "binarise", binarise)
 
 
+@pytest.fixture()
+def use(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Names a tiny mirror of a corpus in the environment, and the size of a vocabulary."""
+
+    def named(name: str, pieces: str = "150") -> None:
+        monkeypatch.setenv(f"{name.upper()}_URL", str(mirror(name, tmp_path, text)))
+        monkeypatch.setenv(f"{name.upper()}_SHA256", "none")
+        monkeypatch.setenv("PIECES", pieces)
+
+    return named
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -64,11 +76,9 @@ def test_every_declaration_can_be_read_and_names_models_that_exist() -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("name", TRANSLATION)
 def test_a_corpus_is_prepared_from_a_mirror(
-    name: str, tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, use: Callable[..., None]
 ) -> None:
-    monkeypatch.setenv(f"{name.upper()}_URL", str(mirror(name, tmp_path, text)))
-    monkeypatch.setenv(f"{name.upper()}_SHA256", "none")
-    monkeypatch.setenv("PIECES", "150")
+    use(name)
     corpus, out = read(name), tmp_path / "out"
     for vocabulary in corpus.vocabularies:
         preparing.prepare(name, out, vocabulary.models[0])
@@ -87,10 +97,9 @@ def test_a_corpus_is_prepared_from_a_mirror(
 
 @pytest.mark.usefixtures("quick")
 def test_every_nth_training_pair_is_kept_out_for_validation(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, use: Callable[..., None]
 ) -> None:
-    monkeypatch.setenv("IWSLT14_URL", str(mirror("iwslt14", tmp_path, text)))
-    monkeypatch.setenv("PIECES", "150")
+    use("iwslt14")
     preparing.prepare("iwslt14", tmp_path / "out", "transformer")
     sizes = {
         split: (tmp_path / f"out/text/{split}.en").read_text().count("\n")
@@ -103,10 +112,9 @@ def test_every_nth_training_pair_is_kept_out_for_validation(
 
 @pytest.mark.usefixtures("quick")
 def test_new_settings_do_again_what_depends_on_them_only(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, use: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MULTI30K_URL", str(mirror("multi30k", tmp_path, text)))
-    monkeypatch.setenv("MULTI30K_SHA256", "none")
+    use("multi30k")
     out, times = tmp_path / "out", []
     for pieces in ("150", "120"):
         monkeypatch.setenv("PIECES", pieces)
@@ -239,10 +247,9 @@ def test_too_little_disk_is_told_before_anything_is_fetched(
 
 @pytest.mark.usefixtures("quick")
 def test_too_little_text_for_so_many_pieces(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, use: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MULTI30K_URL", str(mirror("multi30k", tmp_path, text)))
-    monkeypatch.setenv("MULTI30K_SHA256", "none")
+    use("multi30k")
     for pieces, said in (("90000", "no 90,000 pieces.*PIECES"), ("many", "PIECES=many")):
         monkeypatch.setenv("PIECES", pieces)
         with pytest.raises(ValueError, match=said):
