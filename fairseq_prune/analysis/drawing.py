@@ -1,11 +1,12 @@
 """A canvas to draw on. matplotlib is imported here only."""
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from fairseq_prune.analysis.files import write_bytes
 
 COLOURS = 128  # of a PNG: enough for flat figures, in a third of the bytes
 
@@ -46,12 +47,11 @@ def save(drawing: Any, path: Path, dpi: int = 200) -> None:
     """Write a drawing into a PNG file of ``dpi`` pixels an inch and few colours, in one step."""
     from PIL import Image  # comes with matplotlib
 
-    pixels = io.BytesIO()
+    pixels, file = io.BytesIO(), io.BytesIO()
     drawing.savefig(pixels, format="png", dpi=dpi)
-    temporary = path.with_name(f".{path.name}.tmp")
     few = Image.open(pixels).convert("RGB").quantize(COLOURS)
-    few.save(temporary, format="png", optimize=True)
-    os.replace(temporary, path)
+    few.save(file, format="png", optimize=True)
+    write_bytes(path, file.getvalue())
 
 
 def as_svg(drawing: Any) -> str:

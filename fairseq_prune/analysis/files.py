@@ -1,4 +1,4 @@
-"""Small text files: written whole or not at all, names for them, and the end of a log."""
+"""Small files: written whole or not at all, names for them, and the end of a log."""
 
 import os
 import re
@@ -7,16 +7,26 @@ from pathlib import Path
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file to a temporary name beside it, to the disk, and rename it."""
+    """:func:`write_bytes` of a text."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file to a temporary name beside it, to the disk, and rename it.
+
+    Raises OSError, which names the file, where the disk is full or not writable.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a disk that is full names no file
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 
 

@@ -91,7 +91,11 @@ def line_of(row: Row) -> str:
 
 
 def append(path: str | Path, row: Row) -> None:
-    """Add a row in one write, so that two processes may share the file."""
+    """Add a row in one write, so that two processes may share the file.
+
+    Raises OSError, which names the file, where the disk is full or not writable; what was written
+    of the row by then, :func:`read` leaves out.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     line = line_of(row)
@@ -101,6 +105,15 @@ def append(path: str | Path, row: Row) -> None:
         # a line that was cut off by a crash must not swallow this one
         if size and os.pread(handle, 1, size - 1) != b"\n":
             line = "\n" + line
-        os.write(handle, line.encode("utf-8"))
+        _write(handle, line.encode("utf-8"))
+        os.fsync(handle)
+    except OSError as error:  # one that comes from writing names no file
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         os.close(handle)
+
+
+def _write(handle: int, data: bytes) -> None:
+    # a disk that gets full takes a part without an error: that comes with the rest
+    while data:
+        data = data[os.write(handle, data) :]

@@ -19,6 +19,12 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the lines of results, no table")
 
 
+def check(output: str | None) -> None:
+    """Raise ValueError, before anything is measured, where --output cannot be written."""
+    if output is not None:
+        _output.check_output(output, force=True)
+
+
 def tags_of(given: list[str], count: int = 1) -> list[dict[str, str]]:
     """What --tag says of each of ``count`` checkpoints.
 

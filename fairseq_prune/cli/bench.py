@@ -12,6 +12,7 @@ from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.analysis.table import Table, as_markdown, as_text
 from fairseq_prune.cli import _output
+from fairseq_prune.exports.folder import check_folder
 
 if TYPE_CHECKING:
     from fairseq_prune.analysis.engines import Engine
@@ -102,8 +103,8 @@ def _check(arguments: Namespace) -> None:
             raise ValueError(f"--{name} {min(getattr(arguments, name))} must be 1 or more.")
     if len(set(arguments.checkpoints)) < len(arguments.checkpoints):
         raise ValueError("a checkpoint is given twice; name each once.")
-    if arguments.output and Path(arguments.output).is_file():
-        raise ValueError(f"--output {arguments.output} is a file; give a folder.")
+    if arguments.output:
+        check_folder("--output", arguments.output)
 
 
 def _settings(arguments: Namespace) -> Settings:

@@ -45,6 +45,7 @@ def run(arguments: Namespace) -> int:
     rows: Table = []
     count = len(arguments.checkpoints)
     tags = _results.tags_of(arguments.tag, len(arguments.checkpoints))
+    _results.check(arguments.output)
     found = classify(arguments.checkpoints, settings, tags, arguments.output)
     for done, (row, known) in enumerate(found, 1):
         if arguments.json:

@@ -119,6 +119,7 @@ def run(arguments: Namespace) -> int:
         )
     count = len(arguments.checkpoints)
     tags = _results.tags_of(arguments.tag, count)
+    _results.check(arguments.output)
     rows = evaluate(arguments.checkpoints, settings, tags, arguments.output)
     for number, (row, known) in enumerate(rows, 1):
         if arguments.json:

@@ -102,6 +102,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader has gone; Python would complain again when it closes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:  # a full disk, a folder that may not be written
+        name = error.filename or "a file"
+        print(
+            f"fairseq-prune: {name} could not be read or written: {error.strerror or error}.",
+            file=sys.stderr,
+        )
+        return FAILED
     except Exception:
         traceback.print_exc()
         print(what_to_send(), file=sys.stderr)

@@ -39,12 +39,14 @@ def add(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Write the report and print its tables; returns the exit code."""
+    from fairseq_prune.exports.folder import check_folder
     from fairseq_prune.pruning.record import this_command
     from fairseq_prune.report.report import write_report
 
     command = arguments.made_by or this_command()
     first = Path(arguments.results[0])
     output = arguments.output or str((first if first.is_dir() else first.parent) / "report")
+    check_folder("--output", output)
     print(write_report(arguments.results, output, arguments.title, command))
     print(f"report: {output}/index.html")
     return 0

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fairseq_prune.analysis import results
+from tests.faults.breakdown import full_disk
 
 
 def row(bleu: float, sha: str = "a", **tags: str) -> dict[str, Any]:
@@ -43,6 +44,18 @@ def test_a_cut_last_line_is_left_out_and_does_not_swallow_the_next(tmp_path: Pat
     assert len(results.read(path)) == 1
     results.append(path, row(3.0, sha="c"))
     assert [found["bleu"] for found in results.read(path)] == [1.0, 3.0]
+
+
+def test_a_row_that_a_full_disk_cuts_is_an_error_and_hinders_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    results.append(path, row(1.0))
+    with full_disk(path.stat().st_size + 30), pytest.raises(OSError, match="results.jsonl"):
+        results.append(path, row(2.0, sha="b"))
+    notes: list[str] = []
+    assert [found["bleu"] for found in results.read(path, notes)] == [1.0]
+    assert notes == [f"{path}: line 2 was cut off and is left out."]
+    results.append(path, row(2.0, sha="b"))
+    assert [found["bleu"] for found in results.read(path)] == [1.0, 2.0]
 
 
 def test_a_line_of_something_else_is_named(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ clock:3600  the clock is an hour ahead or an hour behind, in turns
 """
 
 import builtins
+import contextlib
 import itertools
 import os
 import resource
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -48,6 +50,17 @@ def command(words: list[str], breakdown: str) -> None:
 
     arm(breakdown)
     sys.exit(main(words))
+
+
+@contextlib.contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Here no file can have more than ``size`` bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def _die() -> None:

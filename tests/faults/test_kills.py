@@ -22,7 +22,22 @@ RIGL = (
     "--prune-scheme erk --prune-sparsity 0.7 --prune-saliency random --prune-schedule rigl "
     f"--prune-end 35 --prune-every 4 --prune-score-batches 2 {SAVES}"
 ).split()
-LONG = [("lstm", GRADUAL, KILLS), ("transformer", GRADUAL, KILLS), ("transformer", RIGL, 10)]
+GREG = (
+    "--prune-scheme class-blind --prune-sparsity 0.7 --prune-start 36 --prune-penalty greg-2 "
+    f"--criterion label_smoothed_cross_entropy_growing --prune-penalty-ceiling 10 {SAVES}"
+).split()
+LASSO = (
+    "--prune-scheme class-uniform --prune-sparsity 0.7 --prune-structure row --prune-schedule "
+    "gradual --prune-start 3 --prune-end 35 --prune-every 4 "
+    f"--criterion label_smoothed_cross_entropy_group_lasso {SAVES}"
+).split()
+LONG = [
+    ("lstm", GRADUAL, KILLS),
+    ("transformer", GRADUAL, KILLS),
+    ("transformer", RIGL, 10),
+    ("transformer", GREG, 10),
+    ("lstm", LASSO, 10),
+]
 
 
 def flags(corpus: Path, arch: str, prune: list[str]) -> list[Any]:
