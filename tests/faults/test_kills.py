@@ -61,8 +61,11 @@ def test_kills_and_a_full_disk_change_nothing(corpus: Path, tmp_path: Path, arch
 @pytest.mark.slow
 def test_sigterm_ends_a_run_at_once_and_loses_nothing(corpus: Path, tmp_path: Path) -> None:
     case = Case([*flags(corpus, "lstm", GRADUAL), "--max-update", 30], tmp_path)
+    case.finish("straight")
     assert case.kill("killed", after=0, with_signal=signal.SIGTERM) == -signal.SIGTERM
     assert 0 < case.updates("killed") < 30
+    case.finish("killed")
+    assert case.differences("straight", "killed") == []
 
 
 @pytest.mark.slow
