@@ -153,13 +153,13 @@ def is_made(output: Path, source: dict[str, object]) -> bool:
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return False
     try:
-        known = json.loads((output / STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = dict(json.loads((output / STAMP).read_text(encoding="utf-8"))["source"])
+    except (OSError, ValueError, LookupError, TypeError):
         raise ValueError(
             f"--output {output} exists and is not this program's; give a folder of its own."
         ) from None
-    if known["source"] != source:
-        changed = [name for name in source if source[name] != known["source"].get(name)]
+    if known != source:
+        changed = [name for name in source if source[name] != known.get(name)]
         raise ValueError(
             f"--output {output} holds data that differ in {', '.join(changed)}; remove it, or give "
             "another folder."

@@ -99,7 +99,7 @@ def test_data_are_made_once_from_training_words_and_others_are_refused(tmp_path:
     assert (data / "made.json").stat().st_mtime_ns == made
     refused = news.binarise(tmp_path, "--seed", 2, fails=True)
     assert "holds data that differ in valid_share, seed; remove it" in refused
-    (data / "made.json").unlink()
+    (data / "made.json").write_text("[3]")
     assert "exists and is not this program's" in news.binarise(tmp_path, fails=True)
 
 
