@@ -1,5 +1,6 @@
 """``torch.load`` for checkpoints of fairseq: nothing in the file can run code."""
 
+import errno
 import os
 import pickle
 import re
@@ -7,8 +8,10 @@ import threading
 import warnings
 from typing import Any
 
-from _fairseq_prune_compat.records import DAMAGE, Grows, check_records
+from _fairseq_prune_compat.pickled import Grows
+from _fairseq_prune_compat.records import DAMAGE, check_records
 from _fairseq_prune_compat.safe_types import safe_types
+from _fairseq_prune_compat.values import values_of
 
 TRUST = "FAIRSEQ_PRUNE_TRUST_CHECKPOINTS"
 
@@ -46,10 +49,17 @@ def safe_load(file: Any, *args: Any, **options: Any) -> Any:
     if os.environ.get(TRUST) == "1":
         warnings.warn(f"{TRUST}=1: {name} is loaded unchecked and may run code.", stacklevel=2)
         return torch.load(file, *args, weights_only=False, **options)
-    _refuse_growing(file, name)
     try:
+        check_records(file)
         with _allowing, torch.serialization.safe_globals(_additions()):
-            return torch.load(file, *args, weights_only=True, **options)
+            loaded = torch.load(file, *args, weights_only=True, **options)
+        for _ in values_of(loaded):
+            pass
+        return loaded
+    except Grows as error:
+        raise CheckpointRefused(
+            f"{name} {error}; if you trust whoever made the file, set {TRUST}=1."
+        ) from None
     except pickle.UnpicklingError as error:
         culprit = _culprit(error)
         if culprit is None:
@@ -62,15 +72,10 @@ def safe_load(file: Any, *args: Any, **options: Any) -> Any:
         if "Attempting to deserialize object on" in str(error):  # a sound file, another device
             raise
         raise _unreadable(name, error) from error
-
-
-def _refuse_growing(file: Any, name: str) -> None:
-    try:
-        check_records(file)
-    except Grows as error:
-        raise CheckpointRefused(
-            f"{name} {error}; if you trust whoever made the file, set {TRUST}=1."
-        ) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what a wrong number in the file leads to
+            raise
+        raise _unreadable(name, error) from error
 
 
 def _additions() -> list[Any]:

@@ -2,33 +2,31 @@
 
 torch writes a zip archive whose records are stored as they are. A compressed record, or records
 that lie on each other, are nothing that torch wrote: some kilobytes could take all memory. Nor is
-every name that torch allows in a pickle needed here, and some take as much memory as a number says.
+every pickle that torch would load as small as its file.
 """
 
 import os
-import pickletools
 import struct
 import zipfile
 from typing import IO, Any
 
-# of the names that torch allows, those that make an object of any size out of a number
-_GROWING = ("builtins.bytearray", "__builtin__.bytearray", "torch.storage.", "torch.Tensor")
+from _fairseq_prune_compat.pickled import Grows, Sizes
+
 # what torch raises of a file that is damaged, or made to look so
 DAMAGE = (
     *(RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, AssertionError),
     *(struct.error, OverflowError, MemoryError),
 )
-_PICKLES = 4  # at the beginning of a file of torch < 1.6
-
-
-class Grows(ValueError):
-    """A file that would take more memory than its own size says; it was not read."""
+_PICKLES = 5  # at the beginning of a file of torch < 1.6
+# the ends of an archive: of its directory, where that is said in 64 bits, and where that is said
+_END, _END64, _PLACE64 = 22, 56, 20
 
 
 def check_records(file: Any) -> None:
     """Look at a path or at a binary file, which is left where it was; other things are let be.
 
-    Raises Grows, with the end of a sentence that begins with the file's name.
+    Raises Grows, with the end of a sentence that begins with the file's name, and one of DAMAGE for
+    what is no file of torch's.
     """
     if isinstance(file, (str, os.PathLike)):
         if os.path.isfile(file):  # torch says what is wrong with others
@@ -45,45 +43,61 @@ def check_records(file: Any) -> None:
 def _check(file: IO[bytes]) -> None:
     start = file.tell()
     is_zip = file.read(2) == b"PK"
-    file.seek(start)
-    if not is_zip:
-        _check_names(file, _PICKLES)
-        return
+    size = file.seek(0, os.SEEK_END)
     try:
-        with zipfile.ZipFile(file) as archive:
-            _check_archive(archive, file)
-    except Grows:
-        raise
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError):
-        return  # torch says what is wrong with it
+        if is_zip:
+            _check_end(file, size)
+            with zipfile.ZipFile(file) as archive:
+                _check_archive(archive, size)
+            return
+        file.seek(start)
+        sizes = Sizes(size, None)
+        for _ in range(_PICKLES):
+            sizes.add(file)
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise ValueError(str(error)) from None
 
 
-def _check_archive(archive: zipfile.ZipFile, file: IO[bytes]) -> None:
+def _check_end(file: IO[bytes], size: int) -> None:
+    """Raise ValueError unless the archive ends as torch ends it.
+
+    An archive can have two directories, so that this program sees one and torch another.
+    """
+    file.seek(max(0, size - _END - _PLACE64 - _END64))
+    tail = file.read()
+    end, place, end64 = tail[-_END:], tail[-_END - _PLACE64 : -_END], tail[: -_END - _PLACE64]
+    if len(tail) < _END or end[:4] != b"PK\5\6" or end[-2:] != b"\0\0":
+        raise ValueError("it has no end")
+    length, start = struct.unpack("<LL", end[12:20])
+    last = size - _END
+    if place[:4] == b"PK\6\7":
+        last -= _PLACE64 + _END64
+        if end64[:4] != b"PK\6\6" or struct.unpack("<Q", place[8:16])[0] != last:
+            raise ValueError("it has two ends")
+        given = length, start
+        length, start = struct.unpack("<QQ", end64[40:56])
+        if any(a not in (b, 0xFFFFFFFF) for a, b in zip(given, (length, start), strict=True)):
+            raise ValueError("it has two directories")
+    if start + length != last:
+        raise ValueError("its directory is not where it says")
+
+
+def _check_archive(archive: zipfile.ZipFile, size: int) -> None:
     entries = archive.infolist()
     packed = next((e for e in entries if e.compress_type != zipfile.ZIP_STORED), None)
     if packed is not None:
         raise Grows(f"has compressed records, which torch does not write ({packed.filename[:80]})")
-    size = file.seek(0, os.SEEK_END)
     claimed = sum(max(entry.file_size, entry.compress_size) for entry in entries)
     if claimed > size:
         raise Grows(f"claims {claimed:,} bytes of records in a file of {size:,}")
+    sizes: dict[str, int] = {}
     for entry in entries:
-        if entry.filename.endswith("data.pkl"):
+        key = entry.filename.rpartition("/")[2]
+        sizes[key] = min(entry.file_size, sizes.get(key, size))
+    for entry in entries:
+        if entry.filename.lower().endswith("data.pkl"):  # torch looks without regard to case
             with archive.open(entry) as record:
-                _check_names(record, 1)
-
-
-def _check_names(file: IO[bytes], count: int) -> None:
-    """Refuse names that no checkpoint of fairseq has and that grow; damage is for torch to say."""
-    try:
-        for _ in range(count):
-            for opcode, name, _ in pickletools.genops(file):
-                if opcode.name == "GLOBAL":
-                    _check_name(str(name).replace(" ", ".", 1))
-    except Grows:
-        raise
-    except Exception:  # pickletools raises whatever a damaged pickle leads to
-        return
+                Sizes(size, sizes).add(record)
 
 
 def no_bytes(*parts: Any) -> bytes:
@@ -91,10 +105,3 @@ def no_bytes(*parts: Any) -> bytes:
     if parts:
         raise Grows("makes bytes out of a number, which can take memory")
     return b""
-
-
-def _check_name(name: str) -> None:
-    kind = name.rpartition(".")[2]
-    is_tensor = name.startswith("torch.") and kind.endswith("Tensor")
-    if name.startswith(_GROWING) or is_tensor:
-        raise Grows(f"holds {name}, which no checkpoint of fairseq needs and which can take memory")

@@ -5,16 +5,14 @@ ordinary and no larger than the file, and that its entries are of the kinds that
 """
 
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from _fairseq_prune_compat.pickled import FREE, RATIO
+from _fairseq_prune_compat.values import values_of
 from torch import Tensor
 
-_DEEPEST, _MOST = 100, 2_000_000  # nested values, and values in all
-# a file may ask for this many bytes of tensors for each of its own (views of one piece of memory
-# count each), small files for as many as FREE
-MAX_RATIO, FREE = 8, 1 << 26
 _MAPPINGS = ("extra_state", "task_state", "last_optimizer_state", "model")
 _SETTINGS = ("cfg", "args")
 
@@ -27,11 +25,7 @@ def check_contents(loaded: Any, size: int) -> None:
         size: of the file, in bytes.
     """
     tensors: dict[Any, int] = {}
-    count = 0
-    for value in _values(loaded):
-        count += 1
-        if count > _MOST:
-            raise ValueError(f"has more than {_MOST:,} values beside its tensors")
+    for value in values_of(loaded):
         if isinstance(value, Tensor):
             _check_ordinary(value)
             key = value.data_ptr(), tuple(value.shape), value.stride()
@@ -39,28 +33,10 @@ def check_contents(loaded: Any, size: int) -> None:
         elif isinstance(value, dict) and set(getattr(value, "__dict__", ())) - {"_metadata"}:
             raise ValueError("has a dict with attributes of its own")
     claimed = sum(tensors.values())
-    if claimed > max(FREE, MAX_RATIO * size):
+    if claimed > max(FREE, RATIO * size):
         raise ValueError(f"has tensors of {claimed:,} bytes in a file of {size:,}")
     if isinstance(loaded, dict):
         _check_entries(loaded)
-
-
-def _values(root: Any) -> Iterator[Any]:
-    """All values of a tree; raises ValueError where it is too deep, as one within itself is."""
-    left = [(root, 0)]
-    while left:
-        value, depth = left.pop()
-        yield value
-        inner: list[Any] = []
-        if isinstance(value, dict):
-            inner = [*value.keys(), *value.values()]
-        elif isinstance(value, list | tuple | set):
-            inner = list(value)
-        elif isinstance(value, Namespace):
-            inner = list(vars(value).values())
-        if inner and depth >= _DEEPEST:
-            raise ValueError(f"has values nested more than {_DEEPEST} deep")
-        left += [(one, depth + 1) for one in inner]
 
 
 def _check_ordinary(tensor: Tensor) -> None:

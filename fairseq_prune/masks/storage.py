@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from _fairseq_prune_compat.records import DAMAGE, Grows, check_records
+from _fairseq_prune_compat.pickled import Grows
+from _fairseq_prune_compat.records import DAMAGE, check_records
 from _fairseq_prune_compat.safe_types import safe_types
 from torch import Tensor
 
