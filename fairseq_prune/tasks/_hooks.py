@@ -31,6 +31,7 @@ from fairseq_prune.tasks._readers import Readers
 from fairseq_prune.tasks._sample import sampler
 from fairseq_prune.tasks._session import Session
 from fairseq_prune.tasks._start import start_of, warm_start
+from fairseq_prune.tasks._taking_up import taking_up, watch_loading
 
 
 class PruningHooks:
@@ -66,6 +67,7 @@ class PruningHooks:
         model: nn.Module = super().build_model(cfg, from_checkpoint)  # type: ignore[misc]
         self._readers.add(model)
         if not from_checkpoint:
+            watch_loading()
             with one_sentence():
                 start = start_of(self._checkpoint_config())
                 check_start(start)
@@ -124,7 +126,9 @@ class PruningHooks:
 
     def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
         """The optimizer's step, then masks; a schedule acts on the number of updates completed."""
-        super().optimizer_step(optimizer, model, update_num)  # type: ignore[misc]
+        with taking_up(self.session.resumed):
+            super().optimizer_step(optimizer, model, update_num)  # type: ignore[misc]
+        self.session.resumed = None
         with one_sentence():
             self.session.after_update(update_num + 1, optimizer)
 

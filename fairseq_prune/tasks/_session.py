@@ -67,10 +67,15 @@ class Session:
         self._copies = Copies()
         self._update: int | None = None  # updates completed; None before this process did one
         self.sampler: Sampler | None = None
+        self.resumed: str | None = None  # the file, until its optimizer state has been used
 
     # ---------------------------------------------------------------- before training
     def check(self, model: nn.Module, start: Start) -> None:
-        """Refuse early what cannot work: flags that do not fit the model, masks of another."""
+        """Refuse early what cannot work: a damaged file, flags or masks that do not fit."""
+        if start.by_rank:
+            self._stored(start)
+        else:
+            from_first_rank(lambda: self._stored(start) is None)
         if self.recipe.active:
             weights = self._find(model)
             check_structure(self.recipe, weights)
@@ -96,6 +101,7 @@ class Session:
             stored = from_first_rank(lambda: self._stored(start))
         if stored is not None:
             self._take_up(stored, model, start)
+        self.resumed = start.path if start.resumes else None
         self.compare(f"of {start.path}")
         if not self.recipe.active and self.holder is None:
             return
