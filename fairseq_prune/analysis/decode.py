@@ -4,10 +4,12 @@ What happens is what ``fairseq-generate`` and ``fairseq-validate`` do, step by s
 defaults: their argument parsers build the configuration. Only the start-up is shared.
 """
 
+import glob
 import math
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq_prune import models
 from fairseq_prune.analysis.sentences import Sentence
 from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.pruning.stored import check_stored
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,9 @@ class Decoder:
         try:
             self.task: Any = tasks.setup_task(self.cfg.task)
         except Exception as error:
-            raise ValueError(f"fairseq cannot use --data {settings.data}: {error}") from None
+            raise ValueError(
+                f"fairseq cannot use --data {settings.data}: {_first(error)}"
+            ) from None
         self.model: Any = None
         self.saved: Any = None
 
@@ -73,15 +78,14 @@ class Decoder:
         try:
             loaded, self.saved = checkpoint_utils.load_model_ensemble([checkpoint], task=self.task)
         except Exception as error:
-            first = str(error).strip().splitlines() or [type(error).__name__]
-            raise ValueError(f"fairseq cannot load {checkpoint}: {first[0][:300]}") from None
+            raise ValueError(f"fairseq cannot load {checkpoint}: {_first(error)}") from None
         self.model = loaded[0]
         if self.cuda:
             self.model.cuda()
 
     def translate(self, subset: str) -> Translations:
         """Decode ``subset``."""
-        self.task.load_dataset(subset, task_cfg=self.saved.task)
+        self._load(subset)
         self.model.prepare_for_inference_(self.cfg)
         generator = self.task.build_generator([self.model], self.cfg.generation)
         stripped = getattr(generator, "symbols_to_strip_from_output", {generator.eos})
@@ -113,7 +117,7 @@ class Decoder:
 
         nan where that criterion does not count tokens, or where there are no targets.
         """
-        self.task.load_dataset(subset, combine=False, epoch=1, task_cfg=self.saved.task)
+        self._load(subset, combine=False, epoch=1)
         criterion = self.task.build_criterion(self.saved.criterion)
         criterion.eval()
         self.model.eval()
@@ -126,6 +130,26 @@ class Decoder:
             nats += float(log.get("nll_loss", log.get("loss", math.nan)))
             tokens += int(log.get("ntokens", 0))
         return nats / tokens / math.log(2) if tokens else math.nan
+
+    def _load(self, subset: str, **how: Any) -> None:
+        folder = Path(self.settings.data)
+        for path in sorted(folder.glob(f"{glob.escape(subset)}.*.idx")):
+            check_stored(path.with_suffix(""))
+        try:
+            self.task.load_dataset(subset, task_cfg=self.saved.task, **how)
+        except Exception as error:  # fairseq asserts
+            raise ValueError(f"fairseq cannot read {subset} of {folder}: {_first(error)}") from None
+
+    def _check(self, sample: Any) -> None:
+        """Raise ValueError where a batch has a token that is in no dictionary."""
+        sides = ((sample["net_input"]["src_tokens"], "source"), (sample["target"], "target"))
+        for tokens, side in sides:
+            size = len(getattr(self.task, f"{side}_dictionary"))
+            if tokens is not None and tokens.numel() and not 0 <= int(tokens.max()) < size:
+                raise ValueError(
+                    f"--data {self.settings.data} has the {side} token {int(tokens.max()):,}, but "
+                    f"its dictionary only {size:,} tokens: binarise the text again with that one."
+                )
 
     def _batches(self, subset: str) -> Iterator[Any]:
         data = self.cfg.dataset
@@ -143,9 +167,10 @@ class Decoder:
                 num_workers=0,
             ).next_epoch_itr(shuffle=False)
         except Exception as error:  # fairseq raises Exception itself
-            raise ValueError(f"fairseq cannot batch {subset}: {error}") from None
+            raise ValueError(f"fairseq cannot batch {subset}: {_first(error)}") from None
         for sample in batches:
             if "net_input" in sample:
+                self._check(sample)
                 yield utils.move_to_cuda(sample) if self.cuda else sample
 
     def _text(self, tokens: torch.Tensor, stripped: set[int], escape_unk: bool = False) -> str:
@@ -156,6 +181,10 @@ class Decoder:
             extra_symbols_to_ignore=stripped,
         )
         return text
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _arguments(settings: Settings) -> Any:

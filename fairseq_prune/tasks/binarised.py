@@ -14,6 +14,7 @@ from fairseq.data import data_utils, indexed_dataset
 from torch import Tensor
 
 from fairseq_prune.pruning.dictionary import Counts, Dictionary, without_ends
+from fairseq_prune.pruning.stored import check_stored
 
 Tick = Callable[[int], None]
 _BATCH = 10_000  # sentences read at a time
@@ -64,6 +65,7 @@ def open_splits(folder: Path, source: str, target: str) -> list[Split]:
 
 
 def _open(path: Path) -> Any:
+    check_stored(path)
     try:
         stored = indexed_dataset.infer_dataset_impl(str(path))
         if stored in _KINDS:
