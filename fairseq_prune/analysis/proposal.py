@@ -75,7 +75,7 @@ def as_table(parts: Sequence[Part]) -> Table:
     every = [*parts, Part("all classes", total, removed, cost)]
     rows = [
         [p.label, f"{p.weights:,}", f"{p.removed:,}", f"{p.removed / max(1, p.weights):.2%}",
-         f"{p.cost:.4f}", f"x {2**p.cost:.3f}"]
+         f"{p.cost:.4f}", f"x {2**p.cost:.3f}" if p.cost < 1000 else "-"]
         for p in every
     ]  # fmt: skip
     head = ["proposed class", "weights", "removed", "sparsity", "predicted bits", "predicted ppl"]

@@ -1,7 +1,7 @@
 """A result that is written anew after each of its parts, so that a run that was cut goes on."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,18 @@ KIND, FORMAT = "fairseq_prune sensitivity", 1  # what the file says it is
 
 # what must be the same for two runs to be one measurement, wherever the checkpoint lies
 _SAME = ("kind", "format", "sha256", "tags", "scheme", "saliency", "sparsity", "subset", "settings")
+
+
+_LARGEST = 1e300  # so that sums and percentages stay numbers
+_NUMBER = float | int
+_DENSE: dict[str, Any] = dict.fromkeys(("ppl", "nll", "bleu"), _NUMBER | None)
+_ROW: dict[str, Any] = {
+    "class": str,
+    **dict.fromkeys(("weights", "removed"), int),
+    "sparsity": _NUMBER,
+    **dict.fromkeys(("largest_removed", "ppl_change", "bleu_change"), _NUMBER | None),
+    **_DENSE,
+}
 
 
 class Unfinished:
@@ -52,7 +64,8 @@ class Unfinished:
     def add(self, row: Row, labels: Sequence[str]) -> None:
         """Store a row, in its place: by class in the order of ``labels``, then by count."""
         self._rows.append(row)
-        self._rows.sort(key=lambda r: (labels.index(r["class"]), r["removed"]))
+        places = {label: place for place, label in enumerate(labels)}
+        self._rows.sort(key=lambda r: (places.get(r["class"], len(places)), r["removed"]))
         self._write()
 
     @property
@@ -84,12 +97,20 @@ def _is_whole(stored: Any) -> bool:
         return False
     if not isinstance(stored["rows"], list) or not isinstance(stored["dense"], dict | None):
         return False
+    if not all(isinstance(row, dict) and _has(row, _ROW) for row in stored["rows"]):
+        return False
+    return stored["dense"] is None or _has(stored["dense"], _DENSE)
+
+
+def _has(row: Row, kinds: Mapping[str, Any]) -> bool:
+    """Whether all of these are there, and of their kinds; no number is larger than a float."""
     if not all(
-        isinstance(row, dict) and {"class", "removed"} <= set(row) for row in stored["rows"]
+        name in row and isinstance(row[name], kind) and not isinstance(row[name], bool)
+        for name, kind in kinds.items()
     ):
         return False
-    numbers = ("ppl", "nll", "bleu")
-    return stored["dense"] is None or set(numbers) <= set(stored["dense"])
+    numbers = (row[name] for name in kinds if isinstance(row[name], int | float))
+    return all(abs(number) < _LARGEST for number in numbers)
 
 
 def _check_same(path: Path, here: Row, there: Row) -> None:
@@ -100,9 +121,10 @@ def _check_same(path: Path, here: Row, there: Row) -> None:
         if mine.get(name) != theirs.get(name)
     ]
     if changed:
+        differences = " ".join("; ".join(changed).split())
         raise ValueError(
-            f"--output {path} was begun with other settings: {'; '.join(changed)}. Repeat those to "
-            "go on, or give --force to begin anew."
+            f"--output {path} was begun with other settings: {differences}. Repeat those to go on, "
+            "or give --force to begin anew."
         )
 
 

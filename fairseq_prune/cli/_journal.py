@@ -1,7 +1,7 @@
 """A folder of several trainings: its settings, what is finished in it, and who works in it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,10 @@ class Journal:
             if settings.get(name) != stored.get(name)
         ]
         if changed:
+            differences = " ".join("; ".join(changed).split())
             raise ValueError(
-                f"{self.folder} was begun with other settings: {'; '.join(changed)}. Repeat those "
-                "to go on, or choose another --output."
+                f"{self.folder} was begun with other settings: {differences}. Repeat those to go "
+                "on, or choose another --output."
             )
 
     def _read(self, path: Path) -> Row:
@@ -78,19 +79,28 @@ class Journal:
     def _complaining(self, path: Path) -> Iterator[None]:
         try:
             yield
-        except ValueError as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"{path} is damaged ({error}); choose another --output, or remove this one."
+                f"{path} is damaged ({type(error).__name__}: {error}); choose another --output, or "
+                "remove this one."
             ) from None
 
-    def rows(self) -> list[Row]:
-        """What is finished."""
+    def rows(self, use: Callable[[Row], Any] = lambda row: None) -> list[Row]:
+        """What is finished.
+
+        Args:
+            use: what will be done with each row, tried out here.
+
+        Raises ValueError where the file is damaged.
+        """
         if not self._rows.is_file():
             return []
         with self._complaining(self._rows):
             rows = [parse(line) for line in self._rows.read_text(encoding="utf-8").splitlines()]
             if not all(isinstance(row, dict) for row in rows):
                 raise ValueError("a line is no row")
+            for row in rows:
+                use(row)
         return rows
 
     def add(self, row: Row) -> None:
@@ -103,6 +113,8 @@ def _difference(name: str, here: Any, there: Any) -> str:
     if isinstance(here, Sequence) and isinstance(there, Sequence) and not isinstance(here, str):
         pairs = zip([*here, None], [*there, None], strict=False)
         place = next((i for i, (one, other) in enumerate(pairs) if one != other), 0)
-        here, there = (" ".join(words[max(place - 1, 0) : place + 1]) for words in (here, there))
+        here, there = (
+            " ".join(map(str, words[max(place - 1, 0) : place + 1])) for words in (here, there)
+        )
         return f"{name} ... {here} ... (there: ... {there} ...)"
     return f"{name} {here} (there: {there})"

@@ -77,7 +77,8 @@ def run(arguments: Namespace) -> int:
     journal.check_folder()
     rows: list[Row] = []
     with journal.working(plan.settings) as keep_open:
-        finished = {row["name"]: row for row in journal.rows()}
+        rows_there = journal.rows(lambda row: {row["name"]: _summary(row)})
+        finished = {row["name"]: row for row in rows_there}
         for part in plan.parts():
             label = part.name if part.number is None else f"round {part.number} of {plan.rounds}"
 
