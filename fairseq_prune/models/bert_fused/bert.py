@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from fairseq_prune.pruning.refusal import Refusal
 
+_MOST_LAYERS = 1000
+
 
 class BertFeatures(nn.Module):
     """What a BERT's last layer puts out.
@@ -74,13 +76,32 @@ def open_bert(name: str, layer: int) -> tuple[Any, Any]:
         transformers = import_transformers()
         # what from_pretrained draws must not shift the seed of the rest
         with torch.random.fork_rng(devices=[]):
+            config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+            _check_layers(config)
             tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-            network = transformers.AutoModel.from_pretrained(name, trust_remote_code=False)
+            network, about = transformers.AutoModel.from_pretrained(
+                name, config=config, trust_remote_code=False, output_loading_info=True
+            )
+            _check_whole(about["missing_keys"])
     except Exception as error:
         raise Refusal(_sentence(name, error)) from None
     _check_fits(network, tokenizer, name)
     _cut(network, name, layer)
     return network.float(), tokenizer
+
+
+def _check_layers(config: Any) -> None:
+    """Raise ValueError for more layers than any encoder has: each takes time before it fails."""
+    count = getattr(config, "num_hidden_layers", 1)
+    if type(count) is not int or not 1 <= count <= _MOST_LAYERS:
+        raise ValueError(f"its config.json says {str(count)[:20]!r} layers")
+
+
+def _check_whole(missing: Any) -> None:
+    """Raise ValueError where weights would be drawn at random; the pooler is not used."""
+    lost = sorted(name for name in missing if not name.startswith("pooler."))
+    if lost:
+        raise ValueError(f"it has no weights for {lost[0]}")
 
 
 def import_transformers() -> Any:
@@ -121,6 +142,8 @@ def _reason(name: str, error: Exception) -> str:
         return "its weights hold more than tensors, which could run code; get them as safetensors"
     if "custom code" in text or "remote_code" in text:
         return "it comes with code of its own, which is not run"
+    if "ignore_mismatched_sizes" in text:
+        return "its weights are of other sizes than its config.json says"
     return (text.strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
 
 
