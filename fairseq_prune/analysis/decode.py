@@ -19,7 +19,7 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq_prune import models
 from fairseq_prune.analysis.sentences import Sentence
 from fairseq_prune.analysis.settings import Settings
-from fairseq_prune.pruning.stored import check_stored
+from fairseq_prune.pruning.stored import check_stored, check_tokens
 
 
 @dataclass(frozen=True)
@@ -144,12 +144,9 @@ class Decoder:
         """Raise ValueError where a batch has a token that is in no dictionary."""
         sides = ((sample["net_input"]["src_tokens"], "source"), (sample["target"], "target"))
         for tokens, side in sides:
-            size = len(getattr(self.task, f"{side}_dictionary"))
-            if tokens is not None and tokens.numel() and not 0 <= int(tokens.max()) < size:
-                raise ValueError(
-                    f"--data {self.settings.data} has the {side} token {int(tokens.max()):,}, but "
-                    f"its dictionary only {size:,} tokens: binarise the text again with that one."
-                )
+            if tokens is not None:
+                size = len(getattr(self.task, f"{side}_dictionary"))
+                check_tokens(tokens, size, f"the {side} side of --data {self.settings.data}")
 
     def _batches(self, subset: str) -> Iterator[Any]:
         data = self.cfg.dataset

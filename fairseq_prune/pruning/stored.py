@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 _MAGIC, _HEAD = b"MMIDIDX\0\0", struct.Struct("<9sQBQ")
 _WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 8, 7: 8, 8: 2, 9: 4, 10: 8}  # of a token, by its code
@@ -48,3 +49,13 @@ def _wrong(content: bytes, size: int) -> str:
     if count and (min(lengths.min(), starts.min()) < 0 or (starts > size - bytes_of).any()):
         return "it names places outside of the .bin file"
     return ""
+
+
+def check_tokens(tokens: Tensor, size: int, what: str) -> None:
+    """Raise ValueError, naming ``what`` they are of, where tokens are in no dictionary so large."""
+    odd = tokens[(tokens < 0) | (tokens >= size)]
+    if odd.numel():
+        raise ValueError(
+            f"{what} has the token number {int(odd[0]):,}, but its dictionary has only {size:,} "
+            "tokens: binarise the data again with that dictionary."
+        )

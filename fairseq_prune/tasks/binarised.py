@@ -14,7 +14,7 @@ from fairseq.data import data_utils, indexed_dataset
 from torch import Tensor
 
 from fairseq_prune.pruning.dictionary import Counts, Dictionary, without_ends
-from fairseq_prune.pruning.stored import check_stored
+from fairseq_prune.pruning.stored import check_stored, check_tokens
 
 Tick = Callable[[int], None]
 _BATCH = 10_000  # sentences read at a time
@@ -121,10 +121,6 @@ def _batches(split: Split, size: int, tick: Tick) -> Iterator[tuple[Tensor, list
         stop = min(start + _BATCH, len(split.sentences))
         sentences = [split.sentences[i] for i in range(start, stop)]
         ids = torch.cat(sentences).long()
-        if ids.numel() and int(ids.max()) >= size:
-            raise ValueError(
-                f"{split.path}.bin has the token number {int(ids.max()):,}, but its dictionary has "
-                f"only {size:,} tokens: binarise the data again with that dictionary."
-            )
+        check_tokens(ids, size, f"{split.path}.bin")
         yield ids, [len(sentence) for sentence in sentences]
         tick(stop - start)

@@ -2,11 +2,14 @@
 
 from argparse import Namespace
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from fairseq import checkpoint_utils, utils
 from torch import Tensor
+
+from fairseq_prune.pruning.stored import check_stored, check_tokens
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ def run_classifier(
 
     Raises ValueError where fairseq cannot open one or the other, or the model is no classifier.
     """
+    for part in ("input0", "label"):
+        check_stored(Path(data) / part / subset)
     try:
         utils.import_user_module(Namespace(user_dir=user_dir))
         loaded, saved, task = checkpoint_utils.load_model_ensemble_and_task(
@@ -54,13 +59,17 @@ def run_classifier(
 def _run(task: Any, model: Any, criterion: Any, subset: str, limits: Any) -> Outcome:
     device, pad = next(model.parameters()).device, task.source_dictionary.pad()
     counts = torch.zeros(len(task.source_dictionary), dtype=torch.int64)
+    classes = len(task.label_dictionary) - task.label_dictionary.nspecial
     examples = correct = 0
     nats = 0.0
     batches = task.get_batch_iterator(
         task.dataset(subset), max_tokens=limits.max_tokens, max_sentences=limits.batch_size
     ).next_epoch_itr(shuffle=False)
     for sample in batches:
-        tokens = sample["net_input"]["src_tokens"]
+        tokens, labels = sample["net_input"]["src_tokens"], sample["target"]
+        check_tokens(tokens, len(counts), f"input0 of subset {subset}")
+        if not labels.is_floating_point():
+            check_tokens(labels, classes, f"label of subset {subset}")
         counts += torch.bincount(tokens.flatten(), minlength=len(counts))
         sample = utils.move_to_cuda(sample) if device.type == "cuda" else sample
         with torch.no_grad():

@@ -69,9 +69,11 @@ def test_a_token_that_is_in_no_dictionary_is_named(tmp_path: Path) -> None:
     decoder: Any = object.__new__(Decoder)
     decoder.settings = Settings(data=str(tmp_path))
     decoder.task = SimpleNamespace(source_dictionary=range(9), target_dictionary=range(12))
-    for source, target, side in ((9, 8, "source token 9"), (8, 12, "target token 12")):
+    odd = ((9, 8, "source", 9), (8, 12, "target", 12), (0, -1, "target", -1))
+    for source, target, side, number in odd:
         sample = {"net_input": {"src_tokens": torch.tensor([[source]])}}
         sample["target"] = torch.tensor([[target]])
-        with pytest.raises(ValueError, match=f"has the {side}, but its dictionary only"):
+        said = f"the {side} side of .* has the token number {number},"
+        with pytest.raises(ValueError, match=said):
             decoder._check(sample)
     decoder._check({"net_input": {"src_tokens": torch.tensor([[8]])}, "target": None})
