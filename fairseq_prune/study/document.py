@@ -14,7 +14,9 @@ from typing import NoReturn
 import yaml  # type: ignore[import-untyped]
 
 _DIGITS = 9  # a seed must be below 2^32, and nobody trains longer
-_MOST = 1_000_000  # bytes: a study is written by hand
+_MOST = 200_000  # bytes: a study is written by hand, and YAML takes its time
+_DEEPEST = 50
+_LONGEST = 2000  # letters of a sentence about it
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,9 @@ class Node:
 
     def fail(self, sentence: str) -> NoReturn:
         """Raise ValueError with the place before the sentence."""
-        # what is quoted may have more lines than one
-        raise ValueError(f"{self.file}, line {self.line}: {' '.join(sentence.split())}")
+        # what is quoted may have more lines than one, or one that has no end
+        said = " ".join(sentence.split())[:_LONGEST]
+        raise ValueError(f"{self.file}, line {self.line}: {said}")
 
     @property
     def text(self) -> str:
@@ -117,7 +120,7 @@ def read_yaml(path: Path) -> Node:
     """
     try:
         if path.stat().st_size > _MOST:
-            raise ValueError(f"{path} is larger than 1 MB: no file of settings.")
+            raise ValueError(f"{path} is larger than 200 kB: no file of settings.")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}.") from None
@@ -137,8 +140,16 @@ def read_yaml(path: Path) -> Node:
 
 
 def _check_events(text: str, path: Path) -> None:
-    """Refuse what a file of settings has no need of: aliases can grow without bounds."""
+    """Refuse what a file of settings has no need of: aliases can grow without bounds.
+
+    Nor does it nest: for each level that is open, YAML looks at all others again.
+    """
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.BaseLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise ValueError(f"{path} is nested too deeply for a file of settings.")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             what = "an alias or anchor (& or *)"
         elif getattr(event, "tag", None):
