@@ -56,26 +56,30 @@ def safe_load(file: Any, *args: Any, **options: Any) -> Any:
         for _ in values_of(loaded):
             pass
         return loaded
-    except Grows as error:
-        raise CheckpointRefused(
+    except (Grows, pickle.UnpicklingError, OSError, *DAMAGE) as error:
+        refusal = _refusal(name, error)
+        if refusal is None:
+            raise
+        raise refusal from None
+
+
+def _refusal(name: str, error: Exception) -> Exception | None:
+    """What to say of a file that led to an error; None where it is not the file's fault."""
+    if isinstance(error, Grows):
+        return CheckpointRefused(
             f"{name} {error}; if you trust whoever made the file, set {TRUST}=1."
-        ) from None
-    except pickle.UnpicklingError as error:
-        culprit = _culprit(error)
-        if culprit is None:
-            raise _unreadable(name, error) from None
-        raise CheckpointRefused(
+        )
+    culprit = _culprit(error) if isinstance(error, pickle.UnpicklingError) else None
+    if culprit is not None:
+        return CheckpointRefused(
             f"{name} holds {culprit}, which is not among the classes that a checkpoint may hold; "
             f"if you trust whoever made the file, set {TRUST}=1."
-        ) from None
-    except DAMAGE as error:
-        if "Attempting to deserialize object on" in str(error):  # a sound file, another device
-            raise
-        raise _unreadable(name, error) from error
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # what a wrong number in the file leads to
-            raise
-        raise _unreadable(name, error) from error
+        )
+    # a sound file for another device; a disk that fails, other than by a wrong number in the file
+    device = "Attempting to deserialize object on" in str(error)
+    if device or isinstance(error, OSError) and error.errno != errno.EINVAL:
+        return None
+    return _unreadable(name, error)
 
 
 def _additions() -> list[Any]:
