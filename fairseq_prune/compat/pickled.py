@@ -182,7 +182,7 @@ class Sizes:
         about = (key, start.said, shape, strides)
         if about not in self._tensors:
             self._tensors.add(about)
-            self._claimed += math.prod(shape) * width
+            self._claimed += abs(math.prod(shape)) * width
         if self._claimed > self._limit:
             raise Grows(f"has tensors of {self._claimed:,} bytes in a file of {self._size:,}")
 

@@ -33,7 +33,7 @@ def _watched(load_checkpoint: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(trainer: Any, filename: str, *args: Any, **kwargs: Any) -> Any:
         with taking_up(filename):
             extra_state = load_checkpoint(trainer, filename, *args, **kwargs)
-            check_place(trainer.get_num_updates(), extra_state)
+            check_place(trainer.get_num_updates(), extra_state, _begins(trainer, filename))
         return extra_state
 
     wrapped.watched = True  # type: ignore[attr-defined]
@@ -59,9 +59,15 @@ def taking_up(path: str | None) -> Iterator[None]:
         ) from None
 
 
-def check_place(updates: Any, extra_state: Any) -> None:
-    """Raise ValueError where a file says no place in a training."""
-    place = {} if extra_state is None else extra_state["train_iterator"]
+def _begins(trainer: Any, path: str) -> bool:
+    """Whether the data begin anew, so that the file need not say a place in them."""
+    settings = trainer.cfg.checkpoint
+    return settings.reset_dataloader or path == settings.finetune_from_model
+
+
+def check_place(updates: Any, extra_state: Any, begins: bool) -> None:
+    """Raise ValueError where a file says no place in a training, and training goes on there."""
+    place = {} if extra_state is None or begins else extra_state["train_iterator"]
     counts = {"epoch": (place.get("epoch", 1), 1), "num_updates": (updates, 0)}
     counts["iterations_in_epoch"] = place.get("iterations_in_epoch", 0), 0
     for name, (value, least) in counts.items():

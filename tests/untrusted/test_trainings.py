@@ -88,6 +88,15 @@ def test_a_run_does_not_take_up_what_does_not_fit(
     assert f"{path} cannot be taken up" in sentence and SENTENCES[damage] in sentence
 
 
+def test_weights_to_begin_with_need_no_place_in_the_data(
+    corpus: Path, sound: Path, tmp_path: Path
+) -> None:
+    content = torch.load(sound, weights_only=False)
+    torch.save({**content, "extra_state": {}}, tmp_path / "weights.pt")
+    call(corpus, tmp_path / "run", 1, "--finetune-from-model", tmp_path / "weights.pt")
+    assert (tmp_path / "run" / "checkpoint_last.pt").is_file()
+
+
 @pytest.mark.parametrize(
     "flag", [*(pytest.param(flag, marks=pytest.mark.slow) for flag in FLAGS), None]
 )
