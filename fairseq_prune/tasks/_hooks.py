@@ -5,7 +5,6 @@ begin_epoch, then train_step for each batch, optimizer_step once an update, begi
 and state_dict for each checkpoint. No trainer, optimizer, model or criterion is subclassed.
 """
 
-import weakref
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,6 +20,7 @@ from fairseq_prune.pruning.penalty import Penalty
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.refusal import one_sentence
 from fairseq_prune.pruning.summary import ClassRow
+from fairseq_prune.tasks._averages import follow
 from fairseq_prune.tasks._backend import check_backend, check_gradients, in_step
 from fairseq_prune.tasks._keep import keep_update
 from fairseq_prune.tasks._optimizer import trained_parameters
@@ -75,7 +75,7 @@ class PruningHooks:
                     warm_start(model)
                 self.session.check(model, start)
                 self._check_gradients(model)
-            _hold_copies(model, self.session)
+            follow(model, self.session.averages)
         return model
 
     def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> Any:
@@ -227,23 +227,3 @@ def _log_value(key: str, now: Callable[[], float], priority: int = 500) -> None:
 def _percent(rows: Sequence[ClassRow]) -> float:
     removed, prunable = sum(r.removed for r in rows), sum(r.prunable for r in rows)
     return round(100 * removed / prunable, 2)
-
-
-def _hold_copies(model: nn.Module, session: Session) -> None:
-    """Make --store-ema hold the masks too: its copy is updated through load_state_dict.
-
-    The hook survives the deep copy that makes the EMA model because it is a plain function, and a
-    weak reference keeps the copy from owning the session.
-    """
-    reference, trained = weakref.ref(session), weakref.ref(model)
-
-    def hook(copy: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-        alive = reference()
-        if alive is None:
-            return
-        if alive.holder is not None:
-            alive.holder.zero_state_dict_(state, prefix)
-        if copy is not trained():
-            alive.averages.seen(copy, state)
-
-    model._register_load_state_dict_pre_hook(hook, with_module=True)

@@ -3,42 +3,12 @@
 It is looked at before anything is set to zero, so that zeroing does not hide who breaks it.
 """
 
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-from torch import nn
+from collections.abc import Mapping, Sequence
 
 from fairseq_prune.masks.hold import Holder
 from fairseq_prune.pruning.summary import ClassRow
+from fairseq_prune.tasks._averages import Averages
 from fairseq_prune.tasks._optimizer import Copies
-
-
-class Averages:
-    """The moving averages (EMA) of the model that is trained, as far as they are known.
-
-    fairseq makes an average as a deep copy, and gives its new values to ``load_state_dict``.
-    """
-
-    def __init__(self) -> None:
-        self._model: weakref.ref[nn.Module] | None = None
-        self._given: Mapping[str, Any] = {}  # with --ema-fp32, not the copy's own tensors
-
-    def seen(self, model: nn.Module, state: Mapping[str, Any]) -> None:
-        """A copy is being given these values."""
-        self._model, self._given = weakref.ref(model), state
-
-    def zero_(self, holder: Holder) -> None:
-        """Take new masks over: an average's next update may be a while away."""
-        for state in self.states():
-            holder.zero_state_dict_(state)
-
-    def states(self) -> Iterator[Mapping[str, Any]]:
-        """Yields the tensors of each average by name."""
-        model = self._model() if self._model is not None else None
-        if model is not None:
-            yield dict(model.named_parameters())
-            yield self._given
 
 
 def check_weights(

@@ -30,7 +30,8 @@ from fairseq_prune.pruning.record import Record, read_record
 from fairseq_prune.pruning.summary import ClassRow, by_class
 from fairseq_prune.pruning.units import axes_of
 from fairseq_prune.saliency import Probe
-from fairseq_prune.tasks._invariant import Averages, check_copies, check_weights
+from fairseq_prune.tasks._averages import Averages
+from fairseq_prune.tasks._invariant import check_copies, check_weights
 from fairseq_prune.tasks._optimizer import Copies, parts_of, trained_parameters
 from fairseq_prune.tasks._penalty import choose, release
 from fairseq_prune.tasks._probe import Sampler, probe_of
@@ -258,7 +259,7 @@ class Session:
 
     def _hold(self, masks: Masks) -> None:
         self.holder = Holder(masks, {name: w.tensor for name, w in self.weights.items()})
-        self.averages.zero_(self.holder)
+        self.averages.hold(self.holder)
         self.rows = by_class(masks, self.classes, self.extremes)
 
     @property

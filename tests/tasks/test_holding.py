@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fairseq_prune.masks.storage import masks_of
+from fairseq_prune.pruning.audit import audit
 from tests.conftest import Train, differences, trained
 
 PRUNE = ["--prune-scheme", "class-blind", "--prune-sparsity", 0.6]
@@ -62,6 +63,26 @@ def test_the_moving_average_is_held_too(train: Train, tmp_path: Path, flags: str
     done = train(tmp_path, "--max-update", 4, *PRUNE, "--prune-start", 2, *flags.split())
     assert "ema" in done["extra_state"]
     assert non_zeros(done)[1] == 0
+
+
+AVERAGES = {
+    "made before the masks, updated after the save": "--ema-update-freq 3",
+    "the same, in fp32": "--ema-update-freq 3 --ema-fp32",
+    "of fp16 weights, with a copy of each name of a tied table": (
+        "--ema-fp32 --memory-efficient-fp16 --share-all-embeddings"
+    ),
+}
+
+
+@pytest.mark.parametrize("flags", AVERAGES.values(), ids=AVERAGES)
+def test_the_moving_average_is_held_from_the_moment_of_the_masks(
+    flags: str, train: Train, tmp_path: Path
+) -> None:
+    more = ["--prune-start", 2, "--store-ema", *flags.split()]
+    train(tmp_path, "--max-update", 2, *PRUNE, *more, arch="transformer")
+    found = audit(str(tmp_path / "checkpoint_last.pt"))
+    assert found.ok, [*found.violations, *found.problems]
+    assert "EMA" in found.checked and ("EMA (fp32)" in found.checked) == ("--ema-fp32" in flags)
 
 
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])

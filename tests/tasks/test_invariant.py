@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from fairseq_prune.tasks._averages import Averages
 from fairseq_prune.tasks._hooks import PruningHooks
-from fairseq_prune.tasks._invariant import Averages
 from fairseq_prune.tasks._optimizer import state_of
 from tests.conftest import Train, differences, read, trained
 
