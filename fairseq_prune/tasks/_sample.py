@@ -69,7 +69,7 @@ def sampler(
         dataset = task.dataset(getattr(data, "train_subset", None) or "train")
         batches = _draw(task, model, dataset, data, count, seed)
         rank, ranks, reduce = _ranks()
-        scored = model if _is_exact(model) else copy.deepcopy(model).float()
+        scored = model if _is_exact(model) else _wide_copy(model)
         device = next(scored.parameters()).device
         collater = _Collater(dataset, seed)
 
@@ -153,6 +153,14 @@ def _ranks() -> tuple[int, int, Callable[[Tensor], Any]]:
 
 def _is_exact(model: nn.Module) -> bool:
     return next(model.parameters()).dtype in (torch.float32, torch.float64)
+
+
+def _wide_copy(model: nn.Module) -> nn.Module:
+    """A copy in float32; what a module computes before each forward is shared until then."""
+    # torch copies no tensor that was computed, such as the weight that weight normalisation makes
+    inside = [value for module in model.modules() for value in vars(module).values()]
+    computed = [x for x in inside if isinstance(x, Tensor) and not x.is_leaf]
+    return copy.deepcopy(model, {id(x): x for x in computed}).float()
 
 
 def _draw(task: Any, model: Any, dataset: Any, data: Any, count: int, seed: int) -> list[Batch]:

@@ -8,7 +8,8 @@ import torch
 
 from fairseq_prune.masks.storage import masks_of
 from fairseq_prune.saliency import SALIENCIES
-from tests.conftest import Train, differences, read, trained
+from tests.conftest import TRAINING, Train, differences, read, train_here, trained
+from tests.tasks.plausible import FCONV
 
 NEEDY = [name for name, entry in SALIENCIES.items() if entry.needs in ("data", "network")]
 # the embeddings of words that the few batches lack would get no score at all
@@ -112,6 +113,13 @@ def test_words_that_the_sample_lacks_are_counted(
     flags = ["--prune-saliency", "snip", "--prune-score-batches", 1, "--batch-size", 1]
     train(tmp_path, "--max-update", 1, *FLAGS[:4], *flags)
     assert any("are not in the batches scored on" in r.getMessage() for r in caplog.records)
+
+
+def test_weight_normalisation_is_scored_in_single(corpus: Path, tmp_path: Path) -> None:
+    start = ["--memory-efficient-bf16", "--max-update", 1, "--prune-start", 1]
+    snip = ["--prune-saliency", "snip", "--prune-score-batches", 1, "--prune-sparsity", 0.2]
+    train_here([corpus, *FCONV, *TRAINING, "--save-dir", tmp_path, *FLAGS[:2], *start, *snip])
+    assert masks_of(read(tmp_path / "checkpoint_last.pt"), "checkpoint") is not None
 
 
 def test_half_precision_is_scored_in_single(train: Train, corpus: Path, tmp_path: Path) -> None:
