@@ -13,7 +13,7 @@ from fairseq_prune.masks.storage import FORMAT, CheckpointError
 from fairseq_prune.maths.allocate import scaled
 from fairseq_prune.maths.schedule import Threshold
 from fairseq_prune.maths.select import round_count
-from fairseq_prune.maths.structure import Block, Units
+from fairseq_prune.maths.structure import Block, NofM, Units
 from fairseq_prune.pruning.groups import sums_by_class
 from fairseq_prune.pruning.moments import moments_of
 from fairseq_prune.pruning.opened import Opened, model_states, open_checkpoint
@@ -210,7 +210,9 @@ def _look_at_count(found: Audit, opened: Opened, masks: Masks, record: Record) -
     things = f"groups ({recipe.structure})" if is_block else "weights"
     for label, prunable, removed, before, share in _groups(opened, masks, record, sparsity):
         expected = max(round_count(share, prunable), before)
-        if removed != expected:
+        # what was pruned before lies across the groups of M, and each of them loses its share
+        more = isinstance(recipe.groups(), NofM) and before > 0
+        if removed < expected or (removed > expected and not more):
             found.problems.append(
                 f"{removed:,} of {prunable:,} {things} are removed{label}, but sparsity "
                 f"{share:g} is {expected:,}"

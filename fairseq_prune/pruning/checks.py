@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from fairseq_prune.pruning.recipe import Recipe
 
 
+SEEDS = 1 << 32  # how many numpy has
+
+
 def check(recipe: "Recipe") -> None:
     """Raises ValueError, one sentence, where a recipe makes no sense."""
     given = {name for name, value in asdict(recipe).items() if value is not None}
@@ -34,6 +37,10 @@ def check(recipe: "Recipe") -> None:
                 f"{flags(useless)} has no effect with --prune-mask-from alone; "
                 "add --prune-scheme to prune further than the file's masks."
             )
+    if recipe.seed is not None and not 0 <= recipe.seed < SEEDS:
+        raise ValueError(
+            f"--prune-seed {recipe.seed} must be a whole number from 0 to {SEEDS - 1}."
+        )
     _check_given(recipe)
     _check_ratios(recipe)
     _check_batches(recipe)

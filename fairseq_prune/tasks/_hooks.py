@@ -99,8 +99,12 @@ class PruningHooks:
         self.session.penalty = at_work(penalty, self.session.recipe)
 
     def begin_epoch(self, epoch: int, model: nn.Module) -> None:
-        """Before the first epoch: the masks that training starts with, and a plain saved config."""
+        """Before the first epoch, training begins."""
         super().begin_epoch(epoch, model)  # type: ignore[misc]
+        self.begin_training(model)
+
+    def begin_training(self, model: nn.Module) -> None:
+        """The masks that training starts with, and a plain saved config; again changes nothing."""
         if self.session.model is None:
             with one_sentence():
                 self.session.begin(model, start_of(self._checkpoint_config()))

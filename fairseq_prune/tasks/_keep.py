@@ -39,6 +39,7 @@ def _before(train: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
         if getattr(task, "keep_update", None) == 0 == trainer.get_num_updates():
             # the iterator cannot tell before it has begun
+            task.begin_training(trainer.get_model())
             start = {"version": 2, "epoch": epoch_itr.next_epoch_idx, "iterations_in_epoch": 0}
             _save(cfg, trainer, task, {**start, "shuffle": True})
         return train(cfg, trainer, task, epoch_itr)

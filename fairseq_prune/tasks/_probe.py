@@ -9,6 +9,7 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weights
+from fairseq_prune.pruning.checks import SEEDS
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import Probe
 from fairseq_prune.tasks._flow import flow_of
@@ -41,7 +42,7 @@ def probe_of(
         what = recipe.saliency or "magnitude" if moved_at is None else "gradient"
         logger.info("scoring weights (%s) on %d batches", what, settings["score_batches"])
         # what is scored again is scored on the same batches; exchanges see new ones
-        sample = sampler(settings["score_batches"], settings["seed"] + (moved_at or 0))
+        sample = sampler(settings["score_batches"], (settings["seed"] + (moved_at or 0)) % SEEDS)
     return Probe(
         weights,
         masks,

@@ -56,6 +56,14 @@ def test_a_pruned_file_is_fine(pruned, call):
     )
 
 
+def test_a_pattern_beside_what_was_pruned_before_takes_more_than_its_share(pruned, call, tmp_path):
+    output = tmp_path / "pattern.pt"
+    pattern = ("--prune-scheme", "class-uniform", "--prune-structure", "2:4")
+    assert call("apply", pruned, "--output", output, *pattern)[0] == 0
+    assert sum(map(masks_in(output).removed, NAMES)) > PRUNABLE // 2
+    assert call("verify", output)[0] == 0
+
+
 @pytest.mark.parametrize("value", [0.25, -1e-30, math.nan, math.inf])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_planted_weight_is_named(name, value, change, gone, call):

@@ -13,6 +13,14 @@ SALIENCES = (
 )
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     (
+        {"scheme": "erk", "seed": 1 << 32},
+        "--prune-seed 4294967296 must be a whole number from 0 to 4294967295.",
+    ),
+    (
+        {"mask_from": "a.pt", "seed": -1},
+        "--prune-seed -1 must be a whole number from 0 to 4294967295.",
+    ),
+    (
         {"scheme": "class-blnd"},
         f"--prune-scheme 'class-blnd' is unknown; choose {SCHEMES}.",
     ),

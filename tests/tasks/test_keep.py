@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fairseq_prune.pruning.apply import apply_recipe
+from fairseq_prune.pruning.audit import audit
 from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.tickets import rewound, updates_of
@@ -73,6 +74,19 @@ def test_update_0_holds_the_very_weights_that_training_starts_from(
     still = train(tmp_path / "still", "--max-update", 1, "--lr", 0, arch=arch)
     assert differences(trained(still)["model"], trained(kept)["model"]) == []
     assert kept["extra_state"]["train_iterator"]["iterations_in_epoch"] == 0
+
+
+def test_update_0_is_a_plain_checkpoint_with_the_masks_that_training_starts_with(
+    train: Train, tmp_path: Path
+) -> None:
+    prune = ["--prune-scheme", "class-blind", "--max-update", 1]
+    train(tmp_path / "pruned", *prune)
+    start = ["--finetune-from-model", tmp_path / "pruned" / "checkpoint_last.pt"]
+    train(tmp_path / "again", *start, "--max-update", 1, "--prune-keep-update", 0)
+    kept = tmp_path / "again" / "checkpoint_update_0.pt"
+    assert audit(str(kept)).ok
+    task = read(kept)["cfg"]["task"]
+    assert task["_name"] == "translation" and not any(n.startswith("prune") for n in task)
 
 
 def test_at_the_end_of_an_epoch_the_next_one_is_kept(train: Train, tmp_path: Path) -> None:

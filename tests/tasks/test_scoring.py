@@ -116,7 +116,7 @@ def test_words_that_the_sample_lacks_are_counted(
 
 
 def test_weight_normalisation_is_scored_in_single(corpus: Path, tmp_path: Path) -> None:
-    start = ["--memory-efficient-bf16", "--max-update", 1, "--prune-start", 1]
+    start = ["--memory-efficient-fp16", "--max-update", 1, "--prune-start", 1]
     snip = ["--prune-saliency", "snip", "--prune-score-batches", 1, "--prune-sparsity", 0.2]
     train_here([corpus, *FCONV, *TRAINING, "--save-dir", tmp_path, *FLAGS[:2], *start, *snip])
     assert masks_of(read(tmp_path / "checkpoint_last.pt"), "checkpoint") is not None
