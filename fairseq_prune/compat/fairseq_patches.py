@@ -24,6 +24,10 @@ _EVALUATORS = (
 )
 
 
+class ArchitectureUnknown(ValueError):
+    """A checkpoint's model is of an architecture that fairseq does not know."""
+
+
 def config_strings() -> None:
     """Reads strings of a model's config as values, where fairseq runs them as code.
 
@@ -48,7 +52,7 @@ def unknown_architectures() -> None:
         name = getattr(cfg, "_name", None) or getattr(cfg, "arch", None)
         known = (models.ARCH_MODEL_REGISTRY, models.MODEL_DATACLASS_REGISTRY)
         if name and not any(name in registry for registry in known):
-            raise ValueError(
+            raise ArchitectureUnknown(
                 f"fairseq has no architecture {str(name)[:80]!r}: give the --user-dir of the "
                 "plugin that brings it, such as --user-dir fairseq_prune."
             )

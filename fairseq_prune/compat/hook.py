@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from _fairseq_prune_compat import (
+    endings,
     fairseq_patches,
     hydra_patches,
     numpy_patches,
@@ -31,6 +32,7 @@ AFTER_FAIRSEQ: tuple[Patch, ...] = (
     fairseq_patches.config_strings,
     fairseq_patches.unknown_architectures,
     fairseq_patches.user_dir_by_name,
+    endings.refusals_end_programs,
     saving.save_dir_first,
     saving.whole_saves,
     saving.whole_copies,

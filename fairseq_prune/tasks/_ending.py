@@ -21,13 +21,16 @@ def register() -> None:
     """Let the function that starts fairseq's programs end them so; again changes nothing."""
     if not hasattr(distributed.call_main, "refuses"):
         distributed.call_main = _ending(distributed.call_main)
+    generate = sys.modules.get("fairseq_cli.generate")  # the one that starts without it
+    if generate is not None and not hasattr(generate.main, "refuses"):
+        generate.main = _ending(generate.main)
 
 
-def _ending(call_main: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(call_main)
+def _ending(start: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(start)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
-            return call_main(*args, **kwargs)
+            return start(*args, **kwargs)
         except Refusal as refusal:
             sentence = str(refusal)
         except ProcessRaisedException as error:  # of the processes that fairseq starts for GPUs

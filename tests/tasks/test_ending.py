@@ -84,6 +84,34 @@ def test_a_flag_that_fairseq_hands_over_late_is_one_sentence(corpus: Path, tmp_p
     assert "Traceback" not in text and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("plugin", [[], ["--user-dir", ROOT / "fairseq_prune"]])
+@pytest.mark.slow
+def test_a_checkpoint_that_is_refused_ends_decoding_with_one_sentence(
+    plugin: list[Any], corpus: Path, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes(b"PK\3\4" + bytes(99))
+    for program in ("fairseq-generate", "fairseq-validate"):
+        text = run(program, corpus, "--path", cut, "--batch-size", 8, *plugin, fails=True)
+        assert f"fairseq_prune: {cut} is not a checkpoint that can be read" in text
+        assert "Traceback" not in text
+
+
+def test_a_refusal_while_decoding_has_the_same_exit_code(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fairseq_cli import generate
+
+    def refuse(args: Any) -> None:
+        raise Refusal("no.")
+
+    monkeypatch.setattr(generate, "main", refuse)
+    register()
+    with pytest.raises(SystemExit) as end:
+        generate.main(None)
+    assert end.value.code == 2
+
+
 @pytest.mark.slow
 def test_the_same_under_torchrun(corpus: Path, tmp_path: Path) -> None:
     flags = [corpus, *HALVING, "--save-dir", tmp_path, "--user-dir", ROOT / "fairseq_prune"]
