@@ -108,6 +108,9 @@ class PruningHooks:
         if self.session.model is None:
             with one_sentence():
                 self.session.begin(model, start_of(self._checkpoint_config()))
+                root = _root(self._config())
+                if self.session.holder is not None and root is not None:
+                    check_backend(root)  # masks may come with the model, without any flag
             self._save_as_stock()
             self._begun = False
 

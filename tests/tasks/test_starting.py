@@ -49,6 +49,9 @@ def test_a_pruned_model_is_retrained_under_its_masks_without_more_flags(
     on = train(tmp_path / "again", "--max-update", 4, "--finetune-from-model", file)
     assert bits(on) == bits(pruned)
     assert on["optimizer_history"][-1]["num_updates"] == 4
+    with pytest.raises(SystemExit, match="^fairseq_prune: --ddp-backend slowmo moves weights "):
+        train(tmp_path / "no", "--finetune-from-model", file, "--ddp-backend", "slowmo")
+    assert not list((tmp_path / "no").glob("*.pt"))
 
 
 def test_a_fresh_model_takes_the_masks_of_another(train: Train, tmp_path: Path) -> None:
