@@ -224,7 +224,9 @@ def _groups(
 ) -> Iterator[tuple[str, int, int, int, float]]:
     """What a scheme counts exactly, and the share to remove: everything together, or each class."""
     before = dict(record.notes.get("before", {}))
-    counts = groups_in(opened, record.recipe).count(masks)
+    found = groups_in(opened, record.recipe).count(masks)
+    # units of what was frozen in training were none then
+    counts = {name: count for name, count in found.items() if name in record.classes}
     shares = record.recipe.shares
     if record.recipe.scheme != "class-uniform" and shares is None:
         total, removed = map(sum, zip(*counts.values(), strict=True))

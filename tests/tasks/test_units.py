@@ -40,6 +40,12 @@ RUNS = {
 }
 
 
+def test_units_of_a_frozen_table_are_no_units(train: Train, tmp_path: Path) -> None:
+    flags = ["--prune-scheme", "class-uniform", "--prune-structure", "embedding"]
+    train(tmp_path, "--max-update", 1, "--encoder-freeze-embed", *flags)
+    assert main(["verify", str(tmp_path / "checkpoint_last.pt")]) == 0
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_is_resumed_verified_and_cut(train: Train, tmp_path: Path, name: str) -> None:
     arch, text = RUNS[name]
