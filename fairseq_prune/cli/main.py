@@ -27,7 +27,7 @@ from fairseq_prune.cli import (
     verify,
     vocab,
 )
-from fairseq_prune.pruning.refusal import what_to_send
+from fairseq_prune.pruning.refusal import Refusal, what_to_send
 
 COMMANDS: dict[str, Any] = {
     "apply": apply,
@@ -93,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except ValueError as error:
-        print(f"fairseq-prune: {error}", file=sys.stderr)
+        sentence = error.sentence if isinstance(error, Refusal) else error
+        print(f"fairseq-prune: {sentence}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("fairseq-prune: interrupted.", file=sys.stderr)

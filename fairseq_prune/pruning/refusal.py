@@ -18,6 +18,7 @@ class Refusal(SystemExit, ValueError):
 
     def __init__(self, sentence: str) -> None:
         super().__init__(f"fairseq_prune: {sentence}")
+        self.sentence = sentence
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from fairseq_prune import __version__
 from fairseq_prune.cli import apply
 from fairseq_prune.cli.main import COMMANDS
 from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.refusal import Refusal
 
 FLAGS = ["--prune-" + f.name.replace("_", "-") for f in dataclasses.fields(Recipe)]
 
@@ -74,6 +75,15 @@ def test_an_error_that_is_not_the_users_is_not_hidden(dense, call, monkeypatch):
     *_, error, last = err.splitlines()
     assert err.startswith("Traceback") and error == "TypeError: a bug"
     assert last.startswith("fairseq_prune: this is a bug; send ") and "torch" in last
+
+
+def test_a_refusal_of_the_plugin_is_said_by_one_name(dense, call, monkeypatch):
+    def refuse(*_):
+        raise Refusal("no.")
+
+    monkeypatch.setattr(apply, "apply_recipe", refuse)
+    arguments = ("apply", dense, "--dry-run", "--prune-scheme", "class-blind")
+    assert call(*arguments) == (2, "", "fairseq-prune: no.\n")
 
 
 def test_a_reader_that_goes_away_is_fine(dense):

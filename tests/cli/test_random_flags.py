@@ -1,0 +1,121 @@
+"""Random command lines of fairseq-prune: refused in a sentence with nothing written, or done."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairseq_prune.cli.main import main
+from tests.cli.models import checkpoint, write
+from tests.cli.random_flags import draw_command
+from tests.conftest import ARCHES, TRAINING, train_here
+from tests.study.studies import write_study
+
+Outcome = tuple[int, str]
+
+
+def furnish(folder: Path) -> None:
+    """The files that are no checkpoints, right and wrong ones."""
+    (folder / "text.txt").write_text("a b\n")
+    (folder / "given.txt").write_text("* 0.5\n")
+    (folder / "empty.pt").write_text("")
+    (folder / "cut.pt").write_bytes((folder / "dense.pt").read_bytes()[:1000])
+    (folder / "results").mkdir()
+    write_study(folder, "  - {stages: pruned, schemes: class-blind, sparsities: 0.5}", "data")
+    for language, line in (("de", "ab ba\n"), ("en", "BA AB\n")):
+        (folder / f"corpus.{language}").write_text(line)
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int]]:
+    """Each file below a folder: its size and the time of its last change."""
+    stats = {str(path): path.stat() for path in folder.rglob("*") if path.is_file()}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
+
+
+def outcome(seed: int, slow: bool, folder: Path, capsys: Any) -> Outcome:
+    """Runs the command line of a seed; its exit code and stderr, judged."""
+    out = folder / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    words = [
+        word.replace("@@ ", "\0").replace("@", f"{folder}/") for word in draw_command(seed, slow)
+    ]
+    words = [word.replace("\0", "@@ ") for word in words]
+    before = listing(folder)
+    capsys.readouterr()
+    try:
+        code = main(words)
+    except SystemExit as end:  # argparse's
+        code = int(end.code or 0)
+    said, err = capsys.readouterr()
+    what = f"seed {seed}: fairseq-prune {' '.join(map(repr, words))} ended with {code}: {err}"
+    assert "Traceback" not in err and "this is a bug" not in err, what
+    lines = err.splitlines()
+    if code == 2:
+        assert lines and lines[-1].startswith("fairseq-prune: "), what
+        assert not lines[-1].startswith("fairseq-prune: fairseq_prune: "), what
+        assert all(line.startswith(("fairseq-prune: ", "usage: ")) for line in lines), what
+        # training has begun, and goes on when the command is given again
+        assert listing(folder) == before or "fairseq-train failed" in err, what
+    else:
+        assert code == 0 or (code == 1 and words[0] in ("verify", "study")), what
+        _look_for_outputs(words, what)
+    return code, err
+
+
+def _look_for_outputs(words: list[str], what: str) -> None:
+    if "--dry-run" in words or words[0] == "study":
+        return
+    for word in words:
+        flag, _, path = word.partition("=")
+        if flag in ("--output", "--output-data", "--proposal") and path:
+            assert Path(path).exists(), what
+
+
+FAST, LONG, CHUNK = range(30), 300, 50
+
+
+def test_command_lines_are_refused_or_done(
+    tmp_path: Path, call: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    dense = write(tmp_path / "dense.pt", checkpoint())
+    half = ("--prune-scheme=class-blind", "--prune-sparsity=0.5")
+    for name, more in (("pruned.pt", ()), ("units.pt", ("--prune-structure=block:2x2",))):
+        assert call("apply", dense, "--output", tmp_path / name, *half, *more)[0] == 0
+    furnish(tmp_path)
+    codes = [outcome(seed, False, tmp_path, capsys)[0] for seed in FAST]
+    assert 0.2 * len(codes) < codes.count(0) < 0.8 * len(codes)
+
+
+@pytest.fixture(scope="module")
+def real(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with trained, pruned models and their data."""
+    folder = tmp_path_factory.mktemp("real")
+    shutil.copytree(corpus, folder / "data")
+    words = [folder / "data", *ARCHES["transformer"], *TRAINING, "--max-update", 2]
+    train_here([*words, "--save-dir", folder / "run"])
+    shutil.copy(folder / "run" / "checkpoint_last.pt", folder / "dense.pt")
+    half = ["--prune-scheme=class-uniform", "--prune-sparsity=0.5"]
+    for name, more in (("pruned.pt", []), ("units.pt", ["--prune-structure=ffn"])):
+        assert main(["apply", f"{folder}/dense.pt", f"--output={folder}/{name}", *half, *more]) == 0
+    furnish(folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(1000, 1000 + LONG, CHUNK))
+def test_more_command_lines_are_refused_or_done(
+    first: int, real: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logging.disable(logging.WARNING)
+    bad = []
+    for seed in range(first, first + CHUNK):
+        try:
+            outcome(seed, True, real, capsys)
+        except Exception as error:
+            bad.append(f"seed {seed}: {error!r}")
+    logging.disable(logging.NOTSET)
+    assert bad == []
