@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fairseq_prune.network.linearise import linear_copy
 from fairseq_prune.saliency.probe import Flow
+from fairseq_prune.tasks._sample import without_checkpoints
 
 _LENGTH = 2  # two steps, so that the weights from a state to the next take part
 _TOKEN = 3  # which token does not matter, as long as it is not padding
@@ -41,7 +42,8 @@ def flow_of(model: nn.Module) -> Flow:
             inputs["prev_output_tokens"] = tokens
         for head in list(getattr(network, "classification_heads", {}))[:1]:
             inputs |= {"features_only": True, "classification_head_name": head}
-        output = network(**inputs)
+        with without_checkpoints(network):
+            output = network(**inputs)
         logits: Tensor = output[0] if isinstance(output, tuple) else output
         return logits
 

@@ -4,6 +4,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +77,7 @@ def sampler(
         def loss(batch: Batch, temperature: float = 1.0) -> tuple[Tensor, float]:
             sample = collater(batch)
             sample = utils.move_to_cuda(sample, device) if device.type == "cuda" else sample
-            with torch.autocast(device.type, enabled=False):
+            with torch.autocast(device.type, enabled=False), without_checkpoints(scored):
                 called = scored if temperature == 1.0 else _Tempered(scored, temperature)
                 value, size, _ = criterion(called, sample)
             return value, float(size)
@@ -85,6 +86,19 @@ def sampler(
         return Sample(scored, shared, loss, _singles, reduce, collater.unpadded)
 
     return make
+
+
+@contextmanager
+def without_checkpoints(model: nn.Module) -> Iterator[None]:
+    """Within it, --checkpoint-activations is off: torch.autograd.grad does not go through it."""
+    wrapped = {m: m.forward for m in model.modules() if hasattr(m, "precheckpoint_forward")}
+    for module in wrapped:
+        module.forward = module.precheckpoint_forward
+    try:
+        yield
+    finally:
+        for module, forward in wrapped.items():
+            module.forward = forward
 
 
 class _Told(list[Batch]):

@@ -69,7 +69,6 @@ OWN = (
     "--update-freq 2",
     "--update-freq 2,1",
     "--memory-efficient-fp16",
-    "--memory-efficient-bf16",
     "--ddp-backend legacy_ddp",
     "--ddp-backend pytorch_ddp",
     "--ddp-backend no_c10d",

@@ -115,6 +115,16 @@ def test_words_that_the_sample_lacks_are_counted(
     assert any("are not in the batches scored on" in r.getMessage() for r in caplog.records)
 
 
+@pytest.mark.parametrize("saliency", ["snip", "synflow"])
+def test_checkpointed_activations_change_no_mask(
+    saliency: str, train: Train, tmp_path: Path
+) -> None:
+    flags = ["--max-update", 1, "--dropout", 0, *flags_of(saliency)]
+    plain = train(tmp_path / "plain", *flags, arch="transformer")
+    more = ["--checkpoint-activations", "--offload-activations"]
+    assert digest(train(tmp_path / "c", *flags, *more, arch="transformer")) == digest(plain)
+
+
 def test_weight_normalisation_is_scored_in_single(corpus: Path, tmp_path: Path) -> None:
     start = ["--memory-efficient-fp16", "--max-update", 1, "--prune-start", 1]
     snip = ["--prune-saliency", "snip", "--prune-score-batches", 1, "--prune-sparsity", 0.2]
