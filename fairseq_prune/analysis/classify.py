@@ -50,7 +50,8 @@ class Settings:
                 "that fairseq-train took for sentence_prediction."
             )
         for part in ("input0", "label"):
-            if not (folder / part / f"{self.subset}.idx").is_file():
+            index = folder / part / f"{self.subset}.idx"
+            if Path(self.subset).name != self.subset or not index.is_file():
                 known = sorted(path.stem for path in (folder / part).glob("*.idx"))
                 raise ValueError(
                     f"--data {self.data} has no {part} of subset {self.subset!r}; it has "

@@ -70,7 +70,7 @@ class Settings:
                 "made."
             )
         for subset in filter(None, (self.gen_subset, self.valid_subset)):
-            if not list(folder.glob(f"{subset}.*")):
+            if Path(subset).name != subset or not list(folder.glob(f"{subset}.*")):
                 raise ValueError(
                     f"--data {self.data} has no subset {subset!r}; it has "
                     f"{' and '.join(sorted({p.name.split('.')[0] for p in folder.glob('*.idx')}))}."

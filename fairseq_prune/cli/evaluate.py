@@ -111,7 +111,7 @@ def run(arguments: Namespace) -> int:
     logging.basicConfig(level=logging.WARNING)
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings)}
     given["valid_subset"] = given["valid_subset"] or None
-    settings = Settings(**given)
+    settings = Settings(**given).check()
     if settings.text is None and settings.looks_escaped():
         _output.warn(
             "the target has HTML escapes (&apos; or &quot;), so sacreBLEU would be of tokens; give "

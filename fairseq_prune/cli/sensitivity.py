@@ -118,7 +118,7 @@ def _asked(arguments: Namespace) -> "Asked":
     from fairseq_prune.analysis.settings import Settings
 
     each = _each(arguments)
-    recipe = _recipe(arguments, each)
+    recipe = _recipe(arguments, each).check()
     own = {"gen_subset": arguments.subset, "valid_subset": None, "split_compounds": False}
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings) if f.name not in own}
     return Asked(

@@ -21,7 +21,7 @@ def register() -> None:
     """Let the function that starts fairseq's programs end them so; again changes nothing."""
     if not hasattr(distributed.call_main, "refuses"):
         distributed.call_main = _ending(distributed.call_main)
-    generate = sys.modules.get("fairseq_cli.generate")  # the one that starts without it
+    generate: Any = sys.modules.get("fairseq_cli.generate")  # the one that starts without it
     if generate is not None and not hasattr(generate.main, "refuses"):
         generate.main = _ending(generate.main)
 

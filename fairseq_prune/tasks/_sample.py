@@ -91,13 +91,14 @@ def sampler(
 @contextmanager
 def without_checkpoints(model: nn.Module) -> Iterator[None]:
     """Within it, --checkpoint-activations is off: torch.autograd.grad does not go through it."""
-    wrapped = {m: m.forward for m in model.modules() if hasattr(m, "precheckpoint_forward")}
-    for module in wrapped:
+    modules: list[Any] = [m for m in model.modules() if hasattr(m, "precheckpoint_forward")]
+    wrapped = [(module, module.forward) for module in modules]
+    for module in modules:
         module.forward = module.precheckpoint_forward
     try:
         yield
     finally:
-        for module, forward in wrapped.items():
+        for module, forward in wrapped:
             module.forward = forward
 
 

@@ -139,14 +139,26 @@ def draw_command(seed: int, slow: bool) -> list[str]:
     return [*words, *positional, *flags]
 
 
+def every_flag(command: str) -> Iterator[str]:
+    """Each flag of a subcommand with each of its values, right and wrong."""
+    for action in parsers()[(command,)]._actions:
+        if action.option_strings and action.nargs != 0:
+            for value in sum(map(list, _known(action)), []):
+                yield f"{action.option_strings[-1]}={value}"
+
+
+def _known(action: argparse.Action) -> Values:
+    table = {**BY_DEST, **PRUNE}
+    return table.get(action.dest) or _by_type(action)
+
+
 # what a command line that works has
 USUAL = ("output", "prune_scheme", "prune_sparsity", "sentences", "rounds", "engines", "each")
 
 
 def _values(draw: random.Random, action: argparse.Action, wrong: float) -> list[str]:
-    table = {**BY_DEST, **PRUNE}
     switch = action.nargs == 0
-    right, bad = SWITCH if switch else table.get(action.dest, _by_type(action))
+    right, bad = SWITCH if switch else _known(action)
     takes_bad = draw.random() < wrong
     known = bad if takes_bad and bad else right
     if not known:

@@ -75,6 +75,22 @@ def test_data_for_a_saliency_that_needs_none(apply):
     )
 
 
+@pytest.mark.parametrize("flag", ["saliency", "ratios", "schedule"])
+def test_sensitivity_knows_no_such_name(flag, refused, dense):
+    said = refused("sensitivity", dense, "--data", "somewhere", f"--prune-{flag}", "luck")
+    assert said.startswith(f"--prune-{flag} 'luck' is unknown; choose ")
+
+
+def test_a_subset_that_is_a_path(refused, dense, tmp_path):
+    for command in ("evaluate", "bench", "sensitivity"):
+        data = tmp_path / command
+        data.mkdir()
+        (data / "dict.de.txt").touch()
+        subset = "--subset" if command == "sensitivity" else "--gen-subset"
+        said = refused(command, dense, "--data", data, subset, data / "test")
+        assert said.startswith(f"--data {data} has no subset ")
+
+
 def test_data_that_is_not_there(apply, tmp_path):
     missing = str(tmp_path / "nothing")
     sentence = apply(*BLIND, "--prune-saliency", "snip", "--data", missing)

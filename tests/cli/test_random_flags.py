@@ -10,7 +10,7 @@ import pytest
 
 from fairseq_prune.cli.main import main
 from tests.cli.models import checkpoint, write
-from tests.cli.random_flags import draw_command
+from tests.cli.random_flags import draw_command, every_flag
 from tests.conftest import ARCHES, TRAINING, train_here
 from tests.study.studies import write_study
 
@@ -29,6 +29,15 @@ def furnish(folder: Path) -> None:
         (folder / f"corpus.{language}").write_text(line)
 
 
+def furnish_by_hand(folder: Path, call: Callable[..., Any]) -> None:
+    """The same, and checkpoints of no network: quick, and no data fit them."""
+    dense = write(folder / "dense.pt", checkpoint())
+    half = ("--prune-scheme=class-blind", "--prune-sparsity=0.5")
+    for name, more in (("pruned.pt", ()), ("units.pt", ("--prune-structure=block:2x2",))):
+        assert call("apply", dense, "--output", folder / name, *half, *more)[0] == 0
+    furnish(folder)
+
+
 def listing(folder: Path) -> dict[str, tuple[int, int]]:
     """Each file below a folder: its size and the time of its last change."""
     stats = {str(path): path.stat() for path in folder.rglob("*") if path.is_file()}
@@ -37,12 +46,15 @@ def listing(folder: Path) -> dict[str, tuple[int, int]]:
 
 def outcome(seed: int, slow: bool, folder: Path, capsys: Any) -> Outcome:
     """Runs the command line of a seed; its exit code and stderr, judged."""
+    return judge(draw_command(seed, slow), folder, capsys)
+
+
+def judge(command: list[str], folder: Path, capsys: Any) -> Outcome:
+    """Runs a command line; its exit code and stderr, judged."""
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    words = [
-        word.replace("@@ ", "\0").replace("@", f"{folder}/") for word in draw_command(seed, slow)
-    ]
+    words = [w.replace("@@ ", "\0").replace("@", f"{folder}/") for w in command]
     words = [word.replace("\0", "@@ ") for word in words]
     before = listing(folder)
     capsys.readouterr()
@@ -51,7 +63,7 @@ def outcome(seed: int, slow: bool, folder: Path, capsys: Any) -> Outcome:
     except SystemExit as end:  # argparse's
         code = int(end.code or 0)
     said, err = capsys.readouterr()
-    what = f"seed {seed}: fairseq-prune {' '.join(map(repr, words))} ended with {code}: {err}"
+    what = f"fairseq-prune {' '.join(map(repr, words))} ended with {code}: {err}"
     assert "Traceback" not in err and "this is a bug" not in err, what
     lines = err.splitlines()
     if code == 2:
@@ -69,10 +81,9 @@ def outcome(seed: int, slow: bool, folder: Path, capsys: Any) -> Outcome:
 def _look_for_outputs(words: list[str], what: str) -> None:
     if "--dry-run" in words or words[0] == "study":
         return
-    for word in words:
-        flag, _, path = word.partition("=")
-        if flag in ("--output", "--output-data", "--proposal") and path:
-            assert Path(path).exists(), what
+    given = {flag: path for flag, _, path in (word.partition("=") for word in words)}
+    for flag in ("--output", "--output-data", "--proposal"):
+        assert not given.get(flag) or Path(given[flag]).exists(), what
 
 
 FAST, LONG, CHUNK = range(30), 300, 50
@@ -81,11 +92,7 @@ FAST, LONG, CHUNK = range(30), 300, 50
 def test_command_lines_are_refused_or_done(
     tmp_path: Path, call: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    dense = write(tmp_path / "dense.pt", checkpoint())
-    half = ("--prune-scheme=class-blind", "--prune-sparsity=0.5")
-    for name, more in (("pruned.pt", ()), ("units.pt", ("--prune-structure=block:2x2",))):
-        assert call("apply", dense, "--output", tmp_path / name, *half, *more)[0] == 0
-    furnish(tmp_path)
+    furnish_by_hand(tmp_path, call)
     codes = [outcome(seed, False, tmp_path, capsys)[0] for seed in FAST]
     assert 0.2 * len(codes) < codes.count(0) < 0.8 * len(codes)
 
@@ -119,3 +126,33 @@ def test_more_command_lines_are_refused_or_done(
             bad.append(f"seed {seed}: {error!r}")
     logging.disable(logging.NOTSET)
     assert bad == []
+
+
+# a command line that works, or would with a network and data
+WHOLE = {
+    "apply": "@dense.pt --output=@out/new.pt --prune-scheme=class-blind",
+    "average": "@pruned.pt --output=@out/new.pt",
+    "bench": "@dense.pt --data=@data",
+    "classify": "@dense.pt --data=@data",
+    "control": "@pruned.pt --weights=@dense.pt --kind=random --output=@out/new.pt",
+    "evaluate": "@dense.pt --data=@data",
+    "export": "@pruned.pt --format=compact --output=@out/new.pt",
+    "inspect": "@pruned.pt",
+    "report": "@results",
+    "sensitivity": "@dense.pt --data=@data",
+    "shrink": "@pruned.pt --output=@out/new.pt",
+    "tickets": "--output=@out/new --rewind-to=0 --prune-scheme=class-blind",
+    "verify": "@pruned.pt",
+    "vocab": "@dense.pt --data=@data --output=@out/new.pt --output-data=@out/bin",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", WHOLE)
+def test_one_flag_more_is_refused_or_done(
+    command: str, tmp_path: Path, call: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    furnish_by_hand(tmp_path, call)
+    last = ["--", "@data"] if command == "tickets" else []
+    for flag in every_flag(command):
+        judge([command, *WHOLE[command].split(), flag, *last], tmp_path, capsys)
