@@ -112,6 +112,8 @@ def run(arguments: Namespace) -> int:
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings)}
     given["valid_subset"] = given["valid_subset"] or None
     settings = Settings(**given).check()
+    if arguments.output:
+        _output.check_output(arguments.output, force=True)  # it is added to
     if settings.text is None and settings.looks_escaped():
         _output.warn(
             "the target has HTML escapes (&apos; or &quot;), so sacreBLEU would be of tokens; give "

@@ -91,6 +91,15 @@ def test_a_subset_that_is_a_path(refused, dense, tmp_path):
         assert said.startswith(f"--data {data} has no subset ")
 
 
+def test_results_below_a_file(refused, dense, tmp_path):
+    data = tmp_path / "bin"
+    data.mkdir()
+    for name in ("dict.de.txt", "test.de-en.de.idx", "valid.de-en.de.idx"):
+        (data / name).touch()
+    said = refused("evaluate", dense, "--data", data, "--output", f"{dense}/rows.jsonl")
+    assert said.startswith(f"--output {dense}/rows.jsonl cannot be written: ")
+
+
 def test_data_that_is_not_there(apply, tmp_path):
     missing = str(tmp_path / "nothing")
     sentence = apply(*BLIND, "--prune-saliency", "snip", "--data", missing)
