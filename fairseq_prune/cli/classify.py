@@ -42,12 +42,10 @@ def run(arguments: Namespace) -> int:
 
     logging.basicConfig(level=logging.WARNING)  # fairseq would log between the results
     settings = Settings(**{f.name: getattr(arguments, f.name) for f in fields(Settings)})
-    if arguments.output:
-        _output.check_output(arguments.output, force=True)  # it is added to
+    _results.check(arguments.output)
     rows: Table = []
     count = len(arguments.checkpoints)
     tags = _results.tags_of(arguments.tag, len(arguments.checkpoints))
-    _results.check(arguments.output)
     found = classify(arguments.checkpoints, settings, tags, arguments.output)
     for done, (row, known) in enumerate(found, 1):
         if arguments.json:

@@ -112,8 +112,7 @@ def run(arguments: Namespace) -> int:
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings)}
     given["valid_subset"] = given["valid_subset"] or None
     settings = Settings(**given).check()
-    if arguments.output:
-        _output.check_output(arguments.output, force=True)  # it is added to
+    _results.check(arguments.output)
     if settings.text is None and settings.looks_escaped():
         _output.warn(
             "the target has HTML escapes (&apos; or &quot;), so sacreBLEU would be of tokens; give "
@@ -121,7 +120,6 @@ def run(arguments: Namespace) -> int:
         )
     count = len(arguments.checkpoints)
     tags = _results.tags_of(arguments.tag, count)
-    _results.check(arguments.output)
     rows = evaluate(arguments.checkpoints, settings, tags, arguments.output)
     for number, (row, known) in enumerate(rows, 1):
         if arguments.json:
