@@ -106,12 +106,13 @@ def train_here(flags: list[Any]) -> None:
     from fairseq import checkpoint_utils, options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from fairseq.logging import metrics
-    from fairseq_cli.train import main
+    from fairseq_cli.train import main, should_stop_early
 
     from fairseq_prune import register
 
     register()
     metrics.reset()
+    vars(should_stop_early).clear()
     if hasattr(checkpoint_utils.save_checkpoint, "best"):
         del checkpoint_utils.save_checkpoint.best
     parser = options.get_training_parser()

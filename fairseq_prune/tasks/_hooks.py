@@ -31,6 +31,7 @@ from fairseq_prune.tasks._readers import Readers
 from fairseq_prune.tasks._sample import sampler
 from fairseq_prune.tasks._session import Session
 from fairseq_prune.tasks._start import start_of, warm_start
+from fairseq_prune.tasks._stopping import keep_stopping
 from fairseq_prune.tasks._taking_up import taking_up, watch_loading
 
 
@@ -67,6 +68,7 @@ class PruningHooks:
         model: nn.Module = super().build_model(cfg, from_checkpoint)  # type: ignore[misc]
         self._readers.add(model)
         if not from_checkpoint:
+            keep_stopping()
             watch_loading()
             with one_sentence():
                 start = start_of(self._checkpoint_config())
