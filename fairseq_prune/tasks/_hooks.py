@@ -30,7 +30,7 @@ from fairseq_prune.tasks._ranks import check_start
 from fairseq_prune.tasks._readers import Readers
 from fairseq_prune.tasks._sample import sampler
 from fairseq_prune.tasks._session import Session
-from fairseq_prune.tasks._start import start_of, warm_start
+from fairseq_prune.tasks._start import check_saves, start_of, warm_start
 from fairseq_prune.tasks._stopping import keep_stopping
 from fairseq_prune.tasks._taking_up import taking_up, watch_loading
 
@@ -56,7 +56,7 @@ class PruningHooks:
             keep = read_keep(cfg)
             root = _root(cfg)
             if recipe.active and root is not None:
-                check_backend(root)
+                _check(root)
         task = super().setup_task(cfg, **kwargs)  # type: ignore[misc]
         task.session = Session(recipe, override, _in_step(cfg))
         if keep is not None:
@@ -112,7 +112,7 @@ class PruningHooks:
                 self.session.begin(model, start_of(self._checkpoint_config()))
                 root = _root(self._config())
                 if self.session.holder is not None and root is not None:
-                    check_backend(root)  # masks may come with the model, without any flag
+                    _check(root)  # masks may come with the model, without any flag
             self._save_as_stock()
             self._begun = False
 
@@ -218,6 +218,12 @@ def _root(config: Any) -> Any:
         return None
     parent = config._get_parent() if isinstance(config, DictConfig) else None
     return parent if parent is not None and "checkpoint" in parent else None
+
+
+def _check(root: Any) -> None:
+    """Raise ValueError where fairseq's settings do not go with pruning."""
+    check_backend(root)
+    check_saves(root.checkpoint)
 
 
 def _in_step(config: Any) -> bool:

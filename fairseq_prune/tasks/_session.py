@@ -27,7 +27,7 @@ from fairseq_prune.pruning.pruner import (
     merge_extremes,
 )
 from fairseq_prune.pruning.recipe import Recipe, differences
-from fairseq_prune.pruning.record import Record, read_record
+from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.summary import ClassRow, by_class
 from fairseq_prune.pruning.units import axes_of
 from fairseq_prune.saliency import Probe
@@ -38,7 +38,7 @@ from fairseq_prune.tasks._penalty import choose, release
 from fairseq_prune.tasks._probe import Sampler, probe_of
 from fairseq_prune.tasks._ranks import check_same, from_first_rank, several
 from fairseq_prune.tasks._report import report
-from fairseq_prune.tasks._start import Start
+from fairseq_prune.tasks._start import Start, stored_in
 
 logger = logging.getLogger("fairseq_prune")
 
@@ -75,9 +75,9 @@ class Session:
     def check(self, model: nn.Module, start: Start) -> None:
         """Refuse early what cannot work: a damaged file, flags or masks that do not fit."""
         if start.by_rank:
-            self._stored(start)
+            stored_in(start)
         else:
-            from_first_rank(lambda: self._stored(start) is None)
+            from_first_rank(lambda: stored_in(start) is None)
         if self.recipe.active:
             weights = self._find(model)
             check_structure(self.recipe, weights)
@@ -98,10 +98,10 @@ class Session:
         """Attach to the model that will be trained, and take up the masks it starts with."""
         self.model = model
         if start.by_rank:
-            stored = self._stored(start)
+            stored = stored_in(start)
         else:  # rank 0 decides, as for fairseq
             start = Start(*from_first_rank(lambda: (start.path, start.resumes)))
-            stored = from_first_rank(lambda: self._stored(start))
+            stored = from_first_rank(lambda: stored_in(start))
         if stored is not None:
             self._take_up(stored, model, start)
         self.resumed = start.path if start.resumes else None
@@ -116,14 +116,6 @@ class Session:
             extremes = find_extremes(self.weights, self._on_device(masks))
             self._set(Pruned(masks, extremes), step=None)
             logger.info("holding the masks of %s: %r", self.recipe.mask_from, masks)
-
-    @staticmethod
-    def _stored(start: Start) -> dict[str, Any] | None:
-        if start.path is None:
-            return None
-        checkpoint = storage.load(start.path)
-        read_record(checkpoint, start.path)  # refuses what is damaged, or of a later format
-        return storage.prune_state(checkpoint)
 
     def _take_up(self, stored: dict[str, Any], model: nn.Module, start: Start) -> None:
         if self.override and not self.recipe.active:

@@ -8,6 +8,9 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fairseq_prune.masks import storage
+from fairseq_prune.pruning.record import read_record
+
 DEFAULT = "checkpoint_last.pt"
 
 
@@ -47,6 +50,31 @@ def _start_of(checkpoint: Any) -> Start:
         return Start(once if os.path.isfile(once) else None, resumes)
     dense = getattr(checkpoint, "finetune_from_model", None)
     return Start(dense if dense and os.path.isfile(dense) else None, False)
+
+
+def check_saves(checkpoint: Any) -> None:
+    """Raise ValueError where a run that is cut would find nothing to go on from.
+
+    Args:
+        checkpoint: the ``checkpoint`` group of fairseq's configuration.
+    """
+    if getattr(checkpoint, "write_checkpoints_asynchronously", False):
+        raise ValueError(
+            "--write-checkpoints-asynchronously leaves no checkpoint_last.pt to go on from (fairseq "
+            "copies none then), and half files where a run is killed; leave it out."
+        )
+
+
+def stored_in(start: Start) -> dict[str, Any] | None:
+    """What the file of a start says of its pruning; None where there is none.
+
+    Raises CheckpointError where it is damaged, or of a later format.
+    """
+    if start.path is None:
+        return None
+    checkpoint = storage.load(start.path)
+    read_record(checkpoint, start.path)
+    return storage.prune_state(checkpoint)
 
 
 def warm_start(model: Any) -> None:

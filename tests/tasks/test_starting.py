@@ -127,6 +127,11 @@ def test_what_writes_weights_after_the_step_is_refused(refused: Refused) -> None
     assert "slowmo moves weights after" in refused(*PRUNE, "--ddp-backend", "slowmo")
 
 
+def test_saves_that_leave_nothing_to_go_on_from_are_refused(refused: Refused) -> None:
+    said = refused(*PRUNE, "--write-checkpoints-asynchronously")
+    assert "leaves no checkpoint_last.pt to go on from" in said
+
+
 def test_an_exclusion_that_matches_nothing_is_refused(refused: Refused) -> None:
     assert "'softmx' matches no weight" in refused(*PRUNE, "--prune-exclude", "softmx")
 
