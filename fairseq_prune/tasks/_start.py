@@ -60,8 +60,8 @@ def check_saves(checkpoint: Any) -> None:
     """
     if getattr(checkpoint, "write_checkpoints_asynchronously", False):
         raise ValueError(
-            "--write-checkpoints-asynchronously leaves no checkpoint_last.pt to go on from, as fairseq "
-            "copies none then, and half files where a run is killed; leave it out."
+            "--write-checkpoints-asynchronously leaves no checkpoint_last.pt to go on from, as "
+            "fairseq copies none then, and half files where a run is killed; leave it out."
         )
 
 
