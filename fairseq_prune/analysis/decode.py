@@ -19,6 +19,7 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq_prune import models
 from fairseq_prune.analysis.sentences import Sentence
 from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.pruning.refusal import first_line
 from fairseq_prune.pruning.stored import check_stored, check_tokens
 
 
@@ -61,7 +62,7 @@ class Decoder:
             self.task: Any = tasks.setup_task(self.cfg.task)
         except Exception as error:
             raise ValueError(
-                f"fairseq cannot use --data {settings.data}: {_first(error)}"
+                f"fairseq cannot use --data {settings.data}: {first_line(error)}"
             ) from None
         self.model: Any = None
         self.saved: Any = None
@@ -78,7 +79,7 @@ class Decoder:
         try:
             loaded, self.saved = checkpoint_utils.load_model_ensemble([checkpoint], task=self.task)
         except Exception as error:
-            raise ValueError(f"fairseq cannot load {checkpoint}: {_first(error)}") from None
+            raise ValueError(f"fairseq cannot load {checkpoint}: {first_line(error)}") from None
         self.model = loaded[0]
         if self.cuda:
             self.model.cuda()
@@ -138,7 +139,9 @@ class Decoder:
         try:
             self.task.load_dataset(subset, task_cfg=self.saved.task, **how)
         except Exception as error:  # fairseq asserts
-            raise ValueError(f"fairseq cannot read {subset} of {folder}: {_first(error)}") from None
+            raise ValueError(
+                f"fairseq cannot read {subset} of {folder}: {first_line(error)}"
+            ) from None
 
     def _check(self, sample: Any) -> None:
         """Raise ValueError where a batch has a token that is in no dictionary."""
@@ -164,7 +167,7 @@ class Decoder:
                 num_workers=0,
             ).next_epoch_itr(shuffle=False)
         except Exception as error:  # fairseq raises Exception itself
-            raise ValueError(f"fairseq cannot batch {subset}: {_first(error)}") from None
+            raise ValueError(f"fairseq cannot batch {subset}: {first_line(error)}") from None
         for sample in batches:
             if "net_input" in sample:
                 self._check(sample)
@@ -178,10 +181,6 @@ class Decoder:
             extra_symbols_to_ignore=stripped,
         )
         return text
-
-
-def _first(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _arguments(settings: Settings) -> Any:

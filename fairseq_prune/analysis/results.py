@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.analysis.files import naming
 from fairseq_prune.analysis.plain_json import parse
 from fairseq_prune.analysis.rows import check_row
 
@@ -105,10 +106,9 @@ def append(path: str | Path, row: Row) -> None:
         # a line that was cut off by a crash must not swallow this one
         if size and os.pread(handle, 1, size - 1) != b"\n":
             line = "\n" + line
-        _write(handle, line.encode("utf-8"))
-        os.fsync(handle)
-    except OSError as error:  # one that comes from writing names no file
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        with naming(path):
+            _write(handle, line.encode("utf-8"))
+            os.fsync(handle)
     finally:
         os.close(handle)
 

@@ -12,7 +12,7 @@ _TEXTS = (
     "bleu_signature", "bleu_text", "tokenized_bleu_signature", "tokenized_bleu_split_signature",
     "command", "hypotheses", "masks_digest",
 )  # fmt: skip
-_LARGEST = 1e300  # of a number, so that sums and percentages stay numbers
+LARGEST = 1e300  # of a number, so that sums and percentages stay numbers
 
 
 def check_row(row: Mapping[str, Any], needed: str) -> None:
@@ -26,7 +26,7 @@ def check_row(row: Mapping[str, Any], needed: str) -> None:
     for name in _NUMBERS:
         value = row.get(name)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (is_number and abs(value) < _LARGEST):
+        if value is not None and not (is_number and abs(value) < LARGEST):
             raise ValueError(f"its {name} is no number")
     for name in _TEXTS:
         if not isinstance(row.get(name), str | None):

@@ -7,6 +7,7 @@ from typing import Any
 
 from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.plain_json import parse
+from fairseq_prune.analysis.rows import LARGEST
 
 Row = dict[str, Any]
 
@@ -16,7 +17,6 @@ KIND, FORMAT = "fairseq_prune sensitivity", 1  # what the file says it is
 _SAME = ("kind", "format", "sha256", "tags", "scheme", "saliency", "sparsity", "subset", "settings")
 
 
-_LARGEST = 1e300  # so that sums and percentages stay numbers
 _NUMBER = float | int
 _DENSE: dict[str, Any] = dict.fromkeys(("ppl", "nll", "bleu"), _NUMBER | None)
 _ROW: dict[str, Any] = {
@@ -110,7 +110,7 @@ def _has(row: Row, kinds: Mapping[str, Any]) -> bool:
     ):
         return False
     numbers = (row[name] for name in kinds if isinstance(row[name], int | float))
-    return all(abs(number) < _LARGEST for number in numbers)
+    return all(abs(number) < LARGEST for number in numbers)
 
 
 def _check_same(path: Path, here: Row, there: Row) -> None:

@@ -12,7 +12,7 @@ from fairseq_prune.network.units import Axes
 from fairseq_prune.pruning.given import bound
 from fairseq_prune.pruning.groups import groups_of
 from fairseq_prune.pruning.moments import second_moments
-from fairseq_prune.pruning.norms import check_norms, check_rows
+from fairseq_prune.pruning.norms import check_norms
 from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.pruner import (
     Extremes,
@@ -118,7 +118,6 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
     """
     masks = source.masks
     check_structure(recipe, source.weights)
-    check_rows(recipe, source.weights)
     _check_excluded(source)
     axes = axes_in(source, recipe)
     recipe = bound(recipe, source.weights, axes)

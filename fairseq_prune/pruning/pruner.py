@@ -12,6 +12,7 @@ from fairseq_prune.maths.select import Budgets, Scores, make_masks
 from fairseq_prune.maths.structure import NofM, Units
 from fairseq_prune.network.weights import Weights, is_embedding
 from fairseq_prune.pruning.groups import Groups, groups_of, sums_by_class
+from fairseq_prune.pruning.norms import check_rows
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import Probe
 
@@ -108,11 +109,12 @@ def _with_pads(kept: Mapping[str, Tensor], probe: Probe) -> Masks:
 
 
 def check_structure(recipe: Recipe, weights: Weights) -> None:
-    """Raises ValueError, naming the tensor, where the recipe's structure does not fit a shape."""
+    """Raises ValueError, naming the tensor, where the recipe's structure does not fit it."""
     groups = recipe.groups()
     if not isinstance(groups, Units):  # units are found in the network, and fit it
         for name, weight in weights.items():
             groups.check(name, tuple(weight.tensor.shape))
+    check_rows(recipe, weights)
 
 
 def _share_gone(counts: Iterable[tuple[int, int]]) -> float:

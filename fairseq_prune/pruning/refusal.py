@@ -32,6 +32,11 @@ def one_sentence() -> Iterator[None]:
         raise Refusal(str(error)) from None
 
 
+def first_line(error: Exception) -> str:
+    """What an error of fairseq's says first, to be part of a sentence; its kind if nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
 def what_to_send() -> str:
     """The line below the traceback of a bug of ours."""
     versions = [f"fairseq_prune {__version__}", f"Python {platform.python_version()}"]

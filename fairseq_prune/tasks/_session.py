@@ -15,7 +15,7 @@ from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.act import act
 from fairseq_prune.pruning.given import bound
-from fairseq_prune.pruning.norms import check_norms, check_rows
+from fairseq_prune.pruning.norms import check_norms
 from fairseq_prune.pruning.penalised import Penalised
 from fairseq_prune.pruning.penalty import penalty_differences
 from fairseq_prune.pruning.pruner import (
@@ -81,7 +81,6 @@ class Session:
         if self.recipe.active:
             weights = self._find(model)
             check_structure(self.recipe, weights)
-            check_rows(self.recipe, weights)
             self.recipe = bound(self.recipe, weights, axes_of(model, weights, self.recipe))
             if self.recipe.mask_from:
                 from_first_rank(lambda: start.resumes or self._given_masks(weights).digest())

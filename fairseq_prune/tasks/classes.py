@@ -9,6 +9,7 @@ import torch
 from fairseq import checkpoint_utils, utils
 from torch import Tensor
 
+from fairseq_prune.pruning.refusal import first_line
 from fairseq_prune.pruning.stored import check_stored, check_tokens
 
 
@@ -48,8 +49,9 @@ def run_classifier(
         task.load_dataset(subset, combine=False, epoch=1)
         criterion = task.build_criterion(saved.criterion)
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        raise ValueError(f"fairseq cannot open {checkpoint} with --data {data}: {first}") from None
+        raise ValueError(
+            f"fairseq cannot open {checkpoint} with --data {data}: {first_line(error)}"
+        ) from None
     model = loaded[0].cuda() if torch.cuda.is_available() and not cpu else loaded[0]
     model.eval()
     criterion.eval()

@@ -9,7 +9,7 @@ from fairseq import checkpoint_utils, tasks, utils
 from torch import Tensor
 
 from fairseq_prune.network.probing import Sample
-from fairseq_prune.pruning.refusal import Refusal
+from fairseq_prune.pruning.refusal import Refusal, first_line
 from fairseq_prune.saliency.probe import Flow
 from fairseq_prune.tasks._flow import flow_of
 from fairseq_prune.tasks._sample import Told, sampler
@@ -73,5 +73,4 @@ def fresh_weights(checkpoint: str, data: str, seed: int) -> dict[str, Tensor]:
 def _cannot_open(checkpoint: str, data: str, error: Exception) -> ValueError:
     if isinstance(error, Refusal):
         return error
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-    return ValueError(f"fairseq cannot open {checkpoint} with --data {data}: {first}")
+    return ValueError(f"fairseq cannot open {checkpoint} with --data {data}: {first_line(error)}")

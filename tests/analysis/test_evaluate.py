@@ -16,7 +16,8 @@ from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.cli.main import main
 from tests.conftest import ARCHES, TRAINING, run, train_here
 
-EPOCHS = ("--max-epoch", 30, "--lr", 0.03, "--weight-decay", 0, "--dropout", 0)
+EPOCHS = ("--max-epoch", 30, "--weight-decay", 0, "--dropout", 0)
+RATES = {"lstm": 0.03, "transformer": 0.01}
 
 
 @pytest.fixture(scope="module", params=sorted(ARCHES))
@@ -25,7 +26,8 @@ def checkpoint(
 ) -> Path:
     """A small model that has learnt enough not to say the same for every sentence."""
     folder = tmp_path_factory.mktemp(request.param)
-    train_here([corpus, *ARCHES[request.param], *TRAINING, "--save-dir", folder, *EPOCHS])
+    train_here([corpus, *ARCHES[request.param], *TRAINING, "--save-dir", folder, *EPOCHS,
+                "--lr", RATES[request.param]])  # fmt: skip
     return folder / "checkpoint_last.pt"
 
 
