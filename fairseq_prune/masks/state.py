@@ -78,10 +78,18 @@ class Masks(Mapping[str, Tensor]):
             self._removed[name] = mask.numel() - int(torch.count_nonzero(mask))
         return self._removed[name]
 
+    def prunable_in_all(self) -> int:
+        """How many weights can be pruned, the pruned ones included."""
+        return sum(map(self.prunable, self))
+
+    def removed_in_all(self) -> int:
+        """How many weights are pruned."""
+        return sum(map(self.removed, self))
+
     def sparsity(self) -> float:
         """The fraction of all prunable weights that is removed."""
-        total = sum(map(self.prunable, self))
-        return sum(map(self.removed, self)) / total if total else 0.0
+        total = self.prunable_in_all()
+        return self.removed_in_all() / total if total else 0.0
 
     def digest(self) -> str:
         """SHA-256 over names, shapes, fixed ranges and bits; names may come in any order."""

@@ -224,6 +224,11 @@ class Exchange:
         return self.start + (self.end - 1 - self.start) // self.every * self.every
 
 
+def reached_at(schedule: Schedule) -> int:
+    """The step from which on the sparsity is the final one; a later exchange leaves it as it is."""
+    return schedule.start if isinstance(schedule, Exchange) else schedule.last
+
+
 @dataclass(frozen=True)
 class Entry:
     """A schedule as it is offered.

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from fairseq_prune.maths.allocate import ALLOCATIONS, Allocation, given
-from fairseq_prune.maths.schedule import SCHEDULES, Schedule
+from fairseq_prune.maths.schedule import SCHEDULES, Schedule, reached_at
 from fairseq_prune.maths.structure import (
     POOLS,
     UNITS,
@@ -247,6 +247,10 @@ class Recipe:
         s = self.settings
         entry = SCHEDULES[s["schedule"]]
         return entry.build(s["sparsity"] or 0.0, s["start"], *(s[name] for name in entry.takes))
+
+    def is_final(self, acted: int | None) -> bool:
+        """Whether a pruning at step ``acted`` (None: none yet) leaves the sparsity asked for."""
+        return self.scheme is None or (acted is not None and acted >= reached_at(self.timetable()))
 
     def signature(self) -> str:
         """One line that says how a model was pruned, without what is at its default."""

@@ -50,6 +50,11 @@ class Record:
     command: str = field(default_factory=this_command)
     version: str = __version__
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the schedule has reached the sparsity asked for."""
+        return self.recipe.is_final(self.acted)
+
     def pack(self) -> dict[str, Any]:
         """Plain values and packed masks, to go into a checkpoint."""
         return {

@@ -1,8 +1,9 @@
 """How fairseq's programs end: with one sentence where we refuse, in whatever process that was."""
 
+import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from types import TracebackType
 from typing import Any
@@ -11,6 +12,7 @@ from fairseq.distributed import utils as distributed
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from fairseq_prune.pruning.refusal import Refusal, what_to_send
+from fairseq_prune.tasks._closing import say_what_is_left
 
 REFUSED, FAILED = 2, 1
 _RAISED = f"{Refusal.__module__}.{Refusal.__qualname__}: "
@@ -30,7 +32,10 @@ def _ending(start: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(start)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
-            return start(*args, **kwargs)
+            result = start(*args, **kwargs)
+            if _trains(args):
+                say_what_is_left(args[0])
+            return result
         except Refusal as refusal:
             sentence = str(refusal)
         except ProcessRaisedException as error:  # of the processes that fairseq starts for GPUs
@@ -49,6 +54,14 @@ def _ending(start: Callable[..., Any]) -> Callable[..., Any]:
 
     wrapped.refuses = True  # type: ignore[attr-defined]
     return wrapped
+
+
+def _trains(args: Sequence[Any]) -> bool:
+    """Whether it was the first rank of a training that has come to its end."""
+    if len(args) < 2 or not hasattr(inspect.unwrap(args[1]), "__globals__"):
+        return False
+    is_training = "validate_and_save" in inspect.unwrap(args[1]).__globals__
+    return is_training and not args[0].distributed_training.distributed_rank
 
 
 def is_ours(trace: TracebackType | None) -> bool:

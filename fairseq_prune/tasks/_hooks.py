@@ -5,6 +5,7 @@ begin_epoch, then train_step for each batch, optimizer_step once an update, begi
 and state_dict for each checkpoint. No trainer, optimizer, model or criterion is subclassed.
 """
 
+import weakref
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,14 +24,28 @@ from fairseq_prune.pruning.summary import ClassRow
 from fairseq_prune.tasks._averages import follow
 from fairseq_prune.tasks._backend import check_backend, check_gradients, in_step
 from fairseq_prune.tasks._keep import keep_update
+from fairseq_prune.tasks._length import (
+    check_begins,
+    check_length,
+    last_update,
+    most_updates,
+)
 from fairseq_prune.tasks._optimizer import trained_parameters
 from fairseq_prune.tasks._options import PREFIX, read_keep, read_options, without_options
 from fairseq_prune.tasks._place import keep_place
-from fairseq_prune.tasks._ranks import check_start
+from fairseq_prune.tasks._ranks import check_start, from_first_rank
 from fairseq_prune.tasks._readers import Readers
 from fairseq_prune.tasks._sample import sampler
+from fairseq_prune.tasks._scores import count_scores, set_aside, start_anew
 from fairseq_prune.tasks._session import Session
-from fairseq_prune.tasks._start import check_saves, start_of, warm_start
+from fairseq_prune.tasks._start import (
+    Start,
+    check_pruned,
+    check_saves,
+    check_source,
+    start_of,
+    warm_start,
+)
 from fairseq_prune.tasks._stopping import keep_stopping
 from fairseq_prune.tasks._taking_up import taking_up, watch_loading
 
@@ -57,6 +72,7 @@ class PruningHooks:
             root = _root(cfg)
             if recipe.active and root is not None:
                 _check(root)
+                check_begins(recipe, most_updates(root.optimization))
         task = super().setup_task(cfg, **kwargs)  # type: ignore[misc]
         task.session = Session(recipe, override, _in_step(cfg))
         if keep is not None:
@@ -69,10 +85,13 @@ class PruningHooks:
         self._readers.add(model)
         if not from_checkpoint:
             keep_stopping()
+            count_scores()
             watch_loading()
             with one_sentence():
                 start = start_of(self._checkpoint_config())
                 check_start(start)
+                if self.session.recipe.active:
+                    self._check_folder(start)
                 if start.path is None:
                     warm_start(model)
                 self.session.check(model, start)
@@ -114,6 +133,7 @@ class PruningHooks:
                 if self.session.holder is not None and root is not None:
                     _check(root)  # masks may come with the model, without any flag
             self._save_as_stock()
+            self._look_at_scores()
             self._begun = False
 
     def train_step(
@@ -126,6 +146,7 @@ class PruningHooks:
             self.session.sampler = self._sampler(criterion)
             with one_sentence():
                 self.session.catch_up(update_num, optimizer)
+            self._look_at_scores()
         result = super().train_step(  # type: ignore[misc]
             sample, model, criterion, optimizer, update_num, *args, **kwargs
         )
@@ -140,6 +161,7 @@ class PruningHooks:
         self.session.resumed = None
         with one_sentence():
             self.session.after_update(update_num + 1, optimizer)
+        self._look_at_scores()
 
     def begin_valid_epoch(self, epoch: int, model: nn.Module) -> None:
         """Validation sees pruned weights at zero; the run ends if something has written them.
@@ -174,8 +196,27 @@ class PruningHooks:
         ours = self.session.state()
         return {**state, PRUNE_KEY: ours} if ours else state
 
+    def begin_loop(self, cfg: Any, trainer: Any, iterator: Any) -> None:
+        """Before each epoch of fairseq's training loop: is the run long enough for its schedule?"""
+        if self._trainer() is None:
+            self._trainer = weakref.ref(trainer)
+            with one_sentence():
+                check_length(self.session.recipe, last_update(cfg, trainer, iterator))
+
     # ------------------------------------------------------------------------------ private
     _begun = True
+    _trainer: Callable[[], Any] = staticmethod(lambda: None)
+
+    def _look_at_scores(self) -> None:
+        """Where the sparsity has moved, scores begin anew."""
+        if not self.session.has_moved:
+            return
+        self.session.has_moved = False
+        start_anew(self._trainer())
+        with one_sentence():
+            from_first_rank(
+                lambda: set_aside(self._checkpoint_config().save_dir, self.session.recipe.settings)
+            )
 
     def _config(self) -> Any:
         return self.cfg if isinstance(getattr(self, "cfg", None), DictConfig) else self.args
@@ -186,6 +227,11 @@ class PruningHooks:
         root = _root(self._config())
         if root is not None and self.session.recipe.active:
             check_gradients(root, [name for name, _ in trained_parameters(model)])
+
+    def _check_folder(self, start: Start) -> None:
+        config = self._checkpoint_config()
+        from_first_rank(lambda: check_pruned(start, config))
+        check_source(start, config)
 
     def _checkpoint_config(self) -> Any:
         root = _root(self._config())

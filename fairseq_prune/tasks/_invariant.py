@@ -3,12 +3,15 @@
 It is looked at before anything is set to zero, so that zeroing does not hide who breaks it.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from fairseq_prune.masks.hold import Holder
 from fairseq_prune.pruning.summary import ClassRow
 from fairseq_prune.tasks._averages import Averages
 from fairseq_prune.tasks._optimizer import Copies
+
+logger = logging.getLogger("fairseq_prune")
 
 
 def check_weights(
@@ -34,6 +37,19 @@ def check_copies(holder: Holder, copies: Copies, averages: Averages, update: int
     _refuse("the optimizer", copies.violations(holder), update)
     for state in averages.states():
         _refuse("the moving average", holder.violations_in(state), update)
+
+
+def zero_what_grew(holder: Holder, path: str) -> bool:
+    """Whether all pruned weights of a file were zero; those that were not become zero."""
+    bad = holder.violations()
+    if bad:
+        logger.warning(
+            "%s has %s non-zero weights under its masks (%s...): an average of checkpoints "
+            "with different masks, or trained without this plugin; they are set to zero.",
+            path, f"{sum(bad.values()):,}", next(iter(bad)),
+        )  # fmt: skip
+        holder.zero_weights_()
+    return not bad
 
 
 def _refuse(place: str, found: Mapping[str, int], update: int | None) -> None:

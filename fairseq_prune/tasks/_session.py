@@ -32,7 +32,7 @@ from fairseq_prune.pruning.summary import ClassRow, by_class
 from fairseq_prune.pruning.units import axes_of
 from fairseq_prune.saliency import Probe
 from fairseq_prune.tasks._averages import Averages
-from fairseq_prune.tasks._invariant import check_copies, check_weights
+from fairseq_prune.tasks._invariant import check_copies, check_weights, zero_what_grew
 from fairseq_prune.tasks._optimizer import Copies, parts_of, trained_parameters
 from fairseq_prune.tasks._penalty import choose, release
 from fairseq_prune.tasks._probe import Sampler, probe_of
@@ -70,6 +70,7 @@ class Session:
         self._update: int | None = None  # updates completed; None before this process did one
         self.sampler: Sampler | None = None
         self.resumed: str | None = None  # the file, until its optimizer state has been used
+        self.has_moved = False  # the sparsity, since the scores began; see _scores.py
 
     # ---------------------------------------------------------------- before training
     def check(self, model: nn.Module, start: Start) -> None:
@@ -119,6 +120,7 @@ class Session:
     def _take_up(self, stored: dict[str, Any], model: nn.Module, start: Start) -> None:
         if self.override and not self.recipe.active:
             logger.warning("%s was pruned; --prune-override: training dense.", start.path)
+            self.has_moved = True
             return
         changed = self._check_same(stored, start)
         if not self.recipe.active:  # retraining a pruned model: hold what the file says
@@ -135,7 +137,8 @@ class Session:
         # under other flags (--prune-override) the schedule begins anew
         self.acted = stored.get("acted") if start.resumes and not changed else None
         self._hold(masks)
-        clean = self._check_zeros(start)
+        assert self.holder is not None
+        clean = zero_what_grew(self.holder, str(start.path))
         self._copies.stale(known_zero=clean and start.resumes)
         logger.info("masks of %s restored: %r", start.path, masks)
 
@@ -152,19 +155,6 @@ class Session:
             )
         return bool(changed)
 
-    def _check_zeros(self, start: Start) -> bool:
-        """Whether all pruned weights of the file are zero; those that are not become zero."""
-        assert self.holder is not None
-        bad = self.holder.violations()
-        if bad:
-            logger.warning(
-                "%s has %s non-zero weights under its masks (%s...): an average of checkpoints "
-                "with different masks, or trained without this plugin; they are set to zero.",
-                start.path, f"{sum(bad.values()):,}", next(iter(bad)),
-            )  # fmt: skip
-            self.holder.zero_weights_()
-        return not bad
-
     # ---------------------------------------------------------------- while training
     def catch_up(self, step: int, optimizer: Any) -> None:
         """Before the first update of this process: prune if the schedule says it is time."""
@@ -177,7 +167,7 @@ class Session:
             steps = range(min(step, timetable.last), timetable.start - 1, -1)
             due = next(filter(timetable.due, steps), None)
             if due is not None and (self.acted is None or self.acted < due):
-                self._prune(due)
+                self._prune(due, step)
         if self.holder is not None:
             self._copies.zero(self.holder)
 
@@ -189,14 +179,15 @@ class Session:
         self._choose(step)
         scheme = self.recipe.scheme
         if scheme is not None and self.recipe.timetable().due(step) and step != self.acted:
-            self._prune(step)
+            self._prune(step, step)
             assert self.holder is not None
             self._copies.zero(self.holder)
         elif self.holder is not None:
             self.holder.zero_weights_()
             self._copies.hold(self.holder, step)
 
-    def _prune(self, step: int) -> None:
+    def _prune(self, step: int, now: int) -> None:
+        """Do what the schedule has at ``step``; ``now`` updates are completed."""
         sparsity = self.recipe.timetable().sparsity(step)
         if self.holder is not None:
             self._copies.zero(self.holder)  # weights that come back start with zero moments
@@ -205,7 +196,7 @@ class Session:
             step, lambda probe: act(self.recipe, step, probe, notes)
         )
         self._set(pruned, step)
-        report(step, sparsity, self.recipe, pruned.masks, self.rows, self.notes)
+        report(step, now, sparsity, self.recipe, pruned.masks, self.rows, self.notes)
 
     def _choose(self, step: int) -> None:
         """Let the criterion's penalty choose, if it is time, what a one-shot pruning would."""
@@ -239,6 +230,8 @@ class Session:
 
     def _set(self, pruned: Pruned, step: int | None) -> None:
         check_norms(self.weights, pruned.masks)
+        before = 0 if self.holder is None else self.holder.masks().removed_in_all()
+        self.has_moved |= pruned.masks.removed_in_all() != before
         self.extremes = merge_extremes(self.extremes, pruned.extremes)
         self.notes = pruned.notes
         self.acted = step
@@ -261,6 +254,11 @@ class Session:
         """Weight class by weight name, and by axis where units are pruned."""
         labels = {name: axis.label for name, axis in (self.axes or {}).items()}
         return {**{name: w.weight_class for name, w in self.weights.items()}, **labels}
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the model has the sparsity that was asked for."""
+        return self.recipe.is_final(self.acted)
 
     # ---------------------------------------------------------------- what is said and saved
     def validate(self) -> None:

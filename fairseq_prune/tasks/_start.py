@@ -5,6 +5,7 @@ the file again. The rules are those of fairseq.checkpoint_utils.load_checkpoint.
 """
 
 import os
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from fairseq_prune.masks import storage
 from fairseq_prune.pruning.record import read_record
 
 DEFAULT = "checkpoint_last.pt"
+_SAVED = re.compile(r"checkpoint(_best|_last|\d+|\.best_.*)[^.]*\.pt")  # what fairseq writes
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class Start:
         resumes: whether the same run goes on (optimizer kept), rather than a new one that starts
             from trained weights.
         by_rank: whether each rank reads its own file, not rank 0 for all.
+        unasked: whether the file is what a run left in --save-dir, and no flag names it.
     """
 
     path: str | None
     resumes: bool
     by_rank: bool = False
+    unasked: bool = False
 
 
 def start_of(checkpoint: Any) -> Start:
@@ -44,12 +48,50 @@ def _start_of(checkpoint: Any) -> Start:
         return Start(path if os.path.isfile(path) else None, resumes)
     last = os.path.join(checkpoint.save_dir, f"checkpoint_last{suffix}.pt")
     if os.path.isfile(last):
-        return Start(last, resumes)
+        return Start(last, resumes, unasked=True)
     once = getattr(checkpoint, "continue_once", None)
     if once is not None:
         return Start(once if os.path.isfile(once) else None, resumes)
     dense = getattr(checkpoint, "finetune_from_model", None)
     return Start(dense if dense and os.path.isfile(dense) else None, False)
+
+
+def check_pruned(start: Start, checkpoint: Any) -> None:
+    """Refuse that prune flags go on with a run without pruning, which no flag asks for.
+
+    fairseq goes on with whatever lies in --save-dir, and passes over --finetune-from-model.
+
+    Args:
+        start: of a run with prune flags.
+        checkpoint: the ``checkpoint`` group of fairseq's configuration.
+
+    Raises ValueError where checkpoint_last.pt was never pruned.
+    """
+    if not (start.unasked and start.resumes) or stored_in(start) is not None:
+        return
+    best = os.path.join(checkpoint.save_dir, "checkpoint_best.pt")
+    dense = getattr(checkpoint, "finetune_from_model", None) or (
+        best if os.path.isfile(best) else start.path
+    )
+    raise ValueError(
+        f"--save-dir {checkpoint.save_dir} has a run without pruning ({start.path}), which fairseq "
+        "would go on with. To prune a trained model and retrain it, give the new run a folder of "
+        f"its own: --save-dir ANOTHER --finetune-from-model {dense}. To prune that very run where "
+        f"it stands, name it: --restore-file {start.path}."
+    )
+
+
+def check_source(start: Start, checkpoint: Any) -> None:
+    """Raises ValueError where a run would write its checkpoints over the model it begins with."""
+    if start.path is None or start.resumes:
+        return
+    folder = os.path.realpath(checkpoint.save_dir)
+    source = os.path.realpath(start.path)
+    if os.path.dirname(source) == folder and _SAVED.fullmatch(os.path.basename(source)):
+        raise ValueError(
+            f"{start.path} lies in --save-dir {checkpoint.save_dir}, where this run would write "
+            "over it: give another --save-dir."
+        )
 
 
 def check_saves(checkpoint: Any) -> None:

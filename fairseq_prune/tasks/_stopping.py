@@ -20,7 +20,7 @@ def keep_stopping() -> None:
     # not at the top: other commands of fairseq have no trainer
     from fairseq.trainer import Trainer
 
-    for loop in _loops():
+    for loop in loops():
         if not hasattr(loop.train, "stops"):
             loop.train = _stopping(loop.train, loop.should_stop_early)
     if not hasattr(Trainer.save_checkpoint, "counts"):
@@ -28,7 +28,8 @@ def keep_stopping() -> None:
         Trainer.load_checkpoint = _loading(Trainer.load_checkpoint)
 
 
-def _loops() -> list[Any]:
+def loops() -> list[Any]:
+    """The modules that hold fairseq's training loop."""
     # python -m fairseq_cli.train has the same functions once more, and uses those
     modules = (sys.modules["__main__"], sys.modules.get("fairseq_cli.train"))
     return [module for module in modules if hasattr(module, "should_stop_early")]
@@ -44,6 +45,8 @@ def _stopping(train: Callable[..., Any], counter: Any) -> Callable[..., Any]:
         elif 0 < patience <= runs:
             logger.info("nothing is left to train: no better for --patience %d", patience)
         else:
+            if hasattr(task, "begin_loop"):
+                task.begin_loop(cfg, trainer, epoch_itr)
             return train(cfg, trainer, task, epoch_itr)
         return [None], True
 
@@ -54,7 +57,7 @@ def _stopping(train: Callable[..., Any], counter: Any) -> Callable[..., Any]:
 def _saving(save: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(save)
     def wrapped(trainer: Any, filename: str, extra_state: dict[str, Any]) -> Any:
-        counter: Any = next((loop.should_stop_early for loop in _loops()), None)
+        counter: Any = next((loop.should_stop_early for loop in loops()), None)
         if trainer.cfg.checkpoint.patience > 0 and hasattr(counter, "num_runs"):
             counted = {"best": counter.best, "num_runs": counter.num_runs}
             extra_state = {**extra_state, _KEY: counted}
@@ -79,7 +82,7 @@ def _loading(load: Callable[..., Any]) -> Callable[..., Any]:
         counted = (extra_state or {}).get(_KEY)
         # as for the best score, which fairseq itself restores
         if counted is not None and not reset_optimizer and not reset_meters:
-            for loop in _loops():
+            for loop in loops():
                 loop.should_stop_early.best = float(counted["best"])
                 loop.should_stop_early.num_runs = int(counted["num_runs"])
         return extra_state
