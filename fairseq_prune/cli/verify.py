@@ -10,15 +10,18 @@ HELP = "check that every pruned weight of a checkpoint is zero"
 DESCRIPTION = """
 Checks that every masked weight is exactly zero in the model (under each name of a tied tensor),
 in its average (EMA) and in the optimizer's moments, that the number of removed weights is exactly
-what the sparsity asks for, and that the masks' digest fits. Training a pruned checkpoint further
+what the sparsity asks for, that the schedule has reached its end, and that the masks' digest fits.
+Training a pruned checkpoint further
 without --user-dir fairseq_prune drops the masks from the file; --masks-from compares the result
 with a file that still has them.
 
-Exit code: 0 all is well; 1 something is wrong, and is named; 2 a file cannot be used.
+Exit code: 0 all is well; 1 something is wrong, or the schedule unfinished, and is named; 2 a file
+cannot be used.
 """
 EXAMPLES = """
 examples:
   fairseq-prune verify checkpoints/checkpoint*.pt
+  fairseq-prune verify checkpoint_best.pt --expect 0.8
   fairseq-prune verify resumed.pt --masks-from pruned.pt
 """
 
@@ -31,16 +34,29 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--masks-from", metavar="FILE", help="check against the masks of this checkpoint"
     )
+    parser.add_argument(
+        "--expect",
+        metavar="S",
+        type=float,
+        help="the sparsity that each has to have, in [0, 1), of what its recipe counts (weights, "
+        "tiles or units); default: the one that it was pruned for",
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON, no text")
 
 
 def run(arguments: Namespace) -> int:
     """Check and print; returns the exit code."""
+    expected = arguments.expect
+    if expected is not None and not 0.0 <= expected < 1.0:
+        raise ValueError(
+            f"--expect {expected:g} is outside [0, 1): it is the fraction removed, e.g. 0.8 for "
+            "80%."
+        )
     audits: list[Audit] = []
     unusable: dict[str, str] = {}
     for path in arguments.checkpoints:
         try:
-            audits.append(audit(path, arguments.masks_from))
+            audits.append(audit(path, arguments.masks_from, expected))
         except ValueError as error:
             unusable[path] = str(error)
             print(f"fairseq-prune: {error}", file=sys.stderr)
@@ -55,14 +71,15 @@ def run(arguments: Namespace) -> int:
 
 
 def _print(one: Audit) -> None:
-    verdict = "ok" if one.ok else "WRONG"
     facts = [", ".join(one.checked) + " checked"] if one.checked else []
     if one.digest:
         share = one.removed / one.prunable if one.prunable else 0.0
         facts.append(f"{one.removed:,} of {one.prunable:,} weights removed ({share:.2%})")
         facts.append(f"masks {one.digest[:12]}")
-    print(f"{one.path}: {verdict}" + "".join(f"; {fact}" for fact in facts))
+    print(f"{one.path}: {one.verdict}" + "".join(f"; {fact}" for fact in facts))
     for finding in (*one.violations, *one.problems):
         print(f"  {finding}")
+    if one.unfinished:
+        print(f"  unfinished: {one.unfinished}")
     for note in one.notes:
         print(f"  note: {note}")

@@ -46,6 +46,7 @@ class Audit:
         checked: the places looked at.
         violations: pruned weights that are not zero.
         problems: what else is wrong, a sentence each.
+        unfinished: where the schedule has not reached its end, a sentence that says so.
         notes: what is worth knowing, a sentence each.
     """
 
@@ -56,23 +57,32 @@ class Audit:
     checked: list[str] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unfinished: str | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.violations and not self.problems
+        """Whether nothing is wrong, and the sparsity the one that was asked for."""
+        return not self.violations and not self.problems and self.unfinished is None
+
+    @property
+    def verdict(self) -> str:
+        """In a word."""
+        if self.violations or self.problems:
+            return "WRONG"
+        return "ok" if self.unfinished is None else "UNFINISHED"
 
     def as_dict(self) -> dict[str, Any]:
         """The audit for JSON."""
         return {**asdict(self), "ok": self.ok}
 
 
-def audit(path: str, masks_from: str | None = None) -> Audit:
+def audit(path: str, masks_from: str | None = None, expected: float | None = None) -> Audit:
     """What is wrong with the checkpoint at ``path``, if anything.
 
     Args:
         masks_from: look for another checkpoint's masks rather than the file's own.
+        expected: the sparsity that it has to have, rather than the one that its recipe asks for.
 
     Raises ValueError where the file cannot be used or has no masks to look at.
     """
@@ -93,7 +103,9 @@ def audit(path: str, masks_from: str | None = None) -> Audit:
             "--user-dir fairseq_prune, which drops them; compare it with --masks-from PRUNED."
         )
     if masks is None:
-        found.notes.append("nothing is pruned yet: the schedule has not begun")
+        found.unfinished = "nothing is pruned yet: the schedule has not begun"
+        if expected:
+            found.problems.append(f"nothing is removed, not {expected:g}")
         return found
     found.removed = sum(map(masks.removed, masks))
     found.prunable = sum(map(masks.prunable, masks))
@@ -103,6 +115,8 @@ def audit(path: str, masks_from: str | None = None) -> Audit:
         _look_at_moments(found, opened, masks, record)
         if not masks_from:
             _look_at_count(found, opened, masks, record)
+    if expected is not None:
+        _look_at_expected(found, opened, masks, expected)
     return found
 
 
@@ -187,7 +201,7 @@ def _look_at_count(found: Audit, opened: Opened, masks: Masks, record: Record) -
         found.notes.append("the masks were given, so that no count was asked for")
         return
     if record.acted is None:
-        found.notes.append("the masks are those that training started with: it has not pruned yet")
+        found.unfinished = "the masks are those that training started with: it has not pruned yet"
         return
     if VOCABULARY in record.notes:
         found.notes.append(
@@ -196,18 +210,14 @@ def _look_at_count(found: Audit, opened: Opened, masks: Masks, record: Record) -
         return
     timetable = recipe.timetable()
     sparsity = timetable.sparsity(record.acted)
-    if isinstance(timetable, Threshold) and record.acted < timetable.end:
-        found.notes.append(
-            f"at update {record.acted} of {timetable.end} the threshold decides how many: at most "
-            f"{sparsity:g}"
-        )
+    place = f"at update {record.acted} of {timetable.last} the"
+    if not record.is_final and isinstance(timetable, Threshold):
+        found.unfinished = f"{place} threshold decides how many: at most {sparsity:g}"
         return
-    if record.acted < timetable.last:
-        found.notes.append(
-            f"at update {record.acted} of {timetable.last} the schedule asks for {sparsity:.4f}"
-        )
-    is_block = isinstance(recipe.groups(), Block | Units)
-    things = f"groups ({recipe.structure})" if is_block else "weights"
+    if not record.is_final:
+        final = timetable.sparsity(timetable.last)
+        found.unfinished = f"{place} schedule asks for {sparsity:.4f}, at its end for {final:g}"
+    things = _things(recipe)
     for label, prunable, removed, before, share in _groups(opened, masks, record, sparsity):
         expected = max(round_count(share, prunable), before)
         # what was pruned before lies across the groups of M, and each of them loses its share
@@ -217,6 +227,27 @@ def _look_at_count(found: Audit, opened: Opened, masks: Masks, record: Record) -
                 f"{removed:,} of {prunable:,} {things} are removed{label}, but sparsity "
                 f"{share:g} is {expected:,}"
             )
+
+
+def _look_at_expected(found: Audit, opened: Opened, masks: Masks, expected: float) -> None:
+    """Whether what is removed is ``expected``, up to the rounding of each count."""
+    record, what, roundings = opened.record, "weights", len(masks)
+    prunable, removed = found.prunable, found.removed
+    if record is not None and record.recipe.scheme is not None and record.masks is masks:
+        parts = list(_groups(opened, masks, record, expected))
+        prunable, removed = sum(p for _, p, *_ in parts), sum(r for _, _, r, *_ in parts)
+        what, roundings = _things(record.recipe), len(parts)
+    if abs(removed - expected * prunable) > roundings / 2:
+        found.problems.append(
+            f"{removed:,} of {prunable:,} {what} are removed ({removed / max(prunable, 1):.4f}), "
+            f"not the {expected:g} expected"
+        )
+
+
+def _things(recipe: Recipe) -> str:
+    """What a recipe counts."""
+    is_block = isinstance(recipe.groups(), Block | Units)
+    return f"groups ({recipe.structure})" if is_block else "weights"
 
 
 def _groups(

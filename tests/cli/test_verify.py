@@ -236,16 +236,22 @@ def gradual(acted: int) -> dict:
     return content
 
 
-def test_a_gradual_run_in_the_middle_is_held_to_its_schedule(tmp_path, call):
-    code, out, _ = call("verify", write(tmp_path / "five.pt", gradual(5)))
-    assert code == 0
-    assert "note: at update 5 of 10 the schedule asks for 0.7000" in out
+def test_a_gradual_run_in_the_middle_is_not_finished(tmp_path, call):
+    path = write(tmp_path / "five.pt", gradual(5))
+    code, out, _ = call("verify", path)
+    assert code == 1
+    assert f"{path}: UNFINISHED; model checked; 241 of 344 weights removed (70.06%)" in out
+    assert (
+        "\n  unfinished: at update 5 of 10 the schedule asks for 0.7000, at its end for 0.8\n"
+    ) in out
 
 
 def test_a_gradual_run_in_the_middle_with_a_wrong_count_is_found(tmp_path, call):
     content = gradual(5)
     prune_state(content)["acted"] = 6
-    assert call("verify", write(tmp_path / "six.pt", content))[0] == 1
+    code, out, _ = call("verify", write(tmp_path / "six.pt", content))
+    assert code == 1
+    assert "WRONG" in out and "241 of 344 weights are removed, but sparsity 0.7488 is 258" in out
 
 
 def test_a_gradual_run_at_its_end_has_its_sparsity(tmp_path, call):
@@ -255,12 +261,50 @@ def test_a_gradual_run_at_its_end_has_its_sparsity(tmp_path, call):
     assert "schedule" not in out
 
 
-def test_a_run_that_has_not_pruned_yet_is_fine(tmp_path, call):
+def test_a_run_that_has_not_pruned_yet_is_not_finished(tmp_path, call):
     content = gradual(5)
     prune_state(content).update(masks=None, acted=None)
     code, out, _ = call("verify", write(tmp_path / "early.pt", content))
-    assert code == 0
-    assert "note: nothing is pruned yet: the schedule has not begun" in out
+    assert code == 1
+    assert "UNFINISHED" in out
+    assert "unfinished: nothing is pruned yet: the schedule has not begun" in out
+    code, out, _ = call("verify", tmp_path / "early.pt", "--expect", "0.8")
+    assert code == 1 and "nothing is removed, not 0.8" in out
+
+
+@pytest.mark.parametrize("expected", ["0.5", "0.499", "0.501", "0", "0.8"])
+def test_what_is_expected_is_what_is_removed(expected, pruned, call):
+    """172 of 344; half a weight is 0.0015 of them."""
+    code, out, _ = call("verify", pruned, "--expect", expected)
+    right = expected in ("0.5", "0.499", "0.501")
+    assert code == (0 if right else 1)
+    sentence = f"172 of 344 weights are removed (0.5000), not the {float(expected):g} expected"
+    assert (sentence in out) is not right
+
+
+def test_of_units_what_is_expected_is_their_share(dense, tmp_path, call):
+    path = tmp_path / "blocks.pt"
+    flags = ("--prune-scheme", "class-blind", "--prune-structure", "block:4x4")
+    assert call("apply", dense, "--output", path, *flags, "--prune-sparsity", "0.5")[0] == 0
+    assert call("verify", path, "--expect", "0.5")[0] == 0
+    code, out, _ = call("verify", path, "--expect", "0.6")
+    assert code == 1 and "groups (block:4x4) are removed (0." in out
+
+
+def test_what_is_expected_of_given_masks_is_a_share_of_weights(pruned, dense, tmp_path, call):
+    path = tmp_path / "given.pt"
+    assert call("apply", dense, "--output", path, "--prune-mask-from", pruned)[0] == 0
+    assert call("verify", path, "--expect", "0.5")[0] == 0
+    assert call("verify", path, "--expect", "0.52")[0] == 1
+
+
+def test_a_share_that_is_none_is_refused(pruned, call):
+    code, out, err = call("verify", pruned, "--expect", "80")
+    assert (code, out) == (2, "")
+    assert err == (
+        "fairseq-prune: --expect 80 is outside [0, 1): it is the fraction removed, e.g. 0.8 for "
+        "80%.\n"
+    )
 
 
 def test_masks_that_were_changed_do_not_fit_their_digest(change, call):

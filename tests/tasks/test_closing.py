@@ -43,8 +43,8 @@ def test_an_unfinished_schedule_is_said_again(corpus: Path, tmp_path: Path) -> N
         "80.00%, which the schedule has at update 8. No checkpoint_best.pt was written. The same "
         "command with a later end (--max-update, --max-epoch) goes on."
     )
-    assert said[-1].endswith(f"20.00% (3,834 of 19,168 prunable weights): checkpoint_1_2.pt; {half}: "
-                             "checkpoint_1_4.pt, checkpoint_last.pt")  # fmt: skip
+    shares = "20.00% (3,834 of 19,168 prunable weights): checkpoint_1_2.pt"
+    assert said[-1].endswith(f"{shares}; {half}: checkpoint_1_4.pt, checkpoint_last.pt")
 
 
 @pytest.mark.slow
