@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fairseq_prune.cli import _output
+from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.apply import Applied, Views, apply_recipe, check_recipe
 from fairseq_prune.pruning.eligible import format_eligibility
 from fairseq_prune.pruning.flags import add_arguments, recipe_of
@@ -13,6 +14,7 @@ from fairseq_prune.pruning.opened import Opened, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.summary import find_dead, find_unseen, format_table
 from fairseq_prune.pruning.view import view
+from fairseq_prune.pruning.whole import whole
 
 HELP = "prune a trained checkpoint, without training"
 DESCRIPTION = """
@@ -98,11 +100,22 @@ def views(
 def _report(applied: Applied, source: Opened, arguments: Namespace, output: str | None) -> None:
     shown = view(source, applied.record, fresh=True)
     notes = applied.record.notes
-    for sentence in (*find_unseen(notes, applied.masks), *find_dead(shown.rows, applied.masks)):
+    recipe, total = (
+        applied.record.recipe,
+        whole(applied.masks, parameters_in(source.content["model"])),
+    )
+    found = applied.reached
+    warnings = () if found is None else found.warnings
+    for sentence in (
+        *warnings,
+        *find_unseen(notes, applied.masks),
+        *find_dead(shown.rows, applied.masks),
+    ):
         _output.warn(sentence)
     if arguments.json:
         size = None if output is None else os.path.getsize(output)
-        _output.print_json({**shown.as_dict(), "output": output, "bytes": size})
+        facts = {**shown.as_dict(), **total.as_dict(), "output": output, "bytes": size}
+        _output.print_json(facts)
         return
     print(format_table(shown.rows, notes.get("sigma")))
     print(_output.unit_table(shown.units), end="")
@@ -110,7 +123,10 @@ def _report(applied: Applied, source: Opened, arguments: Namespace, output: str 
         print(line)
     if "lambda" in notes:
         print(f"lambda {notes['lambda']:.6g}: class c loses |w| < lambda * sigma_c")
-    print(f"{applied.record.recipe.signature()}, masks {applied.masks.digest()[:12]}")
+    if found is not None:
+        print(f"pruned to {found}")
+    print(f"removed: {total}")
+    print(f"{recipe.signature()}, masks {applied.masks.digest()[:12]}")
     before = f"{source.path}, {_output.in_units(source.size)}"
     if output is not None:
         print(f"{output}: {_output.size_of(output)}, pruned from {before}")

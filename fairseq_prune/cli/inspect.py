@@ -3,10 +3,12 @@
 from argparse import ArgumentParser, Namespace
 
 from fairseq_prune.cli import _output
+from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.eligible import format_eligibility
 from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.summary import format_table
 from fairseq_prune.pruning.view import View, view, zeros_by_class
+from fairseq_prune.pruning.whole import whole
 
 HELP = "show what is pruned in a checkpoint, by weight class"
 DESCRIPTION = """
@@ -39,12 +41,17 @@ def run(arguments: Namespace) -> int:
     """Look and print; returns the exit code."""
     opened = open_checkpoint(arguments.checkpoint, arguments.prune_classes)
     shown = view(opened, opened.record)
+    total = whole(shown.masks, parameters_in(opened.content["model"]))
     zeros = {} if shown.pruned else zeros_by_class(opened.weights)
     if arguments.json:
-        _output.print_json({"checkpoint": opened.path, **shown.as_dict(), "zeros": zeros})
+        _output.print_json(
+            {"checkpoint": opened.path, **shown.as_dict(), **total.as_dict(), "zeros": zeros}
+        )
         return 0
     print(format_table(shown.rows))
     print(_output.unit_table(shown.units), end="")
+    if shown.pruned:
+        print(f"removed: {total}")
     for line in _lines(shown, zeros):
         print(line)
     print(f"{opened.path}: {_output.size_of(opened.path)}")

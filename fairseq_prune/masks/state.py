@@ -63,6 +63,13 @@ class Masks(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._masks)
 
+    def __and__(self, other: "Masks") -> "Masks":
+        """What both keep; a weight that only one of them has a mask for is as that says."""
+        kept = {**self, **other}
+        for name in set(self) & set(other):
+            kept[name] = self[name] & other[name]
+        return Masks(kept, {**self.fixed, **other.fixed})
+
     def __repr__(self) -> str:
         return f"Masks({len(self)} tensors, sparsity {self.sparsity():.4f}, {self.digest()[:12]})"
 

@@ -57,6 +57,8 @@ def given(
 ) -> Budgets:
     """Budgets that remove from each class a fraction of its own, by one ranking inside each.
 
+    Where a class has lost more than its share already, the others lose less (:func:`removals`).
+
     Args:
         sparsity: over all classes. Below what the shares come to together, every class has its
             share in proportion, so that a schedule that rises to that ends at the shares.
@@ -66,15 +68,15 @@ def given(
     Raises:
         ValueError: a class has no share.
     """
+    _check(sparsity)
     members = by_class(scores, classes)
-    totals = {
-        label: sum(score.numel_prunable for score in part.values())
-        for label, part in members.items()
-    }
+    totals = {n: sum(s.numel_prunable for s in part.values()) for n, part in members.items()}
+    alive = {n: sum(s.numel_alive for s in part.values()) for n, part in members.items()}
     each = dict.fromkeys(members, sparsity)
     if shares is not None:
         each = scaled(shares, sparsity, totals)
-    parts = {label: class_blind(part, each[label], classes) for label, part in members.items()}
+    away = removals(each, totals, {n: totals[n] - alive[n] for n in totals})
+    parts = {n: count_kept(part, totals[n] - away[n]) for n, part in members.items()}
     kept = {name: n for part in parts.values() for name, n in part.items()}
     near = {name: value for part in parts.values() for name, value in part.near.items()}
     thresholds = {label: part.notes["threshold"] for label, part in parts.items()}
@@ -103,6 +105,51 @@ def scaled(
     whole = overall(shares, totals)
     factor = 1.0 if sparsity >= whole else sparsity / whole
     return {label: factor * share_of(label, shares) for label in totals}
+
+
+def removals(
+    shares: Mapping[str, float], totals: Mapping[str, int], gone: Mapping[str, int]
+) -> dict[str, int]:
+    """How many weights of each class are to be gone: its share, and in all as many as that is.
+
+    A class that has lost more already makes the others give less, in proportion to their shares:
+    they are rounded as by Webster's method (one weight after the other, to the class that is
+    furthest below), so that it is the same whether the masks came there at once or in steps. Where
+    more is gone in all than is asked for, nothing goes.
+
+    Args:
+        shares: fraction to remove, by class.
+        totals: weights by class.
+        gone: how many of them are gone.
+    """
+    wanted = {label: round_count(shares[label], total) for label, total in totals.items()}
+    missing = sum(wanted.values()) - sum(gone.values())
+    if all(gone[label] <= wanted[label] for label in totals):
+        return wanted
+    if missing <= 0:
+        return dict(gone)
+    weight = {label: Fraction(shares[label]) * total for label, total in totals.items()}
+    # a level that is surely not too high, then one by one
+    level = _level(weight, gone, max(0, sum(wanted.values()) - len(totals)))
+    away = {n: max(gone[n], math.floor(level * weight[n] + Fraction(1, 2))) for n in totals}
+    for _ in range(sum(wanted.values()) - sum(away.values())):
+        open_ones = [n for n in totals if weight[n] and away[n] < totals[n]]
+        lowest = min(open_ones, key=lambda n: (away[n] + Fraction(1, 2)) / weight[n])
+        away[lowest] += 1
+    return away
+
+
+def _level(weight: Mapping[str, Fraction], gone: Mapping[str, int], total: int) -> Fraction:
+    """The level up to which classes are filled, those above it being left: sum `total`."""
+    above: set[str] = set()
+    while True:
+        below = [n for n in weight if n not in above]
+        room = total - sum(gone[n] for n in above)
+        level = Fraction(max(room, 0)) / (sum(weight[n] for n in below) or 1)
+        more = {n for n in below if gone[n] > level * weight[n]}
+        if not more:
+            return level
+        above |= more
 
 
 def class_distribution(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
@@ -171,10 +218,14 @@ def by_class(scores: Scores, classes: Mapping[str, str]) -> dict[str, Scores]:
 
 def _keep(scores: Scores, sparsity: float) -> int:
     """How many weights survive: what the removed fraction leaves of all prunable ones."""
-    if not 0.0 <= sparsity < 1.0:
-        raise ValueError(f"sparsity must be in [0, 1), but is {sparsity!r}.")
+    _check(sparsity)
     total = sum(score.numel_prunable for score in scores.values())
     return total - round_count(sparsity, total)
+
+
+def _check(sparsity: float) -> None:
+    if not 0.0 <= sparsity < 1.0:
+        raise ValueError(f"sparsity must be in [0, 1), but is {sparsity!r}.")
 
 
 def _whole(wanted: Mapping[str, Fraction], total: int) -> dict[str, int]:

@@ -6,11 +6,10 @@ from typing import Any
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY, given_masks
-from fairseq_prune.maths.select import round_count
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.units import Axes
+from fairseq_prune.pruning.before import check_shrinks
 from fairseq_prune.pruning.given import bound
-from fairseq_prune.pruning.groups import groups_of
 from fairseq_prune.pruning.moments import second_moments
 from fairseq_prune.pruning.norms import check_norms
 from fairseq_prune.pruning.opened import Opened
@@ -22,6 +21,7 @@ from fairseq_prune.pruning.pruner import (
     find_extremes,
     merge_extremes,
 )
+from fairseq_prune.pruning.reached import Reached, reached
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.units import axes_in
@@ -43,10 +43,15 @@ _NOTHING = Views()
 
 @dataclass(frozen=True)
 class Applied:
-    """What a recipe does to a checkpoint; nothing is written yet."""
+    """What a recipe does to a checkpoint; nothing is written yet.
+
+    Args:
+        reached: what was asked for, and what it came to; None where masks were given.
+    """
 
     source: Opened
     record: Record
+    reached: Reached | None = None
 
     @property
     def masks(self) -> Masks:
@@ -116,7 +121,7 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
 
     Raises ValueError where the masks in play do not fit the model, the flags or each other.
     """
-    masks = source.masks
+    masks, found = source.masks, None
     check_structure(recipe, source.weights)
     _check_excluded(source)
     axes = axes_in(source, recipe)
@@ -124,25 +129,25 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
     extremes: Extremes = dict(source.record.extremes) if source.record else {}
     if recipe.mask_from:
         given = given_masks(recipe.mask_from, source.tensors)
-        masks = given if masks is None else _both(masks, given)
+        masks = given if masks is None else masks & given
         extremes = merge_extremes(extremes, find_extremes(source.weights, masks))
     notes: Mapping[str, Any] = {}
     if recipe.scheme is not None:
         pruned = _prune(source, recipe, masks, views, axes)
         masks, notes = pruned.masks, pruned.notes
+        found = reached(recipe, source.weights, axes, pruned, recipe.settings["sparsity"])
         extremes = merge_extremes(extremes, pruned.extremes)
     check_norms(source.weights, masks or {})
-    acted = None if recipe.scheme is None else recipe.settings["start"]
     labels = {name: axis.label for name, axis in (axes or {}).items()}
     record = Record(
         recipe=recipe,
         masks=masks,
-        acted=acted,
+        acted=None if recipe.scheme is None else recipe.settings["start"],
         classes={**source.classes, **labels},
         extremes=extremes,
         notes=notes,
     )
-    return Applied(source, record)
+    return Applied(source, record, found)
 
 
 def _prune(
@@ -154,7 +159,7 @@ def _prune(
 ) -> Pruned:
     settings = recipe.settings
     if masks is not None:
-        _check_shrinks(source, masks, settings["sparsity"], recipe, axes)
+        check_shrinks(recipe, source.weights, axes, masks, source.path)
     probe = Probe(
         source.weights,
         masks,
@@ -174,28 +179,3 @@ def _check_excluded(source: Opened) -> None:
                 f"--prune-exclude leaves out {name}, of which {source.path} has masks already; "
                 "masks only shrink: exclude what was excluded before."
             )
-
-
-def _check_shrinks(
-    source: Opened, masks: Masks, sparsity: float, recipe: Recipe, axes: Axes | None
-) -> None:
-    if axes is None:
-        total, what = sum(w.prunable for w in source.weights.values()), ""
-        gone = sum(map(masks.removed, masks))
-    else:
-        counts = groups_of(recipe.groups(), source.weights, axes).count(masks).values()
-        total, gone = map(sum, zip(*counts, strict=True))
-        what = f" of {recipe.structure}"
-    if gone > round_count(sparsity, total):
-        raise ValueError(
-            f"--prune-sparsity {sparsity} is below the {gone / total:.4f}{what} that {source.path} "
-            "and its masks have removed already, and masks only shrink: ask for more."
-        )
-
-
-def _both(one: Masks, other: Masks) -> Masks:
-    """What both keep."""
-    kept = {**one, **other}
-    for name in set(one) & set(other):
-        kept[name] = one[name] & other[name]
-    return Masks(kept, {**one.fixed, **other.fixed})

@@ -10,7 +10,7 @@ from torch import Tensor
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import FORMAT, CheckpointError
-from fairseq_prune.maths.allocate import scaled
+from fairseq_prune.maths.allocate import removals, scaled
 from fairseq_prune.maths.schedule import Threshold
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.maths.structure import Block, NofM, Units
@@ -93,10 +93,7 @@ def audit(path: str, masks_from: str | None = None, expected: float | None = Non
         return found
     opened = open_checkpoint(path)
     record = opened.record
-    if masks_from:
-        masks: Masks | None = storage.given_masks(masks_from, opened.tensors)
-    else:
-        masks = opened.masks
+    masks = storage.given_masks(masks_from, opened.tensors) if masks_from else opened.masks
     if record is None and masks is None:
         raise CheckpointError(
             f"{path} holds no masks: it was never pruned, or was trained further without "
@@ -218,14 +215,14 @@ def _look_at_count(found: Audit, opened: Opened, masks: Masks, record: Record) -
         final = timetable.sparsity(timetable.last)
         found.unfinished = f"{place} schedule asks for {sparsity:.4f}, at its end for {final:g}"
     things = _things(recipe)
-    for label, prunable, removed, before, share in _groups(opened, masks, record, sparsity):
-        expected = max(round_count(share, prunable), before)
-        # what was pruned before lies across the groups of M, and each of them loses its share
-        more = isinstance(recipe.groups(), NofM) and before > 0
+    # what was pruned before lies across the groups of M, and each of them loses its share
+    more = isinstance(recipe.groups(), NofM) and "before" in record.notes
+    for label, prunable, removed, expected, share in _groups(opened, masks, record, sparsity):
         if removed < expected or (removed > expected and not more):
+            beside = "" if expected == round_count(share, prunable) else " beside what was gone"
             found.problems.append(
                 f"{removed:,} of {prunable:,} {things} are removed{label}, but sparsity "
-                f"{share:g} is {expected:,}"
+                f"{share:g}{beside} is {expected:,}"
             )
 
 
@@ -253,7 +250,10 @@ def _things(recipe: Recipe) -> str:
 def _groups(
     opened: Opened, masks: Masks, record: Record, sparsity: float
 ) -> Iterator[tuple[str, int, int, int, float]]:
-    """What a scheme counts exactly, and the share to remove: everything together, or each class."""
+    """What a scheme counts exactly: everything together, or each class.
+
+    Gives where it is, how many there are, are removed, are to be removed, and the share of that.
+    """
     before = dict(record.notes.get("before", {}))
     found = groups_in(opened, record.recipe).count(masks)
     # units of what was frozen in training were none then
@@ -261,10 +261,13 @@ def _groups(
     shares = record.recipe.shares
     if record.recipe.scheme != "class-uniform" and shares is None:
         total, removed = map(sum, zip(*counts.values(), strict=True))
-        yield "", total, removed, sum(before.values()), sparsity
+        yield "", total, removed, max(round_count(sparsity, total), sum(before.values())), sparsity
         return
     by_class = sums_by_class(counts, record.classes)
     totals = {label: total for label, (total, _) in by_class.items()}
-    each = {} if shares is None else scaled(shares, sparsity, totals)
+    each = dict.fromkeys(totals, sparsity)
+    if shares is not None:
+        each = scaled(shares, sparsity, totals)
+    wanted = removals(each, totals, {label: before.get(label, 0) for label in totals})
     for label, (total, removed) in by_class.items():
-        yield f" in {label}", total, removed, before.get(label, 0), each.get(label, sparsity)
+        yield f" in {label}", total, removed, wanted[label], each[label]

@@ -2,13 +2,10 @@
 
 from dataclasses import replace
 
-import torch
-
-from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.allocate import REST, overall
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weights
-from fairseq_prune.pruning.groups import groups_of, sums_by_class
+from fairseq_prune.pruning.before import counts_by_class
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.shares import Shares
 
@@ -27,10 +24,7 @@ def bound(recipe: Recipe, weights: Weights, axes: Axes | None) -> Recipe:
     shares = recipe.shares
     if shares is None:
         return recipe
-    ones = {n: torch.ones(w.tensor.shape, dtype=torch.bool) for n, w in weights.items()}
-    fixed = {name: w.fixed for name, w in weights.items() if w.fixed}
-    groups = groups_of(recipe.groups(), weights, axes)
-    counts = sums_by_class(groups.count(Masks(ones, fixed)), groups.classes)
+    counts = counts_by_class(recipe, weights, axes, {})
     totals = {label: total for label, (total, _) in counts.items()}
     _check_classes(shares, list(totals))
     return replace(recipe, sparsity=overall(shares, totals))

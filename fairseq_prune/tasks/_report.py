@@ -1,12 +1,16 @@
 """What a run says in its log when it has pruned."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from fairseq_prune.masks.state import Masks
+from torch import nn
+
+from fairseq_prune.network.weights import SHADOW
+from fairseq_prune.pruning.pruner import Pruned
+from fairseq_prune.pruning.reached import Reached
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.summary import ClassRow, find_dead, find_unseen, format_table
+from fairseq_prune.pruning.whole import whole
 
 logger = logging.getLogger("fairseq_prune")
 
@@ -14,27 +18,29 @@ logger = logging.getLogger("fairseq_prune")
 def report(
     step: int,
     now: int,
-    target: float,
     recipe: Recipe,
-    masks: Masks,
+    found: Reached,
+    model: nn.Module,
+    pruned: Pruned,
     rows: Sequence[ClassRow],
-    notes: Mapping[str, Any],
 ) -> None:
     """Log the table of classes after a pruning, and what looks wrong in it.
 
     Args:
         step: at which the schedule has it.
         now: how many updates are completed: more, where a trained model is taken up late.
-        target: the sparsity asked for, in [0, 1).
-        notes: what the scheme noted, sigma and lambda of class-distribution say.
+        found: what was asked for, and what it came to.
+        pruned: the pruning; its notes are said (sigma and lambda of class-distribution).
     """
+    masks, notes = pruned.masks, pruned.notes
     late = "" if now == step else f" (the schedule has it at {step})"
+    own = {name: p for name, p in model.named_parameters() if not SHADOW.search(name)}
     logger.info(
-        "pruned at update %d%s to %.4f (asked %.4f), %s, masks %s\n%s",
-        now, late, masks.sparsity(), target, recipe.signature(), masks.digest()[:12],
-        format_table(rows, notes.get("sigma")),
+        "pruned at update %d%s to %s, %s, masks %s\n%s\nremoved: %s",
+        now, late, found, recipe.signature(), masks.digest()[:12],
+        format_table(rows, notes.get("sigma")), whole(masks, own),
     )  # fmt: skip
     if "lambda" in notes:
         logger.info("lambda %.6g: class c loses |w| < lambda * sigma_c", notes["lambda"])
-    for sentence in (*find_unseen(notes, masks), *find_dead(rows, masks)):
+    for sentence in (*found.warnings, *find_unseen(notes, masks), *find_dead(rows, masks)):
         logger.warning(sentence)

@@ -14,6 +14,7 @@ from fairseq_prune.network.axes import on_axes
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.act import act
+from fairseq_prune.pruning.before import check_shrinks
 from fairseq_prune.pruning.given import bound
 from fairseq_prune.pruning.norms import check_norms
 from fairseq_prune.pruning.penalised import Penalised
@@ -26,6 +27,7 @@ from fairseq_prune.pruning.pruner import (
     find_extremes,
     merge_extremes,
 )
+from fairseq_prune.pruning.reached import reached
 from fairseq_prune.pruning.recipe import Recipe, differences
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.summary import ClassRow, by_class
@@ -70,9 +72,8 @@ class Session:
         self._update: int | None = None  # updates completed; None before this process did one
         self.sampler: Sampler | None = None
         self.resumed: str | None = None  # the file, until its optimizer state has been used
-        self.has_moved = False  # the sparsity, since the scores began; see _scores.py
+        self.has_moved = False  # the sparsity, since scores began: see _scores.py
 
-    # ---------------------------------------------------------------- before training
     def check(self, model: nn.Module, start: Start) -> None:
         """Refuse early what cannot work: a damaged file, flags or masks that do not fit."""
         if start.by_rank:
@@ -102,6 +103,7 @@ class Session:
         else:  # rank 0 decides, as for fairseq
             start = Start(*from_first_rank(lambda: (start.path, start.resumes)))
             stored = from_first_rank(lambda: stored_in(start))
+        given = self.recipe.mask_from
         if stored is not None:
             self._take_up(stored, model, start)
         self.resumed = start.path if start.resumes else None
@@ -110,12 +112,18 @@ class Session:
             return
         self.weights = self.weights or self._find(model)
         self.axes = axes_of(model, self.weights, self.recipe)
-        if self.holder is None and self.recipe.mask_from:
-            given = from_first_rank(lambda: self._given_masks(self.weights).pack())
-            masks = Masks.unpack(given, str(self.recipe.mask_from))
+        # a run that goes on has them in its own masks
+        if given and (self.holder is None or not start.resumes or self.override):
+            packed = from_first_rank(lambda: self._given_masks(self.weights).pack())
+            masks = Masks.unpack(packed, given)
+            if self.holder is not None:
+                masks = self.holder.masks() & masks
             extremes = find_extremes(self.weights, self._on_device(masks))
             self._set(Pruned(masks, extremes), step=None)
-            logger.info("holding the masks of %s: %r", self.recipe.mask_from, masks)
+            logger.info("holding the masks of %s: %r", given, masks)
+        if self.holder is not None and self.recipe.scheme is not None and self.acted is None:
+            origin = given or str(start.path)
+            check_shrinks(self.recipe, self.weights, self.axes, self.holder.masks(), origin)
 
     def _take_up(self, stored: dict[str, Any], model: nn.Module, start: Start) -> None:
         if self.override and not self.recipe.active:
@@ -155,7 +163,6 @@ class Session:
             )
         return bool(changed)
 
-    # ---------------------------------------------------------------- while training
     def catch_up(self, step: int, optimizer: Any) -> None:
         """Before the first update of this process: prune if the schedule says it is time."""
         self._copies.optimizer = optimizer
@@ -196,7 +203,9 @@ class Session:
             step, lambda probe: act(self.recipe, step, probe, notes)
         )
         self._set(pruned, step)
-        report(step, now, sparsity, self.recipe, pruned.masks, self.rows, self.notes)
+        assert self.model is not None
+        found = reached(self.recipe, self.weights, self.axes, pruned, sparsity)
+        report(step, now, self.recipe, found, self.model, pruned, self.rows)
 
     def _choose(self, step: int) -> None:
         """Let the criterion's penalty choose, if it is time, what a one-shot pruning would."""
@@ -260,7 +269,6 @@ class Session:
         """Whether the model has the sparsity that was asked for."""
         return self.recipe.is_final(self.acted)
 
-    # ---------------------------------------------------------------- what is said and saved
     def validate(self) -> None:
         """Zeros in the model. Raises ValueError where an update left none, or counts are wrong."""
         if self.holder is not None:

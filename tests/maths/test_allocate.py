@@ -14,6 +14,7 @@ from fairseq_prune.maths.allocate import (
     class_uniform,
     erk,
     overall,
+    removals,
 )
 from fairseq_prune.maths.allocate import (
     given as allocate_given,
@@ -262,3 +263,69 @@ def test_blind_keeps_the_largest_magnitudes_of_all():
     size = np.concatenate([w.abs().reshape(-1).numpy() for w in tensors.values()])
     kept = np.concatenate([m.reshape(-1).numpy() for m in masks.values()])
     assert size[kept].min() >= size[~kept].max()
+
+
+# -------------------------------------------------------------- classes that have lost more already
+@st.composite
+def uneven(draw):
+    """Shares, sizes and what is gone of up to five classes, and a smaller share of the same."""
+    sizes = draw(st.lists(st.integers(1, 2000), min_size=1, max_size=5))
+    totals = {f"class {i}": size for i, size in enumerate(sizes)}
+    gone = {n: draw(st.integers(0, size)) for n, size in totals.items()}
+    share, less = draw(st.floats(0, 0.99)), draw(st.floats(0, 1))
+    return totals, gone, share, less * share
+
+
+def uniform(share, totals):
+    return dict.fromkeys(totals, share)
+
+
+@given(uneven())
+def test_what_goes_is_in_all_what_was_asked_for(case):
+    totals, gone, share, _ = case
+    wanted = sum(round_count(share, total) for total in totals.values())
+    away = removals(uniform(share, totals), totals, gone)
+    assert sum(away.values()) == max(wanted, sum(gone.values()))
+    assert all(gone[n] <= away[n] <= totals[n] for n in totals)
+
+
+@given(uneven())
+def test_classes_that_give_are_level(case):
+    """Those that lose something now have the same share gone, up to a weight of each."""
+    totals, gone, share, _ = case
+    away = removals(uniform(share, totals), totals, gone)
+    levels = {n: away[n] / totals[n] for n in totals}
+    for n in (n for n in totals if away[n] > gone[n]):
+        for other in totals:
+            assert levels[n] - 1 / totals[n] <= levels[other] + 1 / totals[other], (n, other)
+
+
+@given(uneven())
+def test_steps_come_to_the_same(case):
+    totals, gone, share, less = case
+    between = removals(uniform(less, totals), totals, gone)
+    assert removals(uniform(share, totals), totals, between) == removals(
+        uniform(share, totals), totals, gone
+    )
+
+
+def test_a_class_that_lost_more_makes_the_others_give_less():
+    totals = {"a": 100, "b": 100, "c": 200}
+    assert removals(uniform(0.5, totals), totals, {"a": 80, "b": 0, "c": 0}) == {
+        "a": 80, "b": 40, "c": 80,
+    }  # fmt: skip
+    shares = {"a": 0.5, "b": 0.4, "c": 0.2}  # 50 + 40 + 40
+    assert removals(shares, totals, {"a": 90, "b": 0, "c": 0}) == {"a": 90, "b": 20, "c": 20}
+
+
+@pytest.mark.parametrize("name", ["class-uniform", "given"])
+def test_uneven_masks_are_made_up_for(name):
+    tensors = weights()
+    alive = {n: torch.ones(w.shape, dtype=torch.bool) for n, w in tensors.items()}
+    alive["emb"].reshape(-1)[:432] = False  # 90% of 480
+    scores = {n: Score(w, absolute=True, alive=alive[n]) for n, w in tensors.items()}
+    shares = {} if name == "class-uniform" else {"shares": {"*": 0.5}}
+    budgets = ALLOCATIONS[name].allocate(scores, 0.5, CLASSES, **shares)
+    total = sum(w.numel() for w in tensors.values())
+    assert budgets.total == total - round_count(0.5, total)
+    assert budgets["emb"] == 48

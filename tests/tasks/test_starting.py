@@ -80,6 +80,62 @@ def test_a_pruned_model_can_be_pruned_further(train: Train, tmp_path: Path) -> N
     assert all(not bool((b[name] & ~a[name]).any()) for name in a)
 
 
+def test_less_than_what_is_gone_is_refused_before_the_first_update(
+    train: Train, tmp_path: Path
+) -> None:
+    train(tmp_path / "pruned", "--max-update", 1, *PRUNE)
+    file = tmp_path / "pruned" / "checkpoint_last.pt"
+    half = ["--prune-scheme", "class-uniform", "--prune-sparsity", 0.5]
+    ways: list[list[Any]] = [
+        [*half, "--finetune-from-model", file],
+        [*half, "--prune-schedule", "gradual", "--prune-end", 9, "--finetune-from-model", file],
+        [*half, "--prune-mask-from", file],
+        [*half, "--prune-override", "--restore-file", file],
+    ]
+    for number, flags in enumerate(ways):
+        with pytest.raises(SystemExit) as end:
+            train(tmp_path / str(number), "--max-update", 10, *flags)
+        assert str(end.value) == (
+            f"fairseq_prune: --prune-sparsity 0.5 is below the 0.6000 that {file} has removed "
+            "already, and masks only shrink: ask for more."
+        )
+        assert not list((tmp_path / str(number)).glob("*.pt"))
+
+
+def test_masks_of_another_go_beside_those_of_the_model(train: Train, tmp_path: Path) -> None:
+    """As for fairseq-prune apply: what both keep."""
+    train(tmp_path / "one", "--max-update", 1, *PRUNE)
+    train(tmp_path / "other", "--max-update", 1, *PRUNE, "--prune-saliency", "random")
+    one, other = (tmp_path / run / "checkpoint_last.pt" for run in ("one", "other"))
+    flags = ["--finetune-from-model", one, "--prune-mask-from", other]
+    masks = storage.masks_of(train(tmp_path / "both", "--max-update", 1, *flags), "")
+    a, b = (storage.masks_of(storage.load(file), "") for file in (one, other))
+    assert masks is not None and a is not None and b is not None
+    assert masks.digest() == (a & b).digest() != a.digest()
+    again = train(tmp_path / "both", "--max-update", 2, *flags)
+    assert bits(again) == masks.digest()
+
+
+def test_uneven_classes_are_made_up_for_in_training(
+    train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shares = tmp_path / "shares.txt"
+    shares.write_text("softmax 0.9\n* 0.1\n")
+    train(tmp_path / "one", "--max-update", 1, "--prune-scheme", "given", "--prune-given", shares)
+    flags = ["--prune-scheme", "class-uniform", "--prune-sparsity", 0.5]
+    caplog.set_level("INFO")
+    done = train(
+        tmp_path / "half", "--max-update", 1, *flags,
+        "--finetune-from-model", tmp_path / "one" / "checkpoint_last.pt",
+    )  # fmt: skip
+    masks = storage.masks_of(done, "")
+    assert masks is not None
+    assert masks.removed_in_all() == round(0.5 * masks.prunable_in_all())
+    assert "softmax had lost 90" in caplog.text and "the other classes lose less" in caplog.text
+    assert "pruned at update 0 to 0.5000 of 19,168 prunable weights (asked 0.5000), " in caplog.text
+    assert "removed: 50.00% of 19,168 prunable weights (" in caplog.text
+
+
 def test_weights_that_grew_under_the_masks_are_zeroed_with_a_warning(
     train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
