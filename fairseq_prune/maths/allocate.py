@@ -7,16 +7,27 @@ from fractions import Fraction
 from typing import Protocol
 
 from fairseq_prune.maths.score import Score, Scores
-from fairseq_prune.maths.select import Budgets, count_kept, round_count
+from fairseq_prune.maths.select import Budgets, count_kept, floors, round_count
 from fairseq_prune.maths.spread import class_moments
 
+Least = Mapping[str, int] | None
 REST = "*"  # in shares by class: every class that is not named
 
 
 class Allocation(Protocol):
-    """Scores, the fraction to remove and each tensor's weight class: how many survive where."""
+    """Scores, the fraction to remove and each tensor's weight class: how many survive where.
 
-    def __call__(self, scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets: ...
+    ``least``: by tensor, how many survive in any case; None for none.
+    """
+
+    def __call__(
+        self,
+        scores: Scores,
+        sparsity: float,
+        classes: Mapping[str, str],
+        *,
+        least: Least = None,
+    ) -> Budgets: ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,9 @@ class Entry:
     paper: str
 
 
-def class_blind(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
+def class_blind(
+    scores: Scores, sparsity: float, classes: Mapping[str, str], *, least: Least = None
+) -> Budgets:
     """Budgets from one ranking over all tensors.
 
     See, Luong and Manning 2016, section 3.2.
@@ -37,16 +50,19 @@ def class_blind(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> 
         sparsity: fraction removed of all prunable weights, those already gone included. When
             fewer are alive than would be kept, all of them are kept: masks only shrink.
         classes: not used.
+        least: by tensor, how many survive in any case: the others then lose more.
     """
-    return count_kept(scores, _keep(scores, sparsity), cap=True)
+    return count_kept(scores, _keep(scores, sparsity), cap=True, least=least)
 
 
-def class_uniform(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
+def class_uniform(
+    scores: Scores, sparsity: float, classes: Mapping[str, str], *, least: Least = None
+) -> Budgets:
     """Budgets that remove the same fraction of each class, by one ranking inside each.
 
     See, Luong and Manning 2016, section 3.2. Arguments as for `class_blind`.
     """
-    return given(scores, sparsity, classes)
+    return given(scores, sparsity, classes, least=least)
 
 
 def given(
@@ -54,6 +70,8 @@ def given(
     sparsity: float,
     classes: Mapping[str, str],
     shares: Mapping[str, float] | None = None,
+    *,
+    least: Least = None,
 ) -> Budgets:
     """Budgets that remove from each class a fraction of its own, by one ranking inside each.
 
@@ -64,6 +82,7 @@ def given(
             share in proportion, so that a schedule that rises to that ends at the shares.
         shares: fraction to remove by class, "*" for those that are not named; None for the same
             fraction of each.
+        least: as for `class_blind`, inside each class.
 
     Raises:
         ValueError: a class has no share.
@@ -76,7 +95,7 @@ def given(
     if shares is not None:
         each = scaled(shares, sparsity, totals)
     away = removals(each, totals, {n: totals[n] - alive[n] for n in totals})
-    parts = {n: count_kept(part, totals[n] - away[n]) for n, part in members.items()}
+    parts = {n: count_kept(part, totals[n] - away[n], least=least) for n, part in members.items()}
     kept = {name: n for part in parts.values() for name, n in part.items()}
     near = {name: value for part in parts.values() for name, value in part.near.items()}
     thresholds = {label: part.notes["threshold"] for label, part in parts.items()}
@@ -152,7 +171,9 @@ def _level(weight: Mapping[str, Fraction], gone: Mapping[str, int], total: int) 
         above |= more
 
 
-def class_distribution(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
+def class_distribution(
+    scores: Scores, sparsity: float, classes: Mapping[str, str], *, least: Least = None
+) -> Budgets:
     """Budgets that remove from class c what is below lambda * sigma_c, lambda being solved for.
 
     See, Luong and Manning 2016, section 3.2. The same as one ranking of the scores over sigma_c,
@@ -171,12 +192,14 @@ def class_distribution(scores: Scores, sparsity: float, classes: Mapping[str, st
         for label, part in members.items()
         for name in part
     }
-    found = count_kept({name: scaled[name] for name in scores}, keep, cap=True)
+    found = count_kept({name: scaled[name] for name in scores}, keep, cap=True, least=least)
     notes = {"lambda": found.notes["threshold"], "sigma": sigma}
     return Budgets(found, found.near, notes, found.masks)
 
 
-def erk(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
+def erk(
+    scores: Scores, sparsity: float, classes: Mapping[str, str], *, least: Least = None
+) -> Budgets:
     """Budgets of the Erdos-Renyi(-kernel) densities: larger tensors are sparser.
 
     The density of a tensor is eps * sum(dims) / prod(dims) (Mocanu et al. 2018; Evci et al. 2020,
@@ -187,8 +210,12 @@ def erk(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
     Notes: `epsilon`. Arguments as for `class_blind`, of which only the shapes and what is
     alive matter.
     """
+    return _erk(scores, _keep(scores, sparsity), least)
+
+
+def _erk(scores: Scores, keep: int, least: Least) -> Budgets:
     alive = {name: score.numel_alive for name, score in scores.items()}
-    keep = min(_keep(scores, sparsity), sum(alive.values()))
+    keep = min(keep, sum(alive.values()))
     weight = {name: sum(score.values.shape) or 1 for name, score in scores.items()}
     full: set[str] = set()
     while True:
@@ -199,7 +226,14 @@ def erk(scores: Scores, sparsity: float, classes: Mapping[str, str]) -> Budgets:
             break
         full |= over
     wanted = {n: Fraction(alive[n]) if n in full else epsilon * weight[n] for n in scores}
-    return Budgets(_whole(wanted, keep), notes={"epsilon": float(epsilon)})
+    kept = _whole(wanted, keep)
+    low = {name: floor for name, floor in floors(scores, least).items() if kept[name] < floor}
+    if not low:
+        return Budgets(kept, notes={"epsilon": float(epsilon)})
+    others = {name: score for name, score in scores.items() if name not in low}
+    found = _erk(others, max(0, keep - sum(low.values())), least)
+    both = {**low, **found}
+    return Budgets({name: both[name] for name in scores}, notes=found.notes)
 
 
 def by_class(scores: Scores, classes: Mapping[str, str]) -> dict[str, Scores]:

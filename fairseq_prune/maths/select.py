@@ -13,7 +13,16 @@ from fairseq_prune.maths.score import Score, Scores, first_at
 from fairseq_prune.maths.stream import Reader
 from fairseq_prune.maths.threshold import find_cut
 
-__all__ = ["Budgets", "Score", "Scores", "count_kept", "keep_largest", "make_masks", "round_count"]
+__all__ = [
+    "Budgets",
+    "Score",
+    "Scores",
+    "count_kept",
+    "floors",
+    "keep_largest",
+    "make_masks",
+    "round_count",
+]
 
 
 class Budgets(Mapping[str, int]):
@@ -62,8 +71,12 @@ def round_count(fraction: float, total: int) -> int:
     return round(fraction * total)
 
 
-def count_kept(scores: Scores, keep: int, *, cap: bool = False) -> Budgets:
+def count_kept(
+    scores: Scores, keep: int, *, cap: bool = False, least: Mapping[str, int] | None = None
+) -> Budgets:
     """How many of each tensor are among the `keep` largest keys over all tensors.
+
+    A tensor that would keep fewer than `least` keeps so many, and the others that much less.
 
     Ties go to the earlier tensor, then to the lower flat index. The masks of `make_masks`, or of
     `keep_largest` with these budgets, are the mask of that ranking, bit for bit.
@@ -71,6 +84,8 @@ def count_kept(scores: Scores, keep: int, *, cap: bool = False) -> Budgets:
     Args:
         keep: how many weights survive over all tensors.
         cap: keep all that are alive when they are fewer than `keep`; otherwise an error.
+        least: by tensor, how many of those alive stay in any case, even where that is more than
+            `keep` in all.
 
     Raises:
         ValueError: `keep` is negative or more than what is alive, or a score holds NaN.
@@ -80,6 +95,12 @@ def count_kept(scores: Scores, keep: int, *, cap: bool = False) -> Budgets:
     cut = find_cut(scores, keep)
     if cut.total < keep and not cap:
         raise ValueError(f"`keep` must be at most the {cut.total} alive weights, but is {keep}.")
+    low = {name: floor for name, floor in floors(scores, least).items() if cut.kept[name] < floor}
+    if low:
+        rest = {name: score for name, score in scores.items() if name not in low}
+        found = count_kept(rest, max(0, keep - sum(low.values())), cap=cap, least=least)
+        both = {**low, **found}
+        return Budgets({n: both[n] for n in scores}, found.near, found.notes, found.masks)
     near = {name: first_at(score, cut.key) for name, score in scores.items()}
     return Budgets(
         cut.kept,
@@ -87,6 +108,11 @@ def count_kept(scores: Scores, keep: int, *, cap: bool = False) -> Budgets:
         {"threshold": cut.key},
         {name: _shaped(mask, scores[name]) for name, mask in cut.masks.items()},
     )
+
+
+def floors(scores: Scores, least: Mapping[str, int] | None) -> dict[str, int]:
+    """How many of each tensor stay in any case: `least`, or all that are alive; 0 without it."""
+    return {n: min((least or {}).get(n, 0), score.numel_alive) for n, score in scores.items()}
 
 
 def make_masks(scores: Scores, budgets: Budgets) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """Whether a checkpoint keeps what its masks promise."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,17 +10,12 @@ from torch import Tensor
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import FORMAT, CheckpointError
-from fairseq_prune.maths.allocate import removals, scaled
-from fairseq_prune.maths.schedule import Threshold
-from fairseq_prune.maths.select import round_count
-from fairseq_prune.maths.structure import Block, NofM, Units
-from fairseq_prune.pruning.groups import sums_by_class
+from fairseq_prune.maths.structure import Units
+from fairseq_prune.pruning.audit_counts import look_at_count, look_at_expected
 from fairseq_prune.pruning.moments import moments_of
 from fairseq_prune.pruning.opened import Opened, model_states, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
-from fairseq_prune.pruning.units import groups_in
-from fairseq_prune.pruning.vocab import VOCABULARY
 
 
 @dataclass(frozen=True)
@@ -111,9 +106,9 @@ def audit(path: str, masks_from: str | None = None, expected: float | None = Non
     if record is not None:
         _look_at_moments(found, opened, masks, record)
         if not masks_from:
-            _look_at_count(found, opened, masks, record)
+            look_at_count(found, opened, masks, record)
     if expected is not None:
-        _look_at_expected(found, opened, masks, expected)
+        look_at_expected(found, opened, masks, expected)
     return found
 
 
@@ -190,84 +185,3 @@ def _look_at_moments(found: Audit, opened: Opened, masks: Masks, record: Record)
     found.checked.append("optimizer")
     for key, name, value in moments:
         _look_at(found, f"optimizer {key}", name, value, masks[name])
-
-
-def _look_at_count(found: Audit, opened: Opened, masks: Masks, record: Record) -> None:
-    recipe = record.recipe
-    if recipe.scheme is None:
-        found.notes.append("the masks were given, so that no count was asked for")
-        return
-    if record.acted is None:
-        found.unfinished = "the masks are those that training started with: it has not pruned yet"
-        return
-    if VOCABULARY in record.notes:
-        found.notes.append(
-            "the vocabulary was cut after pruning, so that the count is not the recipe's"
-        )
-        return
-    timetable = recipe.timetable()
-    sparsity = timetable.sparsity(record.acted)
-    place = f"at update {record.acted} of {timetable.last} the"
-    if not record.is_final and isinstance(timetable, Threshold):
-        found.unfinished = f"{place} threshold decides how many: at most {sparsity:g}"
-        return
-    if not record.is_final:
-        final = timetable.sparsity(timetable.last)
-        found.unfinished = f"{place} schedule asks for {sparsity:.4f}, at its end for {final:g}"
-    things = _things(recipe)
-    # what was pruned before lies across the groups of M, and each of them loses its share
-    more = isinstance(recipe.groups(), NofM) and "before" in record.notes
-    for label, prunable, removed, expected, share in _groups(opened, masks, record, sparsity):
-        if removed < expected or (removed > expected and not more):
-            beside = "" if expected == round_count(share, prunable) else " beside what was gone"
-            found.problems.append(
-                f"{removed:,} of {prunable:,} {things} are removed{label}, but sparsity "
-                f"{share:g}{beside} is {expected:,}"
-            )
-
-
-def _look_at_expected(found: Audit, opened: Opened, masks: Masks, expected: float) -> None:
-    """Whether what is removed is ``expected``, up to the rounding of each count."""
-    record, what, roundings = opened.record, "weights", len(masks)
-    prunable, removed = found.prunable, found.removed
-    if record is not None and record.recipe.scheme is not None and record.masks is masks:
-        parts = list(_groups(opened, masks, record, expected))
-        prunable, removed = sum(p for _, p, *_ in parts), sum(r for _, _, r, *_ in parts)
-        what, roundings = _things(record.recipe), len(parts)
-    if abs(removed - expected * prunable) > roundings / 2:
-        found.problems.append(
-            f"{removed:,} of {prunable:,} {what} are removed ({removed / max(prunable, 1):.4f}), "
-            f"not the {expected:g} expected"
-        )
-
-
-def _things(recipe: Recipe) -> str:
-    """What a recipe counts."""
-    is_block = isinstance(recipe.groups(), Block | Units)
-    return f"groups ({recipe.structure})" if is_block else "weights"
-
-
-def _groups(
-    opened: Opened, masks: Masks, record: Record, sparsity: float
-) -> Iterator[tuple[str, int, int, int, float]]:
-    """What a scheme counts exactly: everything together, or each class.
-
-    Gives where it is, how many there are, are removed, are to be removed, and the share of that.
-    """
-    before = dict(record.notes.get("before", {}))
-    found = groups_in(opened, record.recipe).count(masks)
-    # units of what was frozen in training were none then
-    counts = {name: count for name, count in found.items() if name in record.classes}
-    shares = record.recipe.shares
-    if record.recipe.scheme != "class-uniform" and shares is None:
-        total, removed = map(sum, zip(*counts.values(), strict=True))
-        yield "", total, removed, max(round_count(sparsity, total), sum(before.values())), sparsity
-        return
-    by_class = sums_by_class(counts, record.classes)
-    totals = {label: total for label, (total, _) in by_class.items()}
-    each = dict.fromkeys(totals, sparsity)
-    if shares is not None:
-        each = scaled(shares, sparsity, totals)
-    wanted = removals(each, totals, {label: before.get(label, 0) for label in totals})
-    for label, (total, removed) in by_class.items():
-        yield f" in {label}", total, removed, wanted[label], each[label]

@@ -45,6 +45,7 @@ def check(recipe: "Recipe") -> None:
     _check_ratios(recipe)
     _check_batches(recipe)
     _check_structure(recipe)
+    _check_counts(recipe)
     _check_schedule(recipe)
 
 
@@ -156,6 +157,32 @@ def _check_units(recipe: "Recipe") -> None:
             f"--prune-pool {recipe.pool} has no effect with --prune-saliency {recipe.saliency}, "
             "which scores units as they are; leave it out."
         )
+
+
+def _check_counts(recipe: "Recipe") -> None:
+    """What is said of how many are left of each tensor."""
+    least, groups = recipe.keep_at_least, recipe.groups()
+    if least is not None:
+        if not (0.0 < least < 1.0 or (least >= 1.0 and least == int(least))):
+            raise ValueError(
+                f"--prune-keep-at-least {least:g} must be a whole number, 1 or more, or a share "
+                "between 0 and 1."
+            )
+        if isinstance(groups, NofM):
+            raise ValueError(
+                f"--prune-keep-at-least has no effect with --prune-structure {recipe.structure}, "
+                "which leaves as many of each group everywhere; leave it out."
+            )
+    if recipe.multiple is not None:
+        if recipe.multiple < 2:
+            raise ValueError(
+                f"--prune-multiple {recipe.multiple} must be a number of units, 2 or more."
+            )
+        if not isinstance(groups, Units):
+            raise ValueError(
+                f"--prune-multiple {recipe.multiple} counts units; give --prune-structure "
+                f"{_either(tuple(UNITS))}, or leave it out."
+            )
 
 
 def _check_pattern(recipe: "Recipe", groups: NofM) -> None:

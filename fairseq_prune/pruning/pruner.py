@@ -11,6 +11,7 @@ from fairseq_prune.maths.compare import extremes
 from fairseq_prune.maths.select import Budgets, Scores, make_masks
 from fairseq_prune.maths.structure import NofM, Units
 from fairseq_prune.network.weights import Weights, is_embedding
+from fairseq_prune.pruning.counts import in_multiples, least_of
 from fairseq_prune.pruning.groups import Groups, groups_of, sums_by_class
 from fairseq_prune.pruning.norms import check_rows
 from fairseq_prune.pruning.recipe import Recipe
@@ -89,7 +90,10 @@ class Pruner:
         """How much of each tensor survives: as its own scores have it, or another saliency's."""
         settings = self.recipe.settings
         if settings["ratios"] is None:
-            return self.recipe.allocation(ranked, sparsity, groups.classes)
+            least = least_of(self.recipe, {n: s.numel_prunable for n, s in ranked.items()})
+            found = self.recipe.allocation(ranked, sparsity, groups.classes, least=least)
+            multiple = settings["multiple"]
+            return found if multiple is None else in_multiples(found, ranked, multiple)
         model = replace(self.recipe, saliency=settings["ratios"], ratios=None)
         counts = groups.count(Pruner(model).update(sparsity, probe).masks)
         return Budgets({name: counts[name][0] - counts[name][1] for name in ranked})

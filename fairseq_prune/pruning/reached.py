@@ -100,4 +100,8 @@ def _rises(recipe: Recipe) -> bool:
 def _why(recipe: Recipe, any_before: bool, more: str) -> str:
     if isinstance(recipe.groups(), NofM) and any_before:
         return f": {recipe.structure} takes its part of whatever was left of each group"
+    if recipe.multiple is not None:
+        return f": what is left was made multiples of {recipe.multiple}"
+    if recipe.keep_at_least is not None and more == "less":
+        return f": --prune-keep-at-least {recipe.keep_at_least:g} lets no more of them go"
     return ": masks only shrink" if more == "more" and any_before else ""

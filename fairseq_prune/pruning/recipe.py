@@ -85,6 +85,18 @@ class Recipe:
         f"(default {POOLS[0]})",
         choices=POOLS,
     )
+    keep_at_least: float | None = _flag(
+        None,
+        "how many weights, tiles or units of each tensor (units of each layer) stay in any case; "
+        "below 1, that share of them; others go instead, as far as the scheme lets them",
+        metavar="N",
+    )
+    multiple: int | None = _flag(
+        None,
+        "with units: the number that is left of each layer's becomes a multiple of this, the "
+        "nearest, such as 8 for hardware",
+        metavar="M",
+    )
     schedule: str | None = _flag(
         None,
         "when: "

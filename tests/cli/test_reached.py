@@ -82,8 +82,8 @@ def test_a_pattern_over_what_was_pruned_says_what_it_came_to(pruned, tmp_path, c
     removed = masks_in(path).removed_in_all()
     assert removed > PRUNABLE // 2
     assert (
-        f"{removed / PRUNABLE:.2%} of {PRUNABLE} prunable weights are removed, more than the 50.00% "
-        "asked: 2:4 takes its part of whatever was left of each group"
+        f"{removed / PRUNABLE:.2%} of {PRUNABLE} prunable weights are removed, more than the "
+        "50.00% asked: 2:4 takes its part of whatever was left of each group"
     ) in err
     assert (
         f"pruned to {removed / PRUNABLE:.4f} of {PRUNABLE} prunable weights (asked 0.5000)" in out
@@ -121,3 +121,44 @@ def test_what_masks_of_others_come_to_is_said_too(pruned, dense, tmp_path, call)
     assert "removed: 50.00% of 344 prunable weights (" in out
     assert torch.equal(masks_in(path)[FC], masks_in(pruned)[FC])
     assert json.loads(call("apply", dense, "--dry-run", "--json", *UNIFORM)[1])["removed"] == 275
+
+
+# ----------------------------------------------------------------------- floors and multiples
+FLOORS = [
+    ("class-blind", "0.95", "10"),
+    ("class-distribution", "0.95", "10"),
+    ("erk", "0.95", "0.05"),
+    ("class-uniform", "0.95", "0.2"),
+]
+
+
+@pytest.mark.parametrize("scheme, sparsity, least", FLOORS)
+def test_some_of_each_tensor_stay(scheme, sparsity, least, dense, tmp_path, call):
+    path = tmp_path / "floor.pt"
+    code, out, err = call("apply", dense, "--output", path, "--prune-scheme", scheme,
+                          "--prune-sparsity", sparsity, "--prune-keep-at-least", least)  # fmt: skip
+    assert code == 0
+    masks = masks_in(path)
+    for name in NAMES:
+        kept, floor = masks.prunable(name) - masks.removed(name), float(least)
+        assert kept >= (floor if floor >= 1 else floor * masks.prunable(name))
+    assert call("verify", path)[0] == 0
+    if scheme == "class-uniform":  # every class is at its floor: nobody can make up for it
+        assert (
+            "79.65% of 344 prunable weights are removed, less than the 95.00% asked: "
+            "--prune-keep-at-least 0.2 lets no more of them go"
+        ) in err
+    elif scheme != "erk":
+        assert masks.removed_in_all() == round_count(0.95, PRUNABLE) - (30 - 17)
+    assert f"keep_at_least:{float(least)}" in out
+
+
+def test_a_floor_that_makes_no_sense_is_refused(dense, call):
+    flags = ("apply", dense, "--dry-run", "--prune-scheme", "class-uniform")
+    for value in ("0", "-1", "1.5", "nan"):
+        code, _, err = call(*flags, "--prune-keep-at-least", value)
+        assert code == 2 and "must be a whole number, 1 or more, or a share between 0 and 1." in err
+    _, _, err = call(*flags, "--prune-structure", "2:4", "--prune-keep-at-least", "1")
+    assert "has no effect with --prune-structure 2:4" in err
+    _, _, err = call(*flags, "--prune-multiple", "8")
+    assert "--prune-multiple 8 counts units; give --prune-structure ffn, heads, hidden or" in err

@@ -329,3 +329,48 @@ def test_uneven_masks_are_made_up_for(name):
     total = sum(w.numel() for w in tensors.values())
     assert budgets.total == total - round_count(0.5, total)
     assert budgets["emb"] == 48
+
+
+# ------------------------------------------------------- some of each tensor stay in any case
+def graded():
+    """Tensors of 100 whose weights lie in one order: all of the first below all of the next."""
+    return {f"w{i}": Score(torch.arange(100.0) + 100 * i) for i in range(4)}
+
+
+NO_CLASSES = {f"w{i}": "all" for i in range(4)}
+
+
+@pytest.mark.parametrize("name", sorted(ALLOCATIONS))
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.5, 0.8, 0.9])
+def test_what_stays_in_any_case_is_made_up_for(name, sparsity):
+    scores = graded()
+    least = dict.fromkeys(scores, 7)
+    shares = {"shares": {"*": sparsity}} if name == "given" else {}
+    allocate = ALLOCATIONS[name].allocate
+    budgets = allocate(scores, sparsity, NO_CLASSES, least=least, **shares)
+    assert budgets.total == 400 - round_count(sparsity, 400)
+    assert min(budgets.values()) >= 7
+    free = allocate(scores, sparsity, NO_CLASSES, **shares)
+    if min(free.values()) >= 7:
+        assert dict(budgets) == dict(free)
+    kept = make_masks(scores, budgets)
+    assert {n: int(mask.sum()) for n, mask in kept.items()} == dict(budgets)
+
+
+def test_the_best_stay_in_any_case_and_the_others_are_ranked_as_always():
+    budgets = class_blind(graded(), 0.9, NO_CLASSES, least=dict.fromkeys(NO_CLASSES, 5))
+    assert dict(budgets) == {"w0": 5, "w1": 5, "w2": 5, "w3": 25}
+
+
+def test_more_that_stays_than_may_be_left_stays():
+    budgets = class_blind(graded(), 0.99, NO_CLASSES, least=dict.fromkeys(NO_CLASSES, 30))
+    assert dict(budgets) == dict.fromkeys(NO_CLASSES, 30)
+
+
+def test_what_is_gone_cannot_stay():
+    scores = graded()
+    alive = torch.zeros(100, dtype=torch.bool)
+    alive[:3] = True
+    scores["w0"] = Score(scores["w0"].values, alive=alive)
+    budgets = class_blind(scores, 0.9, NO_CLASSES, least=dict.fromkeys(NO_CLASSES, 5))
+    assert dict(budgets) == {"w0": 3, "w1": 5, "w2": 5, "w3": 27}

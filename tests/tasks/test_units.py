@@ -8,6 +8,7 @@ import pytest
 from fairseq_prune.cli.main import main
 from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.shrink import plan, shrink
+from fairseq_prune.pruning.units import groups_in
 from tests.conftest import Train, differences, trained
 
 RUNS = {
@@ -109,3 +110,43 @@ def test_units_that_are_not_there_are_refused_before_training(train: Train, tmp_
     with pytest.raises(SystemExit, match="heads finds no units in this model; it has: hidden"):
         train(tmp_path, "--max-update", 1, *flags)
     assert not (tmp_path / "checkpoint_last.pt").exists()
+
+
+def left(path: Path) -> dict[str, int]:
+    """By axis of units, how many are left."""
+    opened = open_checkpoint(str(path))
+    assert opened.record is not None and opened.masks is not None
+    counts = groups_in(opened, opened.record.recipe).count(opened.masks)
+    return {name: total - gone for name, (total, gone) in counts.items()}
+
+
+def test_no_attention_loses_all_its_heads(train: Train, tmp_path: Path) -> None:
+    flags = [
+        "--prune-scheme",
+        "class-uniform",
+        "--prune-structure",
+        "heads",
+        "--prune-sparsity",
+        0.9,
+    ]
+    train(tmp_path, "--max-update", 1, *flags, "--prune-keep-at-least", 1, arch="transformer")
+    path = tmp_path / "checkpoint_last.pt"
+    assert left(path) and set(left(path).values()) == {1}
+    assert main(["verify", str(path)]) == 0
+
+
+@pytest.mark.parametrize("scheme", ["class-blind", "class-uniform"])
+def test_what_is_left_of_each_layer_is_a_multiple(
+    scheme: str, train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flags = ["--prune-scheme", scheme, "--prune-structure", "ffn", "--prune-sparsity", 0.4]
+    train(tmp_path, "--max-update", 1, *flags, "--prune-multiple", 8, arch="transformer")
+    path = tmp_path / "checkpoint_last.pt"
+    assert left(path) and all(count % 8 == 0 and count > 0 for count in left(path).values())
+    if scheme == "class-uniform":  # 19 of 32 are nearer to 16 than to 24
+        assert set(left(path).values()) == {16}
+        assert (
+            "50.00% of 128 units (ffn) are removed, more than the 40.00% asked: what is left was "
+            "made multiples of 8"
+        ) in caplog.text
+    assert main(["verify", str(path)]) == 0
