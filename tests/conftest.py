@@ -5,7 +5,8 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +92,41 @@ Train = Callable[..., dict[str, Any]]
 def train(corpus: Path) -> Train:
     """Trains with fairseq's own main in this process; gives the last checkpoint.
 
-    Called as ``train(folder, "--max-update", 4, arch="lstm", data=corpus)``.
+    Called as ``train(folder, "--max-update", 4, arch="lstm")``; with ``cut=2`` the run is saved
+    after 2 updates, and ended as by a kill.
     """
 
-    def call(folder: Path, *flags: Any, arch: str = "lstm") -> dict[str, Any]:
-        train_here([corpus, *ARCHES[arch], *TRAINING, "--save-dir", folder, *flags])
+    def call(
+        folder: Path, *flags: Any, arch: str = "lstm", cut: int | None = None
+    ) -> dict[str, Any]:
+        if cut is not None:
+            flags = (*flags, "--save-interval-updates", cut)
+        with _cut_at(cut):
+            train_here([corpus, *ARCHES[arch], *TRAINING, "--save-dir", folder, *flags])
         return read(folder / "checkpoint_last.pt")
 
     return call
+
+
+class _Cut(Exception):
+    """The end of a run that is cut."""
+
+
+@contextmanager
+def _cut_at(update: int | None) -> Iterator[None]:
+    """Ends fairseq's training where so many updates are completed."""
+    from fairseq.trainer import Trainer
+
+    original = Trainer.train_step
+
+    def train_step(trainer: Any, *arguments: Any, **more: Any) -> Any:
+        if trainer.get_num_updates() == update:
+            raise _Cut
+        return original(trainer, *arguments, **more)
+
+    with pytest.MonkeyPatch.context() as patch, suppress(_Cut):
+        patch.setattr(Trainer, "train_step", train_step)
+        yield
 
 
 def train_here(flags: list[Any]) -> None:

@@ -49,7 +49,7 @@ def test_a_resumed_run_equals_the_straight_one_and_verifies(
 ) -> None:
     flags = PENALTIES[name]
     straight = train(tmp_path / "straight", "--max-update", 8, *flags, arch=arch)
-    train(tmp_path / "cut", "--max-update", 3, *flags, arch=arch)
+    train(tmp_path / "cut", "--max-update", 8, *flags, arch=arch, cut=3)
     resumed = train(tmp_path / "cut", "--max-update", 8, *flags, arch=arch)
     assert differences(trained(straight), trained(resumed)) == []
     assert main(["verify", str(tmp_path / "straight" / "checkpoint_last.pt")]) == 0
@@ -67,10 +67,10 @@ OPTIMIZERS = {"adam": [], "sgd": ["--optimizer", "sgd", "--momentum", 0.9, "--lr
 def test_an_update_is_the_stock_one_then_the_factor(
     train: Train, tmp_path: Path, arch: str, optimizer: str
 ) -> None:
-    flags = ["--max-update", 1, *OPTIMIZERS[optimizer]]
-    stock = train(tmp_path / "stock", *flags, *PRUNE, "--prune-start", 6, arch=arch)
-    ours = train(tmp_path / "ours", *flags, *GROWING, arch=arch)
-    removed_at_once = train(tmp_path / "once", *flags, *PRUNE, arch=arch)
+    flags = ["--max-update", 7, *OPTIMIZERS[optimizer]]
+    stock = train(tmp_path / "stock", *flags, *PRUNE, "--prune-start", 6, arch=arch, cut=1)
+    ours = train(tmp_path / "ours", *flags, *GROWING, arch=arch, cut=1)
+    removed_at_once = train(tmp_path / "once", *flags, *PRUNE, arch=arch, cut=1)
     masks = bits_of(removed_at_once)
     rate = 0.1 if optimizer == "sgd" else 0.01
     factor = 1 - rate * 10 * 17 / 100  # 100 raises in 6 updates: 16.7 are begun at the first
@@ -104,13 +104,13 @@ def test_an_update_is_the_stock_one_then_the_proximal_step(
     train: Train, tmp_path: Path, arch: str
 ) -> None:
     flags = [
-        "--max-update", 1, "--prune-scheme", "class-uniform", "--prune-structure", "block:4x4",
+        "--max-update", 4, "--prune-scheme", "class-uniform", "--prune-structure", "block:4x4",
         "--prune-start", 3,
     ]  # fmt: skip
-    stock = train(tmp_path / "stock", *flags, arch=arch)
+    stock = train(tmp_path / "stock", *flags, arch=arch, cut=1)
     strength = {"lstm": 5, "transformer": 20}[arch]  # fresh weights are of different sizes
     lasso = ["--criterion", f"{LOSS}_group_lasso", "--prune-penalty-strength", strength]
-    ours = train(tmp_path / "ours", *flags, *lasso, arch=arch)
+    ours = train(tmp_path / "ours", *flags, *lasso, arch=arch, cut=1)
     zeros, total = 0, 0
     tensors = storage.load(tmp_path / "stock" / "checkpoint_last.pt")["model"]
     for name, weight in weights_of(tensors).items():
@@ -147,7 +147,7 @@ def test_greg_2_removes_what_one_shot_would_have_removed_half_way(
 ) -> None:
     caplog.set_level("INFO")
     flags = PENALTIES["greg-2"]
-    half = train(tmp_path / "half", "--max-update", 3, *flags)
+    half = train(tmp_path / "half", "--max-update", 7, *flags, cut=3)
     done = train(tmp_path / "done", "--max-update", 7, *flags)
     packed = half["task_state"]["prune"]["penalty"]["chosen"]
     assert packed["digest"] == digest(done)
@@ -195,8 +195,8 @@ def test_half_precision_masters_shrink_and_the_model_follows(
             assert torch.equal(after, torch.where(gone, before * factor, before))
 
     monkeypatch.setattr(GrowingPenalty, "act_", act_)
-    half = ["--fp16", "--fp16-no-flatten-grads", "--fp16-init-scale", 1, "--max-update", 1]
-    train(tmp_path, *half, *GROWING, arch="transformer")
+    half = ["--fp16", "--fp16-no-flatten-grads", "--fp16-init-scale", 1, "--max-update", 7]
+    train(tmp_path, *half, *GROWING, arch="transformer", cut=1)
     assert len(seen) > 30
 
 
@@ -205,14 +205,14 @@ def chosen(penalty: GrowingPenalty) -> Masks:
 
 
 def test_other_penalty_flags_are_refused_when_a_run_goes_on(train: Train, tmp_path: Path) -> None:
-    train(tmp_path, "--max-update", 2, *GROWING)
+    train(tmp_path, "--max-update", 7, *GROWING, cut=2)
     before = (tmp_path / "checkpoint_last.pt").read_bytes()
     with pytest.raises(SystemExit, match="--prune-penalty-ceiling 9.0 .in the file: 10.0."):
-        train(tmp_path, "--max-update", 3, *GROWING, "--prune-penalty-ceiling", 9)
+        train(tmp_path, "--max-update", 7, *GROWING, "--prune-penalty-ceiling", 9)
     with pytest.raises(SystemExit, match="the criterion's penalty None .in the file: growing."):
-        train(tmp_path, "--max-update", 3, *PRUNE, "--prune-start", 6)
+        train(tmp_path, "--max-update", 7, *PRUNE, "--prune-start", 6)
     assert (tmp_path / "checkpoint_last.pt").read_bytes() == before
-    on = train(tmp_path, "--max-update", 3, *PRUNE, "--prune-start", 6, "--prune-override")
+    on = train(tmp_path, "--max-update", 7, *PRUNE, "--prune-start", 6, "--prune-override")
     assert on["task_state"]["prune"]["penalty"] is None
 
 
@@ -223,7 +223,7 @@ def test_bad_combinations_are_refused_before_training(train: Train, tmp_path: Pa
         ([*PENALTIES["group lasso"], "--prune-penalty-strength", -1], "0 or more"),
     ):
         with pytest.raises(SystemExit, match=why):
-            train(tmp_path, "--max-update", 1, *flags)
+            train(tmp_path, "--max-update", 7, *flags)
     assert not list(tmp_path.glob("*.pt"))
 
 

@@ -15,7 +15,7 @@ def penalised(
     folder = tmp_path_factory.mktemp("penalised")
     run(
         "fairseq-train", corpus, *ARCHES["lstm"], *TRAINING, "--save-dir", folder,
-        "--max-update", 4, "--user-dir", ROOT / "fairseq_prune", *PENALTIES[request.param],
+        "--max-update", 7, "--user-dir", ROOT / "fairseq_prune", *PENALTIES[request.param],
     )  # fmt: skip
     return folder / "checkpoint_last.pt"
 
@@ -42,7 +42,7 @@ def test_the_saved_criterion_is_the_stock_one_to_the_last_field(
 
 def test_stock_fairseq_trains_on_from_it(penalised: Path, corpus: Path, tmp_path: Path) -> None:
     run("fairseq-train", corpus, *ARCHES["lstm"], *TRAINING, "--save-dir", tmp_path,
-        "--restore-file", penalised, "--max-update", 5)  # fmt: skip
+        "--restore-file", penalised, "--max-update", 8)  # fmt: skip
     assert read(tmp_path / "checkpoint_last.pt")["optimizer_history"][-1]["num_updates"] == 5
 
 
