@@ -13,11 +13,11 @@ from fairseq_prune import __version__
 from fairseq_prune.analysis import results
 from fairseq_prune.analysis.provenance import provenance
 from fairseq_prune.analysis.results import Row
-from fairseq_prune.analysis.settings import file_digest
 from fairseq_prune.masks.storage import CheckpointError
 from fairseq_prune.network.work import work_of_texts
 from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.record import this_command
+from fairseq_prune.pruning.steps import file_digest
 
 if TYPE_CHECKING:
     from fairseq_prune.tasks.classes import Outcome

@@ -14,10 +14,11 @@ from fairseq_prune.analysis.provenance import provenance
 from fairseq_prune.analysis.results import Row
 from fairseq_prune.analysis.scores import perplexity, score, tokenized_bleu
 from fairseq_prune.analysis.sentences import write_sentences
-from fairseq_prune.analysis.settings import Settings, file_digest
+from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.analysis.texts import Texts, split_compounds, texts_of
 from fairseq_prune.masks.storage import CheckpointError
 from fairseq_prune.pruning.record import this_command
+from fairseq_prune.pruning.steps import file_digest
 
 if TYPE_CHECKING:
     from fairseq_prune.analysis.decode import Decoder

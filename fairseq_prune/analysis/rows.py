@@ -6,11 +6,12 @@ from typing import Any
 _NUMBERS = (
     "bleu", "accuracy", "loss", "sparsity", "target", "chrf", "valid_ppl", "test_ppl",
     "brevity_penalty", "length_ratio", "tokenized_bleu", "tokenized_bleu_split", "flop_sparsity",
+    "removed", "prunable", "parameters", "parameters_before", "zeros",
 )  # fmt: skip
 _TEXTS = (
     "checkpoint", "sha256", "data_digest", "scheme", "saliency", "structure", "schedule", "recipe",
     "bleu_signature", "bleu_text", "tokenized_bleu_signature", "tokenized_bleu_split_signature",
-    "command", "hypotheses", "masks_digest",
+    "command", "hypotheses", "masks_digest", "stage", "method",
 )  # fmt: skip
 LARGEST = 1e300  # of a number, so that sums and percentages stay numbers
 
@@ -31,6 +32,10 @@ def check_row(row: Mapping[str, Any], needed: str) -> None:
     for name in _TEXTS:
         if not isinstance(row.get(name), str | None):
             raise ValueError(f"its {name} is no text")
+    for name in ("made", "sources"):
+        values = row.get(name)
+        if not isinstance(values, list | None) or not all(isinstance(v, str) for v in values or ()):
+            raise ValueError(f"its {name} are no texts")
     for name in ("settings", "tags"):
         if not isinstance(row.get(name), dict | None):
             raise ValueError(f"its {name} have no names")

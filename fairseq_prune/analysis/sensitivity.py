@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fairseq_prune import __version__
 from fairseq_prune.analysis.evaluate import LazyDecoder
 from fairseq_prune.analysis.scores import perplexity, score
-from fairseq_prune.analysis.settings import Settings, file_digest
+from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.analysis.texts import texts_of
 from fairseq_prune.analysis.unfinished import FORMAT, KIND, Row, Unfinished
 from fairseq_prune.maths.structure import Units
@@ -25,6 +25,7 @@ from fairseq_prune.pruning.apply import Views, apply_recipe
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import this_command
+from fairseq_prune.pruning.steps import file_digest
 from fairseq_prune.pruning.summary import ClassRow, by_class
 
 

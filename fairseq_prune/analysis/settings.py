@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.exports.needs import need
+from fairseq_prune.pruning.steps import file_digest
 
 # what the lines of the data may be
 TEXTS = {
@@ -149,12 +150,3 @@ class Settings:
         for path in files:
             digest.update(file_digest(path).encode())
         return digest.hexdigest()[:16]
-
-
-def file_digest(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -21,8 +21,10 @@ from fairseq_prune.exports.pieces import find_models, given_models
 from fairseq_prune.exports.transformer import Shape, shape_of
 from fairseq_prune.masks import storage
 from fairseq_prune.network.options import task_options
+from fairseq_prune.network.ties import parameter_count
 from fairseq_prune.network.weights import SHADOW
 from fairseq_prune.pruning.record import read_record
+from fairseq_prune.pruning.steps import export_steps
 
 QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float16", "int8_float32")
 FILE = "model.bin"  # the weights; every folder of CTranslate2 has it
@@ -168,4 +170,7 @@ def _provenance(content: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
         made["pruned"] = record.recipe.signature()
         if record.masks is not None:
             made["sparsity"], made["digest"] = record.masks.sparsity(), record.masks.digest()
+    steps = export_steps(content, checkpoint, "ctranslate2", half=False)
+    made["parameters"] = parameter_count(content["model"])
+    made["steps"] = [step.pack() for step in steps]
     return made

@@ -12,6 +12,7 @@ from fairseq_prune.masks.storage import CheckpointError
 from fairseq_prune.network.ties import retie
 from fairseq_prune.network.weights import SHADOW
 from fairseq_prune.pruning.record import read_record
+from fairseq_prune.pruning.steps import export_steps, with_steps
 
 NOTE = "pruned"  # fairseq looks at no entry of this name
 # a buffer that fairseq neither fills nor reads: it holds what the memory held
@@ -31,7 +32,8 @@ def stripped(content: Mapping[str, Any], origin: str, half: bool = False) -> dic
 
     fairseq 0.12.2 opens it as any other: what it asks for beside the model (a line of history, an
     iterator) is that of a run that has not begun. Tied names share one tensor, and no tensor is
-    part of a larger piece of memory. The record leaves a note of its signature and sparsity.
+    part of a larger piece of memory. The record leaves a note of its signature and sparsity, and
+    the steps by which the model came to be stay, with this one.
 
     Args:
         content: a checkpoint as loaded; nothing in it is changed.
@@ -52,6 +54,7 @@ def stripped(content: Mapping[str, Any], origin: str, half: bool = False) -> dic
         "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0, "shuffle": True}},
     }
     note = _note(content, origin)
+    result = with_steps(result, export_steps(content, origin, "checkpoint", half))
     return result if note is None else {**result, NOTE: note}
 
 

@@ -60,6 +60,11 @@ def parameters_in(model: Mapping[str, Any]) -> dict[str, Tensor]:
     return dict(found.values())
 
 
+def parameter_count(model: Mapping[str, Any]) -> int:
+    """How many parameters a model has, see :func:`parameters_in`."""
+    return sum(value.numel() for value in parameters_in(model).values())
+
+
 def _fingerprint(tensor: Tensor) -> tuple[Any, ...]:
     flat = tensor.detach().reshape(-1)
     sample = flat[:: max(1, flat.numel() // _SAMPLE)].contiguous()

@@ -24,6 +24,7 @@ from fairseq_prune.pruning.pruner import (
 from fairseq_prune.pruning.reached import Reached, reached
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.steps import PRUNED, Step, recipe_at, starting_at, with_step
 from fairseq_prune.pruning.units import axes_in
 from fairseq_prune.pruning.zeros import Tick, with_zeros
 from fairseq_prune.saliency import Probe
@@ -46,11 +47,14 @@ class Applied:
     """What a recipe does to a checkpoint; nothing is written yet.
 
     Args:
+        step: how the checkpoint tells it, the file that it starts from left out; None: by the
+            recipe.
         reached: what was asked for, and what it came to; None where masks were given.
     """
 
     source: Opened
     record: Record
+    step: Step | None = None
     reached: Reached | None = None
 
     @property
@@ -64,7 +68,13 @@ class Applied:
         result = with_zeros(self.source.content, self.source.weights, self.masks, tick)
         task_state = dict(result.get("task_state") or {})
         result["task_state"] = {**task_state, PRUNE_KEY: self.record.pack()}
-        return result
+        step, path = self.step or Step(kind=PRUNED, recipe=self._chose()), self.source.path
+        return with_step(result, self.source.content, starting_at(path, step), path)
+
+    def _chose(self) -> Recipe | None:
+        """What chose the masks, where they are another file's, too."""
+        recipe = self.record.recipe
+        return recipe if recipe.scheme is not None else recipe_at(str(recipe.mask_from))
 
 
 def times_of(recipe: Recipe) -> list[str]:
@@ -147,7 +157,7 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
         extremes=extremes,
         notes=notes,
     )
-    return Applied(source, record, found)
+    return Applied(source, record, reached=found)
 
 
 def _prune(

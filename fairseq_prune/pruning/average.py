@@ -14,6 +14,7 @@ from fairseq_prune.masks.storage import PRUNE_KEY, CheckpointError
 from fairseq_prune.network.ties import retie
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
 from fairseq_prune.pruning.record import this_command
+from fairseq_prune.pruning.steps import AVERAGED, MOST, Step, file_digest, starting_at, with_step
 from fairseq_prune.pruning.zeros import Tick, with_zeros
 
 
@@ -78,6 +79,9 @@ def average(members: Members, tick: Tick) -> dict[str, Any]:
         kept = {k: v for k, v in content["extra_state"].items() if not k.startswith("ema")}
         content["extra_state"] = kept
     content["model"] = _mean(members.opened, tick)
+    sources = [file_digest(o.path) for o in members.opened[: MOST // 2]]
+    step = Step(kind=AVERAGED, facts={"count": len(members.opened), "sources": sources})
+    content = with_step(content, last.content, starting_at(last.path, step), last.path)
     if members.masks is None or last.record is None:
         return content
     content = with_zeros(content, last.weights, members.masks, lambda _: None)

@@ -9,6 +9,7 @@ from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.pruner import find_extremes
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.steps import CONTROL, Step, file_digest, read_steps, recipe_of
 
 KINDS = {
     "shuffle": "each tensor's mask in a random order",
@@ -52,7 +53,9 @@ def make_control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Applied
         extremes=find_extremes(weights, masks),
         notes={"control": kind, "seed": seed},
     )
-    return Applied(dense, record)
+    chose = recipe_of(pruned.record, read_steps(pruned.content, pruned.path))
+    facts = {"kind": kind, "seed": seed, "of": file_digest(pruned.path)}
+    return Applied(dense, record, Step(kind=CONTROL, recipe=chose, facts=facts))
 
 
 def _control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Masks:

@@ -14,6 +14,7 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.ties import retie
 from fairseq_prune.network.weights import Weight, Weights, of_state_dict
 from fairseq_prune.pruning.record import Record, read_record
+from fairseq_prune.pruning.steps import STEPS_KEY
 from fairseq_prune.pruning.zeros import EMA
 
 
@@ -86,7 +87,8 @@ def with_model(opened: Opened, model: Mapping[str, Tensor], path: str) -> Opened
     extra = dict(opened.content.get("extra_state") or {})
     extra = {key: value for key, value in extra.items() if not key.startswith("ema")}
     task_state = dict(opened.content.get("task_state") or {})
-    task_state.pop(storage.PRUNE_KEY, None)
+    for ours in (storage.PRUNE_KEY, STEPS_KEY):
+        task_state.pop(ours, None)
     content = {
         **opened.content, "model": dict(model), "extra_state": extra, "task_state": task_state
     }  # fmt: skip

@@ -11,12 +11,20 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY
 from fairseq_prune.maths.structure import UNITS, Units
 from fairseq_prune.network.options import architecture, changed
-from fairseq_prune.network.ties import owners_of
+from fairseq_prune.network.ties import owners_of, parameter_count, retie
 from fairseq_prune.network.units import Axis
-from fairseq_prune.network.weights import FAIRSEQ_PAD, SHADOW
+from fairseq_prune.network.weights import FAIRSEQ_PAD, SHADOW, of_state_dict
 from fairseq_prune.pruning.opened import Opened, with_states
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.steps import (
+    SHRUNK,
+    Step,
+    read_steps,
+    recipe_of,
+    starting_at,
+    with_step,
+)
 from fairseq_prune.pruning.units import every_axis, tensors_in
 from fairseq_prune.pruning.widths import STOCK, Settings, even, paired, settings_of
 
@@ -108,7 +116,21 @@ def shrink(cut: Cut) -> dict[str, Any]:
         config = dict(content["cfg"])
         content["cfg"] = {**config, "model": _configured(config.get("model"), cut)}
     content["args"] = _configured(content.get("args"), cut)
-    return content
+    return with_step(content, cut.source.content, _step(cut, content), cut.source.path)
+
+
+def _step(cut: Cut, content: Mapping[str, Any]) -> Step:
+    """What is cut out, of the whole and of the weights that could be pruned."""
+    source = cut.source
+    names = source.weights if source.masks is None else source.masks
+    before = {name: w.prunable for name, w in source.weights.items() if name in names}
+    after = of_state_dict(retie(content["model"]), "paper", ())
+    left = sum(after[name].prunable for name in before if name in after)
+    counts = {"cut": sum(before.values()) - left, "prunable": sum(before.values())}
+    parameters = [parameter_count(whole["model"]) for whole in (source.content, content)]
+    recipe = recipe_of(source.record, read_steps(source.content, source.path))
+    facts = {"parameters": parameters, **counts}
+    return starting_at(source.path, Step(kind=SHRUNK, recipe=recipe, facts=facts))
 
 
 def _check(source: Opened, axes: list[Axis], dead: Mapping[str, Tensor], anyway: bool) -> None:

@@ -14,10 +14,11 @@ from fairseq_prune import __version__
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY, CheckpointError
 from fairseq_prune.network.options import model_options, task_name
-from fairseq_prune.network.ties import retie
+from fairseq_prune.network.ties import parameter_count, retie
 from fairseq_prune.pruning.dictionary import SPECIALS
 from fairseq_prune.pruning.opened import Opened, with_states
 from fairseq_prune.pruning.record import Record, this_command
+from fairseq_prune.pruning.steps import Step, starting_at, with_step
 from fairseq_prune.pruning.tickets import TICKET
 from fairseq_prune.pruning.zeros import Tick
 
@@ -115,6 +116,12 @@ def cut(
     if opened.record is not None:
         record = _cut_record(opened.record, tables, kept)
         content["task_state"] = {**content["task_state"], PRUNE_KEY: record.pack()}
+    facts = {
+        "rows": {side: [tables.rows[side], len(rows)] for side, rows in kept.items()},
+        "parameters": [parameter_count(whole["model"]) for whole in (opened.content, content)],
+    }
+    step = starting_at(opened.path, Step(kind=VOCABULARY, facts=facts))
+    content = with_step(content, opened.content, step, opened.path)
     return content if data is None else _with_data(content, data)
 
 

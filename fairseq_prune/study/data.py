@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fairseq_prune.analysis.files import last_lines, write_text
 from fairseq_prune.analysis.lock import awaited
-from fairseq_prune.analysis.settings import file_digest
+from fairseq_prune.pruning.steps import file_digest
 from fairseq_prune.study.executors import Process
 from fairseq_prune.study.settings import DataSet, Study
 

@@ -20,6 +20,7 @@ from fairseq_prune.pruning.penalised import at_work
 from fairseq_prune.pruning.penalty import Penalty
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.refusal import one_sentence
+from fairseq_prune.pruning.steps import STEPS_KEY
 from fairseq_prune.pruning.summary import ClassRow
 from fairseq_prune.tasks._averages import follow
 from fairseq_prune.tasks._backend import check_backend, check_gradients, in_step
@@ -191,10 +192,11 @@ class PruningHooks:
         """The task's state and ours; what is being saved is looked at, and zeroed, first."""
         state = dict(super().state_dict())  # type: ignore[misc]
         state.pop(PRUNE_KEY, None)
+        state.pop(STEPS_KEY, None)
         with one_sentence():
             self.session.zero_for_saving()
-        ours = self.session.state()
-        return {**state, PRUNE_KEY: ours} if ours else state
+        ours, steps = self.session.state(), self.session.trail.state(self.session.recipe)
+        return {**state, **({PRUNE_KEY: ours} if ours else {}), **steps}
 
     def begin_loop(self, cfg: Any, trainer: Any, iterator: Any) -> None:
         """Before each epoch of fairseq's training loop: is the run long enough for its schedule?"""

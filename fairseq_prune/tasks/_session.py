@@ -41,6 +41,7 @@ from fairseq_prune.tasks._probe import Sampler, probe_of
 from fairseq_prune.tasks._ranks import check_same, from_first_rank, several
 from fairseq_prune.tasks._report import report
 from fairseq_prune.tasks._start import Start, stored_in
+from fairseq_prune.tasks._trail import Trail
 
 logger = logging.getLogger("fairseq_prune")
 
@@ -71,6 +72,7 @@ class Session:
         self._copies = Copies()
         self._update: int | None = None  # updates completed; None before this process did one
         self.sampler: Sampler | None = None
+        self.trail = Trail()
         self.resumed: str | None = None  # the file, until its optimizer state has been used
         self.has_moved = False  # the sparsity, since scores began: see _scores.py
 
@@ -104,6 +106,7 @@ class Session:
             start = Start(*from_first_rank(lambda: (start.path, start.resumes)))
             stored = from_first_rank(lambda: stored_in(start))
         given = self.recipe.mask_from
+        self.trail = Trail.begin(start, self.recipe)
         if stored is not None:
             self._take_up(stored, model, start)
         self.resumed = start.path if start.resumes else None
@@ -181,6 +184,7 @@ class Session:
     def after_update(self, step: int, optimizer: Any) -> None:
         """Hold the masks after an optimizer step; prune if ``step`` updates are the time to."""
         self._copies.optimizer, self._update = optimizer, step
+        self.trail.update(held=self.holder is not None)
         if self.penalty is not None:
             self.penalty.act_(step, parts_of(optimizer, self.weights))
         self._choose(step)
@@ -203,6 +207,7 @@ class Session:
             step, lambda probe: act(self.recipe, step, probe, notes)
         )
         self._set(pruned, step)
+        self.trail.changed()
         assert self.model is not None
         found = reached(self.recipe, self.weights, self.axes, pruned, sparsity)
         report(step, now, self.recipe, found, self.model, pruned, self.rows)
