@@ -36,11 +36,19 @@ def read(path: str | Path, notes: list[str] | None = None, score: str = "bleu") 
     Args:
         score: what every row has.
 
-    A line that was cut off while it was written is left out, which ``notes`` are told.
+    A line that was cut off while it was written is left out, and one that was measured again is
+    replaced by the later one, which ``notes`` are told.
     Raises ValueError where the file is something else.
     """
     rows: dict[str, Row] = {}
-    for row in _lines(Path(path), [] if notes is None else notes, score):
+    notes = [] if notes is None else notes
+    for row in _lines(Path(path), notes, score):
+        old = rows.pop(identity(row), None)
+        if old is not None:
+            notes.append(
+                f"{path}: {row.get('checkpoint')} was measured twice; {score} "
+                f"{float(old[score]):.2f} is replaced by the later {float(row[score]):.2f}."
+            )
         rows[identity(row)] = row
     return list(rows.values())
 

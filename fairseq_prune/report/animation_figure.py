@@ -12,7 +12,7 @@ from fairseq_prune.analysis.table import Table
 from fairseq_prune.report.animation import Animation, animate
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.places import Places
-from fairseq_prune.report.points import Point, dense_of
+from fairseq_prune.report.points import Point, dense_of, which_seed
 from fairseq_prune.report.styles import STYLES
 
 STILL = 80.0  # percent removed in the still, and where the page begins
@@ -28,7 +28,7 @@ def animation_of(
 ) -> tuple[Chart, Animation] | None:
     """The animation of a model's dense checkpoint, and its still; None where it is not there."""
     dense = dense_of(points, model)
-    opened = None if dense is None else places.open(str(dense.row.get("checkpoint", "")))
+    opened = None if dense is None else places.open(dense)
     if dense is None or opened is None:
         return None
     try:
@@ -45,7 +45,7 @@ def animation_of(
     )
     chart = Chart(
         name="figure10",
-        title=f"{model}: pruning by magnitude, step by step",
+        title=f"{model}: pruning by magnitude, step by step{which_seed(dense, points)}",
         caption=caption,
         table=_table(made),
         commands=commands_of([dense.row]),

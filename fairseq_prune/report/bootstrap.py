@@ -5,9 +5,15 @@ bit for bit that of ``sacrebleu.significance.PairedTest(..., test_type="bs")``, 
 baseline and the draws anew for every system. Here they are done once a baseline, and a sample is
 summed up as (how often each sentence was drawn) times (its counts), which is exact: integers that
 float32 holds.
+
+Seeds are tested together: each sample draws the same sentences for every seed, and what is looked
+at is the mean over seeds of the difference to each seed's own dense model. Tests of each seed could
+not be combined as Fisher's or Stouffer's are, which ask for independent ones: seeds share the
+sentences that they are tested on. With one seed it is the test of that seed.
 """
 
 import os
+import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -50,6 +56,29 @@ class Comparison:
         return self.bleu < self.dense and self.p < LEVEL
 
 
+@dataclass(frozen=True)
+class Samples:
+    """A comparison with the BLEU difference in each sample, system minus baseline."""
+
+    comparison: Comparison
+    differences: Any
+
+
+def pooled(seeds: Sequence[Samples]) -> Comparison:
+    """The test of the mean over seeds, all on the same references."""
+    bleu = statistics.fmean(one.comparison.bleu for one in seeds)
+    dense = statistics.fmean(one.comparison.dense for one in seeds)
+    differences = np.mean([one.differences for one in seeds], axis=0)
+    return Comparison(bleu, dense, _p(differences, bleu - dense))
+
+
+def _p(differences: Any, difference: float) -> float:
+    """sacreBLEU's p-value."""
+    spread = np.abs(differences)
+    above = np.sum(spread - spread.mean() > abs(difference)).item()
+    return float((above + 1) / (SAMPLES + 1))
+
+
 class Bootstrap:
     """Systems against one baseline.
 
@@ -67,10 +96,15 @@ class Bootstrap:
 
     def compare(self, system: Sequence[str]) -> Comparison:
         """``system``, a line a sentence, against the baseline."""
+        return self.samples(system).comparison
+
+    def samples(self, system: Sequence[str]) -> Samples:
+        """The same, with the difference in each sample."""
         bleu, samples = self._measure(system)
-        spread = np.abs(samples - self._samples)
-        above = np.sum(spread - spread.mean() > abs(self._bleu - bleu)).item()
-        return Comparison(bleu, self._bleu, (above + 1) / (SAMPLES + 1))
+        differences = samples - self._samples
+        return Samples(
+            Comparison(bleu, self._bleu, _p(differences, bleu - self._bleu)), differences
+        )
 
     def _measure(self, lines: Sequence[str]) -> tuple[float, Any]:
         counts = self._metric._extract_corpus_statistics(lines, None)
@@ -88,8 +122,8 @@ class Task:
     systems: Sequence[Sequence[str]]
 
 
-def compare_all(tasks: Sequence[Task]) -> Iterator[tuple[int, int, Comparison]]:
-    """Yields (task, system, comparison) in any order, over all cores where that helps.
+def compare_all(tasks: Sequence[Task]) -> Iterator[tuple[int, int, Samples]]:
+    """Yields (task, system, its samples) in any order, over all cores where that helps.
 
     What takes longer says on stderr how far it is.
     """
@@ -102,7 +136,7 @@ def compare_all(tasks: Sequence[Task]) -> Iterator[tuple[int, int, Comparison]]:
     if total > CHUNK:
         _say(f"paired bootstrap of {total} systems, each once: the next report has them")
     for number, start, found in _run(chunks):
-        yield from ((number, start + i, comparison) for i, comparison in enumerate(found))
+        yield from ((number, start + i, samples) for i, samples in enumerate(found))
         done += len(found)
         if time.monotonic() - said > EVERY:
             _say(f"paired bootstrap: {done} of {total}")
@@ -110,7 +144,7 @@ def compare_all(tasks: Sequence[Task]) -> Iterator[tuple[int, int, Comparison]]:
 
 
 _Chunk = tuple[int, int, Task]
-_Found = tuple[int, int, list[Comparison]]
+_Found = tuple[int, int, list[Samples]]
 
 
 def _run(chunks: Sequence[_Chunk]) -> Iterator[_Found]:
@@ -127,7 +161,7 @@ def _run(chunks: Sequence[_Chunk]) -> Iterator[_Found]:
 def _compare(chunk: _Chunk) -> _Found:
     number, start, task = chunk
     test = Bootstrap(task.baseline, task.references)
-    return number, start, [test.compare(system) for system in task.systems]
+    return number, start, [test.samples(system) for system in task.systems]
 
 
 def _say(text: str) -> None:

@@ -3,20 +3,23 @@
 See, Luong & Manning 2016, sections 3.3 and 4.2.
 """
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairseq_prune.analysis.table import number
+from fairseq_prune.analysis.table import Table, number
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.figures import legend
-from fairseq_prune.report.points import STAGES, Point
+from fairseq_prune.report.identity import STAGES
+from fairseq_prune.report.naming import APART
+from fairseq_prune.report.points import Point, schemes_of, spread_of
 from fairseq_prune.report.sensitivity_files import Measured
 from fairseq_prune.report.styles import GRID, HATCHES, styles_of
 
 WANTED = 90.0  # percent removed: the paper's figure 4
 MOST = 6  # bars of a class that can be told apart
 
-Bars = Mapping[str, Mapping[str, float]]  # scheme -> class -> value
+Bars = Mapping[str, Mapping[str, Sequence[float]]]  # scheme -> class -> a value for each seed
 
 
 def nearest(points: Sequence[Point], wanted: float = WANTED) -> float:
@@ -32,28 +35,39 @@ def removed_by_class(points: Sequence[Point], model: str) -> Chart | None:
     stage = next(s for s in STAGES if any(p.stage == s for p in mine))
     mine = [p for p in mine if p.stage == stage]
     percent = nearest(mine)
-    chosen: dict[str, Point] = {}
-    for point in mine:  # the first seed stands for all: masks hardly differ in their counts
-        if point.removed == percent:
-            chosen.setdefault(str(point.scheme), point)
-    bars = {
-        scheme: {str(c["name"]): 100.0 * float(c["sparsity"]) for c in point.row["classes"]}
-        for scheme, point in chosen.items()
-    }
+    chosen: dict[str, list[Point]] = {}
+    for scheme in schemes_of(mine):
+        of_it = [p for p in mine if p.scheme == scheme and abs(p.removed - percent) <= APART]
+        if of_it:
+            own = nearest(of_it, percent)
+            chosen[scheme] = [p for p in of_it if p.removed == own]
     return _bars(
         "figure3",
         f"{model}: removed in each class at {percent:g}%",
         f"The percentage of each weight class that each scheme removes, when {percent:g}% of all "
-        f"prunable weights go ({STAGES[stage]}).",
+        f"prunable weights are gone ({STAGES[stage]}).",
         "removed (%)",
-        bars,
-        commands_of([p.row for p in chosen.values()]),
+        {scheme: _shares(points) for scheme, points in chosen.items()},
+        commands_of([p.row for points in chosen.values() for p in points]),
     )
+
+
+def _shares(points: Sequence[Point]) -> dict[str, list[float]]:
+    """By class, the percentage that each seed has lost."""
+    found: dict[str, list[float]] = {}
+    for point in points:
+        for one in point.row["classes"]:
+            found.setdefault(str(one["name"]), []).append(100.0 * float(one["sparsity"]))
+    return found
 
 
 def perplexity_by_class(measured: Sequence[Measured], model: str) -> Chart | None:
     """Figure 4: the change in perplexity when one class is pruned at a time."""
-    bars = {m.label: {row["class"]: row["ppl_change"] for row in m.rows} for m in measured}
+    bars: dict[str, dict[str, list[float]]] = {}
+    for one in measured:
+        mine = bars.setdefault(one.label, {})
+        for row in one.rows:
+            mine.setdefault(row["class"], []).append(row["ppl_change"])
     if not any(bars.values()):
         return None
     return _bars(
@@ -69,15 +83,11 @@ def perplexity_by_class(measured: Sequence[Measured], model: str) -> Chart | Non
 
 def perplexity_by_magnitude(measured: Sequence[Measured], model: str) -> Chart | None:
     """Figure 5: that change against the largest magnitude removed, on a logarithmic axis."""
-    shown = [
-        (m.label, row)
-        for m in measured
-        for row in m.rows
-        if row["largest_removed"] is not None and row["ppl_change"] > 0
-    ]
+    every = _means(measured)
+    shown = [(label, row) for label, row in every if row["ppl_change"] > 0]
     if not shown:
         return None
-    left = sum(len(m.rows) for m in measured) - len(shown)
+    left = len({(m.label, row["class"]) for m in measured for row in m.rows}) - len(shown)
     caption = (
         "Each mark is a weight class pruned alone: the change in perplexity, on a logarithmic "
         "axis, against the largest magnitude removed in it. Names that would lie on another are "
@@ -85,10 +95,13 @@ def perplexity_by_magnitude(measured: Sequence[Measured], model: str) -> Chart |
     )
     if left:
         caption += f" {left} without an increase, or without a removed weight, cannot be shown."
-    table = [["scheme", "class", "largest removed", "change in perplexity"]]
+    table = [["scheme", "class", "largest removed", "change in perplexity", "seeds"]]
     for label, row in shown:
         change = number(row["ppl_change"], 4)
-        table.append([label, row["class"], f"{row['largest_removed']:.4g}", change])
+        largest = f"{row['largest_removed']:.4g}"
+        table.append([label, row["class"], largest, change, str(row["seeds"])])
+    if any(row["seeds"] > 1 for _, row in shown):
+        caption += " Both are means over seeds."
     return Chart(
         name="figure5",
         title=f"{model}: perplexity against the largest magnitude removed",
@@ -97,6 +110,29 @@ def perplexity_by_magnitude(measured: Sequence[Measured], model: str) -> Chart |
         commands=_commands(measured),
         draw=lambda drawing: _scatter(drawing, shown),
     )
+
+
+def _means(measured: Sequence[Measured]) -> list[tuple[str, dict[str, Any]]]:
+    """By label and class, the means over the seeds that have removed a weight of it."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for one in measured:
+        for row in one.rows:
+            if row["largest_removed"] is not None:
+                found.setdefault((one.label, row["class"]), []).append(row)
+    return [
+        (
+            label,
+            {
+                "class": name,
+                "seeds": len(rows),
+                **{
+                    key: statistics.fmean(row[key] for row in rows)
+                    for key in ("largest_removed", "ppl_change")
+                },
+            },
+        )
+        for (label, name), rows in found.items()
+    ]
 
 
 def _commands(measured: Sequence[Measured]) -> list[str]:
@@ -110,19 +146,35 @@ def _bars(
     shown = dict(list(bars.items())[:MOST])
     if len(bars) > MOST:
         caption += f" The first {MOST} of {len(bars)} methods are drawn; the table has all."
-    table = [["class", *bars]]
-    for one in classes:
-        values = [bars[scheme].get(one) for scheme in bars]
-        table.append([one, *(number(value, 2) for value in values)])
+    if any(len(seeds) > 1 for values in bars.values() for seeds in values.values()):
+        caption += " Bars are means over seeds (n), thin lines one standard deviation."
     return Chart(
         name=name,
         title=title,
         caption=caption,
-        table=table,
+        table=_bar_table(classes, bars),
         commands=commands,
         draw=lambda drawing: _draw_bars(drawing, label, classes, shown),
         size=(7.0, 1.8 + len(classes) * (0.14 + 0.13 * len(shown))),
     )
+
+
+def _bar_table(classes: Sequence[str], bars: Bars) -> Table:
+    """A column a method, and of several seeds their standard deviation and number."""
+    table: Table = [["class"], *([one] for one in classes)]
+    for scheme, values in bars.items():
+        several = _count(values) > 1
+        table[0] += [scheme, *([f"{scheme}: sd", f"{scheme}: seeds"] if several else [])]
+        for line, one in zip(table[1:], classes, strict=True):
+            spread, seeds = spread_of(values.get(one, [])), values.get(one, [])
+            line.append(number(spread.mean if spread else None, 2))
+            if several:
+                line += [number(spread.sd if spread else None, 2), str(len(seeds))]
+    return table
+
+
+def _count(values: Mapping[str, Sequence[float]]) -> int:
+    return max((len(seeds) for seeds in values.values()), default=0)
 
 
 def _draw_bars(drawing: Any, label: str, classes: Sequence[str], bars: Bars) -> None:
@@ -131,12 +183,16 @@ def _draw_bars(drawing: Any, label: str, classes: Sequence[str], bars: Bars) -> 
     height = 0.8 / len(bars)
     for place, (scheme, values) in enumerate(bars.items()):
         at = [i - 0.4 + height * (place + 0.5) for i in range(len(classes))]
+        found = [spread_of(values.get(c, [])) for c in classes]
+        count = _count(values)
+        spread = [(s and s.sd) or 0.0 for s in found] if count > 1 else None
         axes.barh(
-            at, [values.get(c, 0.0) for c in classes], height=0.92 * height, label=scheme,
+            at, [s.mean if s else 0.0 for s in found], height=0.92 * height,
+            label=f"{scheme} (n={count})" if count > 1 else scheme, xerr=spread,
             color=styles[scheme]["color"], hatch=HATCHES[place % len(HATCHES)], edgecolor="#ffffff",
-            linewidth=0,
+            linewidth=0, error_kw={"elinewidth": 0.8},
         )  # fmt: skip
-    every = sorted(value for row in bars.values() for value in row.values())
+    every = sorted(v for row in bars.values() for seeds in row.values() for v in seeds)
     if every[0] >= 0 and every[-1] > 50 * max(1.0, every[len(every) // 2]):
         axes.set_xscale("symlog", linthresh=1.0)
         plain_numbers(axes.xaxis)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 
 from fairseq_prune.report.outputs import Reference
 from fairseq_prune.report.points import Key, Place, Point, places_of
+from fairseq_prune.report.significance import dense_points
 
 LONGEST = 10  # words of a phrase that is looked for
 BEYOND = 0.05  # of the sentences: what a share may be above the dense model's
@@ -87,17 +88,18 @@ def mean_shares(members: Sequence[Point], found: Mapping[Key, Shares]) -> Shares
 
 
 def flags(points: Sequence[Point], found: Mapping[Key, Shares]) -> dict[Place, str]:
-    """Of each place, the kinds whose mean share is more than 0.05 above the dense model's."""
-    places = places_of(points)
-    dense = {
-        place[0]: mean_shares(members, found)
-        for place, members in places.items()
-        if place[1] == "dense"
-    }
+    """Of each place, the kinds whose mean share is more than 0.05 above its dense models'.
+
+    Those of points without a dense model count from 0.
+    """
+    bases = dense_points(points)
     made: dict[Place, str] = {}
-    for place, members in places.items():
-        mine, base = mean_shares(members, found), dense.get(place[0])
-        if mine is not None and place[1] != "dense":
-            odd = [k for k in KINDS if getattr(mine, k) > (getattr(base, k, 0.0)) + BEYOND]
-            made[place] = ", ".join(odd)
+    for place, members in places_of(points).items():
+        mine = mean_shares(members, found)
+        if mine is None or place[1] == "dense":
+            continue
+        dense = {bases[p.key].key: bases[p.key] for p in members if p.key in bases}
+        base = mean_shares(list(dense.values()), found)
+        odd = [k for k in KINDS if getattr(mine, k) > getattr(base, k, 0.0) + BEYOND]
+        made[place] = ", ".join(odd)
     return made

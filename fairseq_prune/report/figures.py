@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fairseq_prune.analysis.files import listed
 from fairseq_prune.analysis.table import Table, number
 from fairseq_prune.report.averages import Average, averages
 from fairseq_prune.report.chart import Chart, commands_of
-from fairseq_prune.report.points import STAGES, Point, schemes_of, select
+from fairseq_prune.report.identity import ASIDE, STAGES
+from fairseq_prune.report.points import Point, places_of, schemes_of, select
 from fairseq_prune.report.styles import GRID, QUIET, styles_of
 
 PREFERRED = "class-blind"
@@ -38,19 +40,23 @@ def by_scheme(points: Sequence[Point], model: str) -> Chart | None:
 def by_stage(points: Sequence[Point], model: str) -> Chart | None:
     """Figure 2: one scheme, pruned, retrained, trained sparse from the beginning, and tickets."""
     scheme = scheme_of_interest(points, model)
-    later = [p for p in points if p.model == model and p.stage not in ("dense", "pruned")]
+    stages = [s for s in STAGES if s not in ("dense", *ASIDE)]
+    later = [p for p in points if p.model == model and p.stage in stages[1:]]
     if scheme is None or not later:
         return None
-    lines = [Line(STAGES[s], s, select(points, model, s, scheme)) for s in list(STAGES)[1:]]
+    lines = [Line(STAGES[s], s, select(points, model, s, scheme)) for s in stages]
     if scheme != "random":
         again = select(points, model, "retrained", "random")
         lines.append(Line("random + retrained", "random retrained", again))
+    drawn = {p.key for line in lines for p in line.points}
+    left = schemes_of(p for p in later if p.key not in drawn)
+    others = f" Other methods are in the tables: {listed(left, 6)}." if left else ""
     return _chart(
         "figure2",
         f"{model}: {scheme}, retrained and from the beginning",
         f"BLEU against the percentage of weights removed by {scheme} pruning: as pruned, after "
         "retraining, for a fresh model trained under the same mask, and for lottery tickets, as "
-        "far as there are any; random pruning with retraining beside it.",
+        f"far as there are any; random pruning with retraining beside it.{others}",
         select(points, model, "dense"),
         [line for line in lines if line.points],
     )
@@ -64,7 +70,8 @@ def scheme_lines(points: Sequence[Point], model: str, stage: str) -> list[Line]:
 
 def scheme_of_interest(points: Sequence[Point], model: str) -> str | None:
     """class-blind, or the scheme with the most stages where there is none; None if nothing is."""
-    mine = [p for p in points if p.model == model and p.scheme]
+    aside = ("dense", *ASIDE)
+    mine = [p for p in points if p.model == model and p.scheme and p.stage not in aside]
     stages: dict[str, set[str]] = {}
     for point in mine:
         stages.setdefault(str(point.scheme), set()).add(point.stage)
@@ -76,7 +83,7 @@ def scheme_of_interest(points: Sequence[Point], model: str) -> str | None:
 def over_seeds(points: Sequence[Point], model: str) -> Chart | None:
     """Figure 8: the median over seeds, quartiles and extremes; None where no point has two."""
     shown = {}
-    for stage in ("pruned", "retrained"):
+    for stage in (s for s in STAGES if s not in ("dense", *ASIDE)):
         lines = scheme_lines(points, model, stage)
         if any(len(a.bleus) > 1 for line in lines for a in averages(line.points)):
             shown[stage] = lines
@@ -105,46 +112,69 @@ def _chart(
     name: str, title: str, caption: str, dense: Sequence[Point], lines: Sequence[Line]
 ) -> Chart:
     everything = [*dense, *(p for line in lines for p in line.points)]
-    means = averages(dense)[:1]
-    if means:
-        caption += " The dashed line is the dense model."
+    bases = [
+        (", ".join(filter(None, ["dense", place[2]])), averages(members)[0])
+        for place, members in places_of(dense).items()
+    ]
+    if bases:
+        caption += " The dashed line is the dense model." if len(bases) == 1 else (
+            " The dashed lines are the dense models."
+        )  # fmt: skip
     if any(len(a.bleus) > 1 for line in lines for a in averages(line.points)):
-        caption += " Lines are means over seeds, bands one standard deviation to both sides."
+        caption += " Lines are means over seeds (n), bands one standard deviation to both sides."
     return Chart(
         name=name,
         title=title,
         caption=caption,
-        table=_table(means, lines),
+        table=_table(bases, lines),
         commands=commands_of([point.row for point in everything]),
-        draw=lambda drawing: _draw(drawing, means, lines),
+        draw=lambda drawing: _draw(drawing, bases, lines),
     )
 
 
-def _table(dense: Sequence[Average], lines: Sequence[Line]) -> Table:
-    table = [["line", "removed", "BLEU", "sd", "seeds"]]
-    labelled = [("dense", dense), *((line.label, averages(line.points)) for line in lines)]
-    for label, means in labelled:
-        for a in means:
-            sd = number(a.sd, 2) if len(a.bleus) > 1 else "-"
-            table.append([label, f"{a.removed:g}%", number(a.mean, 2), sd, str(len(a.bleus))])
+Bases = Sequence[tuple[str, Average]]  # the dense models: label and BLEU
+
+
+def _table(dense: Bases, lines: Sequence[Line]) -> Table:
+    """A row for each point, with what was asked for where anything else was reached."""
+    table = [["line", "removed", "BLEU", "sd", "seeds", "asked"]]
+    rows = [(label, a, "") for label, a in dense]
+    for line in lines:
+        said = {p.removed: p for p in line.points}
+        rows += [(line.label, a, said[a.removed].asked) for a in averages(line.points)]
+    for label, a, asked in rows:
+        sd = number(a.sd, 2) if len(a.bleus) > 1 else "-"
+        cells = [label, f"{a.removed:g}%", number(a.mean, 2), sd, str(len(a.bleus))]
+        table.append([*cells, asked or "-"])
+    if all(row[5] in ("-", row[1].removesuffix("%")) for row in table[1:]):
+        return [row[:5] for row in table]
     return table
 
 
-def _draw(drawing: Any, dense: Sequence[Average], lines: Sequence[Line]) -> None:
+def _seeded(line: Line) -> str:
+    """The label, with the number of seeds where they are several."""
+    counts = sorted({len(a.bleus) for a in averages(line.points)})
+    if counts[-1] == 1:
+        return line.label
+    return f"{line.label} (n={'-'.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))})"
+
+
+def _draw(drawing: Any, dense: Bases, lines: Sequence[Line]) -> None:
     axes = drawing.subplots()
-    top = max([a.mean for a in dense] + [a.mean for x in lines for a in averages(x.points)])
+    top = max([a.mean for _, a in dense] + [a.mean for x in lines for a in averages(x.points)])
     styles = styles_of(line.style for line in lines)
-    for a in dense:
+    for label, a in dense:
+        count = f" (n={len(a.bleus)})" if len(a.bleus) > 1 else ""
         axes.axhline(a.mean, color=QUIET, linestyle=(0, (6, 4)), linewidth=1.2)
         axes.annotate(
-            f"dense {a.mean:.1f}", (0.01, a.mean), xycoords=("axes fraction", "data"),
+            f"{label} {a.mean:.1f}{count}", (0.01, a.mean), xycoords=("axes fraction", "data"),
             xytext=(0, 3), textcoords="offset points", color="#333333", fontsize=10,
         )  # fmt: skip
     for line in lines:
         means = averages(line.points)
         x, y = [a.removed for a in means], [a.mean for a in means]
         style = styles[line.style]
-        axes.plot(x, y, label=line.label, linewidth=1.8, **style)
+        axes.plot(x, y, label=_seeded(line), linewidth=1.8, **style)
         if any(a.sd for a in means):
             low, high = [a.mean - a.sd for a in means], [a.mean + a.sd for a in means]
             axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
@@ -168,7 +198,7 @@ def _draw_seeds(drawing: Any, shown: dict[str, list[Line]]) -> None:
             ]
             style = styles[line.style]
             axes.errorbar(
-                x, middle, yerr=ends, elinewidth=0.9, capsize=2, linewidth=1.6, label=line.label,
+                x, middle, yerr=ends, elinewidth=0.9, capsize=2, linewidth=1.6, label=_seeded(line),
                 **style,
             )  # fmt: skip
             low, high = [a.quantile(0.25) for a in found], [a.quantile(0.75) for a in found]

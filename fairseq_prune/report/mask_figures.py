@@ -13,8 +13,9 @@ from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.class_figures import nearest
 from fairseq_prune.report.figures import scheme_of_interest
+from fairseq_prune.report.identity import STAGES
 from fairseq_prune.report.places import Places
-from fairseq_prune.report.points import STAGES, Point
+from fairseq_prune.report.points import Point, which_seed
 from fairseq_prune.report.styles import BLUE
 from fairseq_prune.report.survivors import (
     GATES,
@@ -35,14 +36,15 @@ BINS = 20
 def survivors(points: Sequence[Point], model: str, places: Places) -> list[Chart]:
     """Figures 7 and 9 of one pruned checkpoint of a model; none where there is none to read."""
     for point in _candidates(points, model)[:TRIES]:
-        opened = places.open(str(point.row.get("checkpoint", "")))
+        opened = places.open(point)
         if opened is None or opened.masks is None:
             continue
         digest = point.row.get("masks_digest")
         if digest and opened.masks.digest() != digest:
             places.note(f"{opened.path} has other masks than when it was evaluated.")
             continue
-        return [_bitmaps(opened, model, point), _by_row(opened, model, point)]
+        what = f"{point.scheme} {point.percent}%, {STAGES[point.stage]}{which_seed(point, points)}"
+        return [_bitmaps(opened, model, point, what), _by_row(opened, model, point, what)]
     return []
 
 
@@ -60,11 +62,7 @@ def _candidates(points: Sequence[Point], model: str) -> list[Point]:
     )
 
 
-def _what(point: Point) -> str:
-    return f"{point.scheme} {point.removed:g}%, {STAGES[point.stage]}"
-
-
-def _bitmaps(opened: Opened, model: str, point: Point) -> Chart:
+def _bitmaps(opened: Opened, model: str, point: Point, what: str) -> Chart:
     assert opened.masks is not None
     parts = parts_by_class(opened.masks, opened.classes)
     labels = sides(list(parts))
@@ -74,7 +72,7 @@ def _bitmaps(opened: Opened, model: str, point: Point) -> Chart:
             share = f"{100 * float(part.shares.mean()):.2f}%"
             table.append([label, part.name, *map(str, part.shape), share])
     caption = (
-        f"Which weights survive ({_what(point)}), a panel for each weight class, its matrices "
+        f"Which weights survive ({what}), a panel for each weight class, its matrices "
         "side by side, rows are outputs. Each cell is a patch of weights; the darker, the more of "
         "them survive. Rows of an LSTM are its gates."
     )
@@ -84,7 +82,7 @@ def _bitmaps(opened: Opened, model: str, point: Point) -> Chart:
     down = -(-min(len(labels), MOST) // across)
     return Chart(
         name="figure7",
-        title=f"{model}: survivors, {_what(point)}",
+        title=f"{model}: survivors, {what}",
         caption=caption,
         table=table,
         commands=commands_of([point.row]),
@@ -127,7 +125,7 @@ def _draw_bitmaps(drawing: Any, parts: dict[str, list[Part]], across: int) -> No
     bar.ax.tick_params(labelsize=7)
 
 
-def _by_row(opened: Opened, model: str, point: Point) -> Chart:
+def _by_row(opened: Opened, model: str, point: Point, what: str) -> Chart:
     assert opened.masks is not None
     found = {rows.label: rows for rows in rows_by_class(opened.masks, opened.classes)}
     rows = [found[label] for label in sides(list(found))]
@@ -136,9 +134,9 @@ def _by_row(opened: Opened, model: str, point: Point) -> Chart:
     dead = sum(r.dead for r in rows)
     return Chart(
         name="figure9",
-        title=f"{model}: sparsity by row, {_what(point)}",
+        title=f"{model}: sparsity by row, {what}",
         caption=f"How many rows (a neuron's inputs, a token's embedding) have lost which share of "
-        f"their weights, by weight class ({_what(point)}). {dead} of "
+        f"their weights, by weight class ({what}). {dead} of "
         f"{sum(len(r.removed) for r in rows)} rows have lost all.",
         table=_row_table(rows),
         commands=commands_of([point.row]),

@@ -10,8 +10,8 @@ from fairseq_prune.report.degenerate import flags
 from fairseq_prune.report.number_parts import Part
 from fairseq_prune.report.number_tables import comparison_rows
 from fairseq_prune.report.numbers import Numbers
-from fairseq_prune.report.points import places_of
-from fairseq_prune.report.tables import full_table, glances, point_table, signatures
+from fairseq_prune.report.points import Place, places_of
+from fairseq_prune.report.tables import full_table, full_tables, glances, point_table, signatures
 
 LONG = 40  # rows that a page shows without being asked
 ALL = (
@@ -28,8 +28,12 @@ WRAPPED = 'dir="auto" style="white-space:normal;text-align:left;min-width:11rem"
 def number_sections(numbers: Numbers, parts: Sequence[Part]) -> list[str]:
     """HTML fragments, a heading each: the parts, and the table of every number."""
     seeds = any(len(members) > 1 for members in places_of(numbers.points).values())
-    every = Part("Every number", ALL + (SEEDS if seeds else ""), [_full(numbers)])
-    return [_section(part) for part in (*parts, every)]
+    about = ALL + (SEEDS if seeds else "")
+    every = [
+        Part(f"Every number{': ' if name else ''}{name}", about, [table])
+        for name, table in _full(numbers)
+    ]
+    return [_section(part) for part in (*parts, *every)]
 
 
 def write_tables(numbers: Numbers, parts: Sequence[Part], folder: Path) -> None:
@@ -38,12 +42,15 @@ def write_tables(numbers: Numbers, parts: Sequence[Part], folder: Path) -> None:
     Where they could be measured: significance.csv (a row a comparison), numbers.md (the parts),
     examples.md (the sentences that changed most).
     """
-    tables = [*glances(numbers.points), _full(numbers)]
+    tables = glances(numbers.points)
+    for name, table in _full(numbers):
+        tables.append([[f"{table[0][0]} ({name})" if name else table[0][0], *table[0][1:]],
+                       *table[1:]])  # fmt: skip
     notes = "".join(f"{name} {made}\n" for name, made in signatures(numbers.points))
     write_text(folder / "table.txt", "\n".join(map(as_text, tables)) + notes)
     signed = notes.replace("<", "&lt;")  # Markdown lets HTML through
     write_text(folder / "table.md", "\n".join(map(as_markdown, tables)) + "\n" + signed)
-    write_text(folder / "table.csv", as_csv(tables[-1]))
+    write_text(folder / "table.csv", as_csv(full_table(numbers.points, _flags(numbers))))
     write_text(folder / "points.csv", as_csv(point_table(numbers.points)))
     if numbers.comparisons:
         write_text(folder / "significance.csv", as_csv(comparison_rows(numbers)))
@@ -53,8 +60,12 @@ def write_tables(numbers: Numbers, parts: Sequence[Part], folder: Path) -> None:
             write_text(folder / name, "\n".join(map(_markdown, mine)))
 
 
-def _full(numbers: Numbers) -> Table:
-    return full_table(numbers.points, flags(numbers.points, numbers.shares))
+def _flags(numbers: Numbers) -> dict[Place, str]:
+    return flags(numbers.points, numbers.shares)
+
+
+def _full(numbers: Numbers) -> list[tuple[str, Table]]:
+    return full_tables(numbers.points, _flags(numbers))
 
 
 def _markdown(part: Part) -> str:

@@ -16,17 +16,22 @@ from fairseq_prune.report.number_tables import (
 from fairseq_prune.report.numbers import Numbers
 from fairseq_prune.report.points import models_of
 
+POOLED = (
+    f"Paired bootstrap, sacreBLEU {SIGNATURE}. Seeds are tested together: each sample draws the "
+    "same sentences for all of them, and p is of the mean over seeds of the difference to each "
+    "seed's dense model (seeds share the sentences, so that tests of each cannot be multiplied)"
+)
 LIMITS = (
     "The largest sparsity that is not significantly worse than dense, nor is any smaller one that "
-    "was tested. Significantly worse: lower BLEU than the dense model of the same data and seed "
-    f"and p < 0.05 in at least half of the seeds; paired bootstrap, sacreBLEU {SIGNATURE}. One "
-    "test for each point: nothing is corrected for their number. - where the smallest tested "
-    "sparsity is worse, or where none is."
+    "was tested. Significantly worse: the mean BLEU over seeds is lower than that of the dense "
+    f"models of the same data and seeds, and p < 0.05. {POOLED}; seeds worse: those that are so "
+    "alone. One test for each point: nothing is corrected for their number. - where the smallest "
+    "tested sparsity is worse, or where none is."
 )
 TESTS = (
-    f"Paired bootstrap of BLEU against dense, sacreBLEU {SIGNATURE}; p of each seed. sacreBLEU "
-    "gives the smallest p, 0.0010, to two systems that say the same too: worse asks for a lower "
-    "BLEU as well."
+    f"{POOLED}, beside it that of each seed. sacreBLEU gives the smallest p, 0.0010, to two "
+    "systems that say the same too: worse asks for a lower BLEU as well. significance.csv names "
+    "the dense checkpoint of each."
 )
 SHARES = (
     "Percent of the sentences. Empty: no word. Repeats: a phrase of 2 to 10 words three times in a "
@@ -39,7 +44,7 @@ PARTS = (
     "sacreBLEU BLEU of a quarter of the test set each: by words of the reference, and by the "
     "smallest count in training among the reference's subwords (fairseq's dictionary; 0: unknown). "
     "Dense, and of each stage the largest sparsity that is not significantly worse and the "
-    "smallest that is, class-blind where it was tested, of the first seed."
+    "smallest that is, class-blind where it was tested; means over seeds."
 )
 CHANGES = (
     "The ten sentences whose chrF changed most from dense, from the largest loss to the largest "

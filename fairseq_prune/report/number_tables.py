@@ -11,10 +11,12 @@ from fairseq_prune.analysis.table import Table, number
 from fairseq_prune.report.bootstrap import Comparison
 from fairseq_prune.report.buckets import bleu, buckets, length, rarity
 from fairseq_prune.report.degenerate import KINDS, flags, mean_shares
+from fairseq_prune.report.identity import STAGES
 from fairseq_prune.report.numbers import Numbers, chosen, example
-from fairseq_prune.report.points import STAGES, Place, places_of
+from fairseq_prune.report.points import Place, Point, places_of
+from fairseq_prune.report.significance import dense_points
 
-WHAT = ["model", "stage", "scheme", "% removed"]
+WHAT = ["model", "stage", "scheme", "% removed", "seeds"]
 
 
 def limit_table(numbers: Numbers) -> Table:
@@ -23,11 +25,10 @@ def limit_table(numbers: Numbers) -> Table:
 
     def there(place: Place | None) -> list[str]:
         if place is None:
-            return ["-", "-", "-"]
-        found = [c for p in places[place] if (c := numbers.comparisons.get(p.key)) is not None]
-        return [f"{place[3]:g}", *_difference(found)]
+            return ["-", "-", "-", "-"]
+        return [places[place][0].percent, *_difference(numbers, place, places[place])]
 
-    what = ["BLEU - dense", "seeds worse"]
+    what = ["BLEU - dense", "seeds worse", "p"]
     head = ["model", "stage", "scheme", "% removed, not worse", *what, "worse from %", *what]
     rows = [
         [limit.model, STAGES[limit.stage], limit.scheme, *there(limit.harmless),
@@ -37,39 +38,63 @@ def limit_table(numbers: Numbers) -> Table:
     return [head, *rows]
 
 
-def _difference(found: Sequence[Comparison]) -> list[str]:
+def _tested(numbers: Numbers, members: Sequence[Point]) -> list[Comparison]:
+    return [numbers.comparisons[p.key] for p in members if p.key in numbers.comparisons]
+
+
+def _difference(numbers: Numbers, place: Place, members: Sequence[Point]) -> list[str]:
+    """Mean difference from dense, seeds that are worse alone, and p of all seeds together."""
+    found = _tested(numbers, members)
     mean = statistics.fmean(c.bleu - c.dense for c in found)
-    return [f"{mean:+.2f}", f"{sum(c.worse for c in found)} of {len(found)}"]
+    pooled = numbers.pooled.get(place)
+    together = "-" if pooled is None else f"{pooled.p:.4f}"
+    return [f"{mean:+.2f}", f"{sum(c.worse for c in found)} of {len(found)}", together]
 
 
 def comparison_table(numbers: Numbers) -> Table:
-    """Every tested place: mean BLEU, mean difference, seeds that are worse, p of each seed."""
-    table = [[*WHAT, "BLEU", "BLEU - dense", "seeds worse", "p"]]
-    for (model, stage, scheme, removed), members in places_of(numbers.points).items():
-        found = [numbers.comparisons[p.key] for p in members if p.key in numbers.comparisons]
+    """Every tested place: mean BLEU, mean difference, seeds that are worse, p together and each."""
+    table = [[*WHAT[:-1], "BLEU", "BLEU - dense", "seeds worse", "p", "p of each seed"]]
+    for place, members in places_of(numbers.points).items():
+        model, stage, scheme, _ = place
+        found = _tested(numbers, members)
         if found:
             table.append(
                 [
-                    model, STAGES[stage], scheme or "-", f"{removed:g}",
+                    model, STAGES[stage], scheme or "-", members[0].percent,
                     number(statistics.fmean(c.bleu for c in found), 2),
-                    *_difference(found), " ".join(f"{c.p:.4f}" for c in found),
+                    *_difference(numbers, place, members), " ".join(f"{c.p:.4f}" for c in found),
                 ]
             )  # fmt: skip
     return table
 
 
 def comparison_rows(numbers: Numbers) -> Table:
-    """Every comparison, in full digits, for programs."""
-    table = [[*WHAT, "seed", "BLEU", "dense BLEU", "p", "significantly worse"]]
+    """Every comparison, in full digits, for programs; of several seeds together, too."""
+    table = [[*WHAT[:-1], "asked", "seed", "BLEU", "dense BLEU", "p", "significantly worse",
+              "dense"]]  # fmt: skip
+    bases, places = dense_points(numbers.points), places_of(numbers.points)
     for p in numbers.points:
         if (found := numbers.comparisons.get(p.key)) is not None:
             table.append(
                 [
-                    p.model, p.stage, p.scheme or "-", f"{p.removed:g}", p.seed,
-                    repr(found.bleu), repr(found.dense), repr(found.p), str(found.worse).lower(),
+                    p.model, p.stage, p.scheme or "-", f"{p.reached:g}", p.asked, p.seed,
+                    *_digits(found), _file_of(bases[p.key]),
                 ]
             )  # fmt: skip
+    for place, found in numbers.pooled.items():
+        count, first = len(_tested(numbers, places[place])), places[place][0]
+        if count > 1:
+            name = [place[0], place[1], place[2] or "-", f"{place[3]:g}", first.asked]
+            table.append([*name, f"all {count}", *_digits(found), "each seed's"])
     return table
+
+
+def _digits(found: Comparison) -> list[str]:
+    return [repr(found.bleu), repr(found.dense), repr(found.p), str(found.worse).lower()]
+
+
+def _file_of(point: Point) -> str:
+    return str(point.row.get("checkpoint") or "")
 
 
 def share_table(numbers: Numbers) -> Table:
@@ -79,9 +104,10 @@ def share_table(numbers: Numbers) -> Table:
     for place, members in places_of(numbers.points).items():
         found = mean_shares(members, numbers.shares)
         if found is not None:
-            model, stage, scheme, removed = place
+            model, stage, scheme, _ = place
             cells = [f"{100 * getattr(found, kind):.1f}" for kind in KINDS]
-            name = [model, STAGES[stage], scheme or "-", f"{removed:g}"]
+            count = sum(p.key in numbers.shares for p in members)
+            name = [model, STAGES[stage], scheme or "-", members[0].percent, str(count)]
             table.append([*name, *cells, odd.get(place, "")])
     return table
 
@@ -102,12 +128,14 @@ def _parts(
     columns = chosen(numbers, model)
     if len(columns) < 2:
         return [[]]
-    outputs = [numbers.outputs[column.point.key] for column in columns]
-    parts = buckets(outputs[0].reference, feature)
-    table = [[f"{model}: {header}", "sentences", *(column.label for column in columns)]]
+    outputs = [[numbers.outputs[p.key] for p in column.points] for column in columns]
+    parts = buckets(outputs[0][0].reference, feature)
+    table = [[f"{model}: {header}", "sentences", *(column.heading for column in columns)]]
     for part in parts:
         name = f"{part.first} to {part.last}" if part.last > part.first else f"{part.first}"
-        scores = [number(bleu(output, part), 2) for output in outputs]
+        scores = [
+            number(statistics.fmean(bleu(one, part) for one in seeds), 2) for seeds in outputs
+        ]
         table.append([name, str(len(part.members)), *scores])
     return table
 
@@ -115,15 +143,14 @@ def _parts(
 def example_table(numbers: Numbers, model: str) -> Table:
     """The ten sentences that changed most, side by side."""
     found = example(numbers, model)
-    if found is None or not found[1]:
+    if found is None or not found.changes:
         return [[]]
-    column, changes = found
-    head = ["line", "source", "reference", "dense", column.label, "chrF dense", "chrF", "change"]
+    head = ["line", "source", "reference", "dense", found.label, "chrF dense", "chrF", "change"]
     rows = [
         [
             str(c.number), c.sentence.source, c.sentence.reference, c.dense, c.pruned,
             f"{c.dense_chrf:.1f}", f"{c.pruned_chrf:.1f}", f"{c.difference:+.1f}",
         ]
-        for c in changes
+        for c in found.changes
     ]  # fmt: skip
     return [head, *rows]

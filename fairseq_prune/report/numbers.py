@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from fairseq_prune.report.bootstrap import Comparison
 from fairseq_prune.report.changes import Change, changes
 from fairseq_prune.report.degenerate import Judge, Shares
+from fairseq_prune.report.identity import STAGES
 from fairseq_prune.report.outputs import Output, read_outputs
-from fairseq_prune.report.points import STAGES, Key, Place, Point
+from fairseq_prune.report.points import Key, Place, Point
 from fairseq_prune.report.significance import Limit, compare, dense_points, limits
 
 EXACT = 1e-6  # BLEU of the translations on disk and that of the row are the same number
@@ -21,6 +22,7 @@ class Numbers:
         points: sorted, as :func:`~fairseq_prune.report.points.read_points` gives them.
         outputs: translations of the points that have them.
         comparisons: of the points that could be compared with their dense one.
+        pooled: of places, over their seeds.
         shares: of degenerate outputs.
         limits: how far each method goes.
         notes: what is missing, a sentence each.
@@ -29,6 +31,7 @@ class Numbers:
     points: Sequence[Point]
     outputs: Mapping[Key, Output]
     comparisons: Mapping[Key, Comparison]
+    pooled: Mapping[Place, Comparison]
     shares: Mapping[Key, Shares]
     limits: Sequence[Limit]
     notes: Sequence[str]
@@ -39,11 +42,13 @@ def measure(points: Sequence[Point]) -> Numbers:
     notes: list[str] = []
     outputs = read_outputs(points, notes)
     found = compare(points, outputs, notes)
-    for key in _strangers(points, found, notes):
+    for key in _strangers(points, found.each, notes):
         outputs.pop(key, None)
-        found.pop(key, None)
+        found.each.pop(key, None)
+        found.pooled.pop(key[:4], None)
     odd = _shares(outputs)
-    return Numbers(points, outputs, found, odd, limits(points, found), notes)
+    away = limits(points, found.pooled)
+    return Numbers(points, outputs, found.each, found.pooled, odd, away, notes)
 
 
 def _shares(outputs: Mapping[Key, Output]) -> dict[Key, Shares]:
@@ -79,29 +84,41 @@ def _strangers(
 
 @dataclass(frozen=True)
 class Column:
-    """A point that tables of parts of the test set show, with its label."""
+    """What tables of parts of the test set show: the seeds of a place, with its label."""
 
     label: str
-    point: Point
+    points: Sequence[Point]
+
+    @property
+    def heading(self) -> str:
+        """The label, and how many seeds it is of where they are several."""
+        count = len(self.points)
+        return self.label if count == 1 else f"{self.label}, mean of {count} seeds"
 
 
 def chosen(numbers: Numbers, model: str) -> list[Column]:
     """Of a model: dense, and of each stage the last harmless sparsity and the first worse one.
 
-    Of the method class-blind where the stage has it, else of the first; of the first seed. Empty
-    where no pruned point was tested.
+    Of the method class-blind where the stage has it, else of the first; of all seeds that were
+    tested on the sentences of the first. Empty where no pruned point was tested.
     """
     bases = dense_points(numbers.points)
     tested = [p for p in numbers.points if p.model == model and p.key in numbers.comparisons]
     if not tested:
         return []
-    dense = bases[tested[0].key]
-    columns = [Column("dense", dense)]
+    name = numbers.outputs[tested[0].key].reference.name
+    tested = [p for p in tested if numbers.outputs[p.key].reference.name == name]
+    columns = []
     for stage in list(STAGES)[1:]:
         for place in _places(numbers.limits, model, stage):
-            mine = [p for p in tested if p.place == place and bases[p.key] is dense]
-            columns += [Column(f"{STAGES[stage]}, {p.scheme}, {p.removed:g}%", p) for p in mine[:1]]
-    return columns
+            mine = [p for p in tested if p.place == place]
+            columns += [Column(_label(mine[0]), mine)] if mine else []
+    dense = {bases[p.key].key: bases[p.key] for column in columns for p in column.points}
+    return [Column("dense", list(dense.values())), *columns] if dense else []
+
+
+def _label(point: Point) -> str:
+    return f"{STAGES[point.stage]}, {point.scheme}, {point.percent}%"
 
 
 def _places(found: Sequence[Limit], model: str, stage: str) -> list[Place]:
@@ -110,16 +127,28 @@ def _places(found: Sequence[Limit], model: str, stage: str) -> list[Place]:
     return [p for limit in mine[:1] for p in (limit.harmless, limit.first_worse) if p is not None]
 
 
-def example(numbers: Numbers, model: str) -> tuple[Column, list[Change]] | None:
-    """The column of :func:`chosen` to look at, and its sentences that changed most.
+@dataclass(frozen=True)
+class Example:
+    """A point whose sentences are shown, its label, and those that changed most."""
+
+    label: str
+    point: Point
+    changes: Sequence[Change]
+
+
+def example(numbers: Numbers, model: str) -> Example | None:
+    """The column of :func:`chosen` to look at, by its first seed, and what changed most.
 
     It is the sparsest retrained one; where there is none, a ticket, sparse from the beginning, or
     pruned one. None where no point was tested.
     """
-    columns = chosen(numbers, model)
+    bases = dense_points(numbers.points)
+    columns = chosen(numbers, model)[1:]
     for stage in ("retrained", "ticket", "scratch", "pruned"):
-        mine = [column for column in columns if column.point.stage == stage]
+        mine = [column for column in columns if column.points[0].stage == stage]
         if mine:
-            dense, pruned = columns[0].point.key, mine[-1].point.key
-            return mine[-1], changes(numbers.outputs[dense], numbers.outputs[pruned])
+            point, count = mine[-1].points[0], len(mine[-1].points)
+            seed = f", seed {point.seed or '-'} of {count} seeds" if count > 1 else ""
+            dense, pruned = numbers.outputs[bases[point.key].key], numbers.outputs[point.key]
+            return Example(mine[-1].label + seed, point, changes(dense, pruned))
     return None

@@ -7,16 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis import results
+from fairseq_prune.report.identity import STAGES, Reading, read_row
+from fairseq_prune.report.naming import name_all
 
-# how a model came to be, in the order in which tables and figures show it
-STAGES = {
-    "dense": "dense",
-    "pruned": "pruned",
-    "retrained": "pruned + retrained",
-    "scratch": "sparse from the beginning",
-    "fresh": "pruned before or while training",
-    "ticket": "lottery ticket",
-}
 SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "given", "random")
 
 Place = tuple[str, str, str | None, float]  # model, stage, scheme, percent removed
@@ -28,12 +21,14 @@ class Point:
     """One evaluated checkpoint.
 
     Args:
-        model: its name, with that of the data where the rows have one.
+        model: its name, with that of the data where the rows have one, and with data and decoding
+            where it was evaluated in several ways.
         stage: a key of STAGES.
         scheme: the method, as figures name it: who pays how much, with saliency and structure
-            where they are not magnitude and weight; "random" for random saliency, None for a
-            dense model.
-        removed: percent of the prunable weights removed.
+            where they are not magnitude and weight, and with all else that tells it from others of
+            the model; "random" for random saliency, None for a dense model.
+        removed: percent of the prunable weights that is removed; the mean over the seeds of a
+            place.
         row: all that results say of it.
         seed: of the run; "" where nothing says it.
         folder: that of its results file, where the files that ``row`` names are.
@@ -51,6 +46,27 @@ class Point:
     def bleu(self) -> float:
         """Corpus BLEU in [0, 100]."""
         return float(self.row["bleu"])
+
+    @property
+    def reached(self) -> float:
+        """Percent of the prunable weights that this checkpoint itself has removed."""
+        return round(100 * float(self.row["sparsity"]), 2)
+
+    @property
+    def asked(self) -> str:
+        """The percentage asked for, and of what; "" where nothing says it."""
+        target, structure = self.row.get("target"), str(self.row.get("structure") or "")
+        if target is None:
+            return ""
+        # N:M structures count weights, the others what they remove together
+        of = f" of {structure}" if structure and not structure[0].isdigit() else ""
+        return f"{round(100 * float(target), 4):g}{of}"
+
+    @property
+    def percent(self) -> str:
+        """What is removed, with what was asked where that differs."""
+        asked, removed = self.asked, f"{self.removed:g}"
+        return removed if asked in ("", removed) else f"{removed} (asked {asked})"
 
     @property
     def key(self) -> Key:
@@ -76,28 +92,59 @@ def find_results(places: Sequence[str]) -> list[Path]:
                 f"{place} holds no results.jsonl; give the --output of fairseq-prune evaluate."
             )
         found += files
-    return found
+    return list({path.resolve(): path for path in found}.values())
 
 
 def read_points(files: Iterable[Path], notes: list[str] | None = None) -> list[Point]:
-    """The points in results files, sorted; of two at the same place the later line counts.
+    """The points in results files, sorted; of two of one measurement the later line counts.
 
     Args:
         files: as :func:`find_results` gives them.
-        notes: is told, a sentence each, what is missing or cannot be read, and the rest is used.
+        notes: is told, a sentence each, what is missing or cannot be read, what is left out or
+            replaced, and what needs a name to be told apart; the rest is used.
 
     Raises ValueError where something cannot be read and there are no notes to say it in.
     """
-    points: dict[Key, Point] = {}
-    for path in files:
+    told: list[str] = []
+    named = name_all(_readings(files, notes), told.append)
+    if notes is not None:
+        notes += told
+    points = [
+        Point(r.model, r.stage, r.scheme, r.removed, r.said.row, r.said.seed, r.said.path.parent)
+        for r in named
+    ]
+    return sorted(points, key=_order)
+
+
+def _readings(files: Iterable[Path], notes: list[str] | None) -> list[Reading]:
+    """The rows, the last of each measurement; ``notes`` are told of all others."""
+    found: dict[str, Reading] = {}
+    left, replaced = 0, []
+    for path in dict.fromkeys(files):
         for row in _rows(path, notes):
             try:
-                point = _point(row, path)
+                said = read_row(row, path)
             except ValueError as error:
                 _complain(notes, error)
-            else:
-                points[point.key] = point
-    return sorted(points.values(), key=_order)
+                left += 1
+                continue
+            old = found.pop(said.identity, None)
+            if old is not None:
+                replaced.append(_replaced(old, said))
+            found[said.identity] = said
+    if notes is not None:
+        notes += replaced
+        notes += [f"{left} rows are left out."] if left else []
+        notes += [f"{len(replaced)} rows are replaced."] if len(replaced) > 1 else []
+    return list(found.values())
+
+
+def _replaced(old: Reading, new: Reading) -> str:
+    before, after = (f"{said.file} (BLEU {float(said.row['bleu']):.2f})" for said in (old, new))
+    return (
+        f"{old.model}: {before} is replaced by the later {after}, which has the same recipe, tags, "
+        "data and decoding."
+    )
 
 
 def _rows(path: Path, notes: list[str] | None) -> list[results.Row]:
@@ -116,37 +163,6 @@ def _complain(notes: list[str] | None, error: ValueError) -> None:
         raise error
     if str(error) not in notes:  # many rows of a file have the same fault
         notes.append(str(error))
-
-
-def _point(row: Mapping[str, Any], path: Path) -> Point:
-    tags = row.get("tags") or {}
-    model, seed = tags.get("model") or path.absolute().parent.name, tags.get("seed", "")
-    if tags.get("data"):
-        model = f"{model}, {tags['data']}"
-    folder = path.parent
-    if not all(isinstance(row.get(name), int | float) for name in ("bleu", "sparsity")):
-        raise ValueError(f"{path} has a row without BLEU or sparsity.")
-    if not row.get("recipe"):
-        return Point(model, "dense", None, 0.0, row, seed, folder)
-    stage = tags.get("stage", "pruned")
-    if stage not in STAGES:
-        raise ValueError(f"{path} has the stage {stage!r}; it must be {' or '.join(STAGES)}.")
-    target = row.get("target")
-    removed = 100 * float(row["sparsity"] if target is None else target)
-    return Point(model, stage, _method(row), round(removed, 4), row, seed, folder)
-
-
-def _method(row: Mapping[str, Any]) -> str:
-    scheme, saliency = row.get("scheme"), row.get("saliency") or "magnitude"
-    if scheme is None:
-        return "masks of another file"
-    parts = [str(scheme)]
-    if saliency == "random" and scheme == "class-blind":
-        parts = ["random"]
-    elif saliency != "magnitude":
-        parts.insert(0, str(saliency))
-    parts += [str(row[name]) for name in ("structure", "schedule") if row.get(name)]
-    return ", ".join(parts)
 
 
 def _order(point: Point) -> tuple[str, int, int, str, float, str]:
@@ -180,6 +196,12 @@ def spread_of(values: Sequence[float | None]) -> Spread | None:
         return None
     sd = statistics.stdev(found) if len(found) > 1 else None
     return Spread(statistics.fmean(found), statistics.median(found), sd)
+
+
+def which_seed(point: Point, points: Iterable[Point]) -> str:
+    """ ", seed 1 of 3 seeds" for what shows one seed of several; else empty."""
+    count = sum(p.place == point.place for p in points)
+    return f", seed {point.seed or '-'} of {count} seeds" if count > 1 else ""
 
 
 def models_of(points: Iterable[Point]) -> list[str]:

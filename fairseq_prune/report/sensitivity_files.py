@@ -1,17 +1,19 @@
 """What fairseq-prune sensitivity left below a folder: one file for each checkpoint and scheme."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis.plain_json import parse
 from fairseq_prune.analysis.unfinished import FORMAT, KIND
+from fairseq_prune.report.identity import NAMES
 from fairseq_prune.report.points import SCHEMES
 
 WANTED = 0.9  # of a class, where it was pruned to many sparsities
 CURVE = "every class to about 90%"
 LARGEST = 16 << 20  # bytes; such a file has some kilobytes
+_NAMED = ("scheme", "saliency", "seed")  # by the label, or by the seeds
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Measured:
         label: the scheme and the sparsity asked for, as legends name it.
         rows: by class, as the file has them.
         command: what measured it.
+        seed: of the checkpoint; "" where nothing says it.
+        ways: what else decides the numbers: subset, recipe, decoding, data and other tags.
+        path: of the file.
     """
 
     model: str
@@ -31,6 +36,9 @@ class Measured:
     label: str
     rows: Sequence[dict[str, Any]]
     command: str
+    seed: str = ""
+    ways: Mapping[str, str] = field(default_factory=dict)
+    path: Path = Path()
 
 
 def find_measured(
@@ -53,7 +61,44 @@ def find_measured(
             except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 note(f"{path} is left out: it is no whole file of fairseq-prune sensitivity "
                      f"({type(error).__name__}: {str(error)[:80]}).")  # fmt: skip
+    found = _told_apart(found, note)
     return sorted(found, key=lambda m: [*SCHEMES, m.scheme].index(m.scheme))
+
+
+def _told_apart(found: Sequence[Measured], note: Callable[[str], None]) -> list[Measured]:
+    """The measurements, with what differs in their labels: one label has its seeds alone."""
+    made: list[Measured] = []
+    groups: dict[tuple[str, str], list[Measured]] = {}
+    for one in found:
+        groups.setdefault((one.model, one.label), []).append(one)
+    for mine in groups.values():
+        every = list(dict.fromkeys(name for one in mine for name in one.ways))
+        odd = [name for name in every if len({one.ways.get(name) for one in mine}) > 1]
+        seeds: set[tuple[str, str]] = set()
+        for one in mine:
+            more = [f"{name} {one.ways.get(name, '-')}" for name in odd]
+            label = ", ".join([one.label, *more])
+            if (label, one.seed) in seeds:
+                label = f"{label}, {one.path.parent.name}/{one.path.name}"
+                note(f"{one.path} was measured like another file, with the same seed or none: it "
+                     "stands apart in figures 4 and 5; give --tag seed=N.")  # fmt: skip
+            seeds.add((label, one.seed))
+            made.append(replace(one, label=label))
+    return made
+
+
+def _ways(content: Mapping[str, Any]) -> dict[str, str]:
+    settings = content.get("settings") or {}
+    tags = {k: v for k, v in (content.get("tags") or {}).items() if k not in NAMES}
+    flat = {
+        "subset": content.get("subset"),
+        **{k: v for k, v in (settings.get("recipe") or {}).items() if k not in _NAMED},
+        **{k: v for k, v in (settings.get("decoding") or {}).items() if k != "gen_subset"},
+        "each": settings.get("each"),
+        "data": settings.get("data_digest"),
+        **tags,
+    }
+    return {str(name): str(value) for name, value in flat.items() if value is not None}
 
 
 def _one_a_class(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -99,4 +144,6 @@ def _measured(content: dict[str, Any], path: Path, models: dict[str, str]) -> Me
         label = f"{content['saliency']}, {label}"
     if content.get("sparsity") is not None:
         label = f"{label}, {100 * float(content['sparsity']):g}%"
-    return Measured(str(model), scheme, label, rows, str(content.get("command", "")))
+    seed = str(tags.get("seed") or "")
+    command = str(content.get("command", ""))
+    return Measured(str(model), scheme, label, rows, command, seed, _ways(content), path)

@@ -1,63 +1,160 @@
-"""Every point against its dense model by paired bootstrap, each pair once in a life."""
+"""Every point against its dense model by paired bootstrap, each pair once in a life.
+
+The seeds of a place are tested together, see :mod:`fairseq_prune.report.bootstrap`.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis import results
+from fairseq_prune.analysis.files import listed
 from fairseq_prune.analysis.plain_json import parse
-from fairseq_prune.report.bootstrap import SIGNATURE, Comparison, Task, compare_all
+from fairseq_prune.report.bootstrap import (
+    SIGNATURE,
+    Comparison,
+    Samples,
+    Task,
+    compare_all,
+    pooled,
+)
+from fairseq_prune.report.identity import NAMES
 from fairseq_prune.report.outputs import Output
 from fairseq_prune.report.points import Key, Place, Point, places_of
 
 CACHE = "bootstrap.jsonl"  # beside the results
 
 
+@dataclass
+class Tests:
+    """Comparisons with dense models.
+
+    Args:
+        each: by point.
+        pooled: by place, over the seeds that were compared.
+    """
+
+    each: dict[Key, Comparison] = field(default_factory=dict)
+    pooled: dict[Place, Comparison] = field(default_factory=dict)
+
+
 def dense_points(points: Sequence[Point]) -> dict[Key, Point]:
-    """The dense point of each other point: same model, data and seed; one without a seed is for all
-    seeds."""
-    dense = {(p.model, p.seed): p for p in points if p.stage == "dense"}
+    """The dense point of each other point that has one.
+
+    It is the one that the point's file came by; where the file does not say, that of the point's
+    seed, else one without a seed, and of several the one of the same tags. A point of which this
+    leaves several has none.
+    """
+    every = [p for p in points if p.stage == "dense"]
     found: dict[Key, Point] = {}
     for point in points:
-        base = dense.get((point.model, point.seed)) or dense.get((point.model, ""))
-        if point.stage != "dense" and base is not None:
+        if point.stage == "dense":
+            continue
+        mine = [p for p in every if p.model == point.model]
+        if (base := _came_by(point, mine) or _likely(point, mine)) is not None:
             found[point.key] = base
     return found
 
 
-def compare(
-    points: Sequence[Point], outputs: Mapping[Key, Output], notes: list[str]
-) -> dict[Key, Comparison]:
-    """Each point that can be compared with its dense one.
+def _came_by(point: Point, dense: Sequence[Point]) -> Point | None:
+    by_digest = {p.row.get("sha256"): p for p in dense}
+    sources = point.row.get("sources") or []
+    return next((by_digest[source] for source in sources if source in by_digest), None)
+
+
+def _likely(point: Point, dense: Sequence[Point]) -> Point | None:
+    mine = [p for p in dense if p.seed == point.seed] or [p for p in dense if not p.seed]
+    if len(mine) > 1:
+        mine = [p for p in mine if _tags(p) == _tags(point)]
+    return mine[0] if len(mine) == 1 else None
+
+
+def _tags(point: Point) -> dict[str, str]:
+    tags = point.row.get("tags") or {}
+    return {name: value for name, value in tags.items() if name not in NAMES}
+
+
+def _untested(points: Sequence[Point], bases: Mapping[Key, Point]) -> list[str]:
+    """A sentence on each model and seed whose points have no dense one."""
+    alone: dict[tuple[str, str], int] = {}
+    for point in points:
+        if point.stage != "dense" and point.key not in bases:
+            place = point.model, point.seed
+            alone[place] = alone.get(place, 0) + 1
+    made = []
+    for (model, seed), count in sorted(alone.items()):
+        mine = [
+            p for p in points if (p.model, p.stage) == (model, "dense") and p.seed in (seed, "")
+        ]
+        name = f"{model}, seed {seed or '-'}"
+        if not mine:
+            made.append(f"{name} has no dense model: its points are not tested.")
+            continue
+        names = listed([str(p.scheme or p.row.get("checkpoint")) for p in mine], 3)
+        made.append(
+            f"{name} has {len(mine)} dense models ({names}), and {count} of its points do not say "
+            "which of them they came by: they are not tested; give --tag stage=dense to one alone, "
+            "or each its own --tag as its points have."
+        )
+    return made
+
+
+def compare(points: Sequence[Point], outputs: Mapping[Key, Output], notes: list[str]) -> Tests:
+    """Each point that can be compared with its dense one, and the seeds of each place together.
 
     What is computed is kept in ``bootstrap.jsonl`` beside the point's results, by digests of the
     translations and references, and read from there the next time.
     """
     bases = dense_points(points)
-    alone = {f"{p.model}, seed {p.seed or '-'}" for p in points
-             if p.stage != "dense" and p.key not in bases}  # fmt: skip
-    notes += [f"{name} has no dense model: its points are not tested." for name in sorted(alone)]
-    pairs = [
-        _Pair(p, outputs[p.key], outputs[bases[p.key].key])
+    notes += _untested(points, bases)
+    pairs = {
+        p.key: _Pair(p, outputs[p.key], outputs[bases[p.key].key])
         for p in points
         if p.key in outputs and p.key in bases and bases[p.key].key in outputs
-    ]
-    pairs = [pair for pair in pairs if pair.system.reference.digest == pair.base.reference.digest]
-    known = _known({pair.point.folder for pair in pairs})
-    found = {pair.point.key: known[name] for pair in pairs if (name := pair.name) in known}
-    missing = [pair for pair in pairs if pair.point.key not in found]
-    unwritable = set()
-    for pair, comparison in _compute(missing):
-        found[pair.point.key] = comparison
-        try:
-            row = dict(zip(("system", "dense", "references", "how"), pair.name, strict=True))
-            results.append(pair.point.folder / CACHE, {**row, "found": asdict(comparison)})
-        except OSError:
-            unwritable.add(str(pair.point.folder))
-    notes += [f"{folder} cannot be written to: the tests are made anew for each report."
-              for folder in sorted(unwritable)[:1]]  # fmt: skip
+    }
+    pairs = {k: pair for k, pair in pairs.items() if pair.has_one_reference}
+    known = _known({pair.point.folder for pair in pairs.values()})
+    groups = _groups(points, pairs)
+    wanted = {place: _name_of(group) for place, group in groups.items() if len(group) > 1}
+    found = Tests(
+        {key: known[pair.name] for key, pair in pairs.items() if pair.name in known},
+        {place: known[name] for place, name in wanted.items() if name in known},
+    )
+    anew = {k for place in wanted if place not in found.pooled for k in groups[place]}
+    missing = [pair for key, pair in pairs.items() if key not in found.each or key in anew]
+    _measure(missing, groups, found, notes)
     return found
+
+
+def _measure(
+    missing: Sequence["_Pair"],
+    groups: Mapping[Place, Mapping[Key, "_Pair"]],
+    found: Tests,
+    notes: list[str],
+) -> None:
+    """Compute what is missing, and keep it beside the results."""
+    keeper = _Keeper()
+    samples: dict[Key, Samples] = {}
+    waiting = {key: place for place, group in groups.items() if len(group) > 1 for key in group}
+    for pair, one in _compute(missing):
+        key = pair.point.key
+        if key not in found.each:
+            found.each[key] = one.comparison
+            keeper.keep(pair.point.folder, pair.name, one.comparison)
+        place = waiting.get(key)
+        if place is None or place in found.pooled:
+            continue
+        samples[key] = one
+        group = groups[place]
+        if all(k in samples for k in group):
+            found.pooled[place] = pooled([samples.pop(k) for k in group])
+            keeper.keep(pair.point.folder, _name_of(group), found.pooled[place])
+    for place, group in groups.items():
+        if len(group) == 1:
+            found.pooled[place] = found.each[next(iter(group))]
+    notes += [f"{folder} cannot be written to: the tests are made anew for each report."
+              for folder in sorted(keeper.unwritable)[:1]]  # fmt: skip
 
 
 _Name = tuple[str, str, str, str]
@@ -70,12 +167,49 @@ class _Pair:
     base: Output
 
     @property
+    def has_one_reference(self) -> bool:
+        return self.system.reference.digest == self.base.reference.digest
+
+    @property
     def name(self) -> _Name:
         """What the result depends on."""
         return self.system.digest, self.base.digest, self.system.reference.digest, SIGNATURE
 
 
-def _compute(pairs: Sequence[_Pair]) -> Iterator[tuple[_Pair, Comparison]]:
+class _Keeper:
+    """Writes results down, and remembers where that fails."""
+
+    def __init__(self) -> None:
+        self.unwritable: set[str] = set()
+
+    def keep(self, folder: Path, name: _Name, comparison: Comparison) -> None:
+        try:
+            row = dict(zip(("system", "dense", "references", "how"), name, strict=True))
+            results.append(folder / CACHE, {**row, "found": asdict(comparison)})
+        except OSError:
+            self.unwritable.add(str(folder))
+
+
+def _groups(points: Sequence[Point], pairs: Mapping[Key, _Pair]) -> dict[Place, dict[Key, _Pair]]:
+    """The pairs of each place, one a seed, on the references of the first."""
+    found = {}
+    for place, members in places_of(points).items():
+        mine = {p.key: pairs[p.key] for p in members if p.key in pairs}
+        first = next((pair.system.reference.digest for pair in mine.values()), None)
+        mine = {k: pair for k, pair in mine.items() if pair.system.reference.digest == first}
+        if mine:
+            found[place] = mine
+    return found
+
+
+def _name_of(group: Mapping[Key, _Pair]) -> _Name:
+    """What a pooled result depends on."""
+    names = [pair.name for pair in group.values()]
+    systems, bases = ("+".join(name[i] for name in names) for i in (0, 1))
+    return systems, bases, names[0][2], names[0][3]
+
+
+def _compute(pairs: Sequence[_Pair]) -> Iterator[tuple[_Pair, Samples]]:
     groups: dict[tuple[str, str], list[_Pair]] = {}
     for pair in pairs:
         groups.setdefault((pair.base.digest, pair.base.reference.digest), []).append(pair)
@@ -88,8 +222,8 @@ def _compute(pairs: Sequence[_Pair]) -> Iterator[tuple[_Pair, Comparison]]:
         )
         for group in members
     ]
-    for task, system, comparison in compare_all(tasks):
-        yield members[task][system], comparison
+    for task, system, samples in compare_all(tasks):
+        yield members[task][system], samples
 
 
 def _known(folders: set[Path]) -> dict[_Name, Comparison]:
@@ -131,18 +265,17 @@ class Limit:
     first_worse: Place | None
 
 
-def limits(points: Sequence[Point], found: Mapping[Key, Comparison]) -> list[Limit]:
+def limits(points: Sequence[Point], tested: Mapping[Place, Comparison]) -> list[Limit]:
     """The limit of each model, stage and method that has been tested.
 
-    A sparsity counts as worse where at least half of its tested seeds are.
+    Args:
+        tested: by place, over seeds: a sparsity is worse where their mean is, significantly.
     """
     lines: dict[tuple[str, str, str], dict[Place, bool]] = {}
-    for place, members in places_of(points).items():
-        tested = [found[p.key].worse for p in members if p.key in found]
+    for place in places_of(points):
         model, stage, scheme, _ = place
-        if tested and scheme is not None:
-            worse = 2 * sum(tested) >= len(tested)
-            lines.setdefault((model, stage, scheme), {})[place] = worse
+        if place in tested and scheme is not None:
+            lines.setdefault((model, stage, scheme), {})[place] = tested[place].worse
     made = []
     for (model, stage, scheme), line in lines.items():
         order = sorted(line, key=lambda place: place[3])

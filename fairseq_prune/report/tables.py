@@ -5,15 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from fairseq_prune.analysis import results
 from fairseq_prune.analysis.table import Table, number
-from fairseq_prune.report.points import (
-    STAGES,
-    Place,
-    Point,
-    models_of,
-    places_of,
-    schemes_of,
-    spread_of,
-)
+from fairseq_prune.report.identity import STAGES, decoding_of
+from fairseq_prune.report.naming import decoding_names
+from fairseq_prune.report.points import Place, Point, models_of, places_of, schemes_of, spread_of
 
 # header, entry of a results row, digits
 NUMBERS = (
@@ -48,20 +42,39 @@ def full_table(points: Sequence[Point], flags: Mapping[Place, str] | None = None
     places, flags = places_of(points), flags or {}
     seeds = any(len(members) > 1 for members in places.values())
     flagged = any(flags.get(place) for place in places)
-    table = [["model", "stage", "scheme", "removed", *(["seeds"] if seeds else [])]]
+    asked = any(members[0].percent != f"{place[3]:g}" for place, members in places.items())
+    table = [["model", "stage", "scheme", "removed", *(["asked"] if asked else []),
+              *(["seeds"] if seeds else [])]]  # fmt: skip
     numbers = _numbers(points)
     for header, _, _ in numbers:
         table[0] += [header, *(["BLEU sd", "BLEU median"] if seeds and header == "BLEU" else [])]
     table[0] += ["outputs"] if flagged else []
     for (model, stage, scheme, _), members in places.items():
-        sparsity = statistics.fmean(float(p.row["sparsity"]) for p in members)
-        cells = [model, STAGES[stage], scheme or "-", f"{100 * sparsity:.2f}%"]
+        cells = [model, STAGES[stage], scheme or "-", _removed(members)]
+        cells += [members[0].asked or "-"] if asked else []
         cells += [str(len(members))] if seeds else []
         for header, entry, digits in numbers:
             values = [p.row.get(entry) for p in members]
             cells += _spread(values, digits)[: 3 if seeds and header == "BLEU" else 1]
         table.append(cells + ([flags.get(members[0].place, "")] if flagged else []))
     return table
+
+
+def _removed(members: Sequence[Point]) -> str:
+    return f"{100 * statistics.fmean(float(p.row['sparsity']) for p in members):.2f}%"
+
+
+def full_tables(
+    points: Sequence[Point], flags: Mapping[Place, str] | None = None
+) -> list[tuple[str, Table]]:
+    """:func:`full_table` of each way of evaluating, with its name: "" where there is one only."""
+    ways: dict[str, list[Point]] = {}
+    for point in points:
+        ways.setdefault(decoding_of(point.row), []).append(point)
+    if len(ways) < 2:
+        return [("", full_table(points, flags))]
+    names = decoding_names({key: mine[0].row for key, mine in ways.items()})
+    return [(names[key], full_table(mine, flags)) for key, mine in ways.items()]
 
 
 def _spread(values: Sequence[float | None], digits: int) -> list[str]:
@@ -71,33 +84,36 @@ def _spread(values: Sequence[float | None], digits: int) -> list[str]:
 
 
 def point_table(points: Sequence[Point]) -> Table:
-    """One row a point, seeds apart."""
+    """One row a point, seeds apart, with what is removed and what was asked for."""
     numbers = _numbers(points)
-    head = ["model", "stage", "scheme", "removed", "seed", *(header for header, _, _ in numbers)]
-    return [
-        head,
-        *(
-            [
-                p.model, STAGES[p.stage], p.scheme or "-", f"{100 * p.row['sparsity']:.2f}%",
-                p.seed, *(number(p.row.get(entry), digits) for _, entry, digits in numbers),
-            ]
-            for p in points
-        ),
-    ]  # fmt: skip
+    table = [[
+        "model", "stage", "scheme", "removed", "asked", "seed", *(name for name, _, _ in numbers),
+        "weights removed", "prunable weights", "parameters", "checkpoint", "evaluation",
+    ]]  # fmt: skip
+    for p in points:
+        counts = [p.row.get(name) for name in ("removed", "prunable", "parameters")]
+        table.append([
+            p.model, STAGES[p.stage], p.scheme or "-", f"{100 * p.row['sparsity']:.2f}%",
+            p.asked or "-", p.seed, *(number(p.row.get(entry), n) for _, entry, n in numbers),
+            *("-" if count is None else str(count) for count in counts),
+            str(p.row.get("checkpoint") or ""), decoding_of(p.row),
+        ])  # fmt: skip
+    return table
 
 
 def glance(points: Sequence[Point], model: str) -> Table:
     """BLEU of one model: a row for each stage and scheme, a column for each percentage removed.
 
-    Over several seeds: mean ± standard deviation.
+    Over several seeds: mean ± standard deviation, and their number.
     """
     mine = [p for p in points if p.model == model]
     percents = sorted({p.removed for p in mine if p.stage != "dense"})
     places = places_of(mine)
     table = [[f"{model}: BLEU at % removed", "0", *(f"{percent:g}" for percent in percents)]]
-    dense = [p for p in mine if p.stage == "dense"]
-    if dense:
-        table.append(["dense", _bleu(dense), *("" for _ in percents)])
+    for place, members in places.items():
+        if place[1] == "dense":
+            name = ", ".join(filter(None, ["dense", place[2]]))
+            table.append([name, _bleu(members), *("" for _ in percents)])
     for stage in list(STAGES)[1:]:
         for scheme in schemes_of(p for p in mine if p.stage == stage):
             cells = [_bleu(places.get((model, stage, scheme, p), [])) for p in percents]
@@ -109,7 +125,9 @@ def _bleu(points: Sequence[Point]) -> str:
     spread = spread_of([p.bleu for p in points])
     if spread is None:
         return ""
-    return number(spread.mean, 2) + ("" if spread.sd is None else f" ± {number(spread.sd, 2)}")
+    if spread.sd is None:
+        return number(spread.mean, 2)
+    return f"{number(spread.mean, 2)} ± {number(spread.sd, 2)} (n={len(points)})"
 
 
 def glances(points: Sequence[Point]) -> list[Table]:

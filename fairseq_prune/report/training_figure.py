@@ -1,6 +1,6 @@
 """Validation loss over updates, with the pruning points marked (figure 6)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +8,10 @@ from fairseq_prune.analysis.table import number
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.class_figures import nearest
 from fairseq_prune.report.figures import legend, scheme_of_interest
+from fairseq_prune.report.identity import ASIDE, STAGES
+from fairseq_prune.report.naming import APART
 from fairseq_prune.report.places import Places
-from fairseq_prune.report.points import STAGES, Point, dense_of
+from fairseq_prune.report.points import Point, dense_of, places_of, spread_of
 from fairseq_prune.report.styles import GRID, styles_of
 from fairseq_prune.report.training_log import Log, read_log
 
@@ -19,72 +21,98 @@ MOST = 6  # lines that can be told apart
 
 @dataclass(frozen=True)
 class Run:
-    """A run's line; ``offset`` is the update at which it starts."""
+    """A run's line, over the seeds of a place.
+
+    Args:
+        losses: by update, one a seed; the updates at which every seed was validated.
+        prunings: by update, the sparsity after it, of the first seed.
+        offset: the update at which it starts.
+        count: how many seeds have a log.
+    """
 
     label: str
     style: str
-    log: Log
+    losses: Mapping[int, Sequence[float]]
+    prunings: Mapping[int, float]
     offset: int
+    count: int
 
 
 def training(points: Sequence[Point], model: str, places: Places) -> Chart | None:
     """Figure 6: the dense run and what came of it; None where no log has a validation."""
     runs: list[Run] = []
     used = []
-    for point in _chosen(points, model):
-        log = _log(point, places)
-        if log is None or not log.losses:
+    for members in _chosen(points, model):
+        logs = [(p, log) for p in members if (log := _log(p, places)) is not None and log.losses]
+        if not logs:
             continue
-        offset = 0
-        if log.finetuned and runs and runs[0].style == "dense":
-            offset = max(runs[0].log.losses)
-        runs.append(Run(_label(point), point.stage, log, offset))
-        used.append(point)
+        finetuned = logs[0][1].finetuned and runs and runs[0].style == "dense"
+        run = _run([log for _, log in logs], members[0], max(runs[0].losses) if finetuned else 0)
+        if run.losses:
+            runs.append(run)
+            used += [point for point, _ in logs]
     if not runs:
         return None
-    table = [["run", "update", "validation loss", "pruned to"]]
+    several = any(run.count > 1 for run in runs)
+    table = [["run", "update", "validation loss", *(["sd", "seeds"] * several), "pruned to"]]
     for run in runs:
-        for update in sorted({*run.log.losses, *run.log.prunings}):
-            loss, to = run.log.losses.get(update), run.log.prunings.get(update)
+        for update in sorted({*run.losses, *run.prunings}):
+            spread, to = spread_of(run.losses.get(update, [])), run.prunings.get(update)
+            loss = number(None if spread is None else spread.mean, 3)
+            more = [number(None if spread is None else spread.sd, 3), str(run.count)] * several
             pruned = "-" if to is None else f"{100 * to:.2f}%"
-            table.append([run.label, str(run.offset + update), number(loss, 3), pruned])
+            table.append([run.label, str(run.offset + update), loss, *more, pruned])
+    mean = (
+        " Lines are means over seeds (n), at the updates at which all were validated; bands are "
+        "one standard deviation to both sides, triangles those of the first seed."
+    )
     return Chart(
         name="figure6",
         title=f"{model}: validation loss while training",
         caption="Validation loss (negative log-likelihood, bits a token) against updates. A "
         "triangle marks each time that weights were removed. Retraining starts where the dense "
-        "model ended.",
+        f"model ended.{mean if several else ''}",
         table=table,
         commands=commands_of([point.row for point in used]),
         draw=lambda drawing: _draw(drawing, runs),
     )
 
 
-def _chosen(points: Sequence[Point], model: str) -> list[Point]:
-    """The dense point and one of each kind at one sparsity, of one seed; then other schedules."""
+def _run(logs: Sequence[Log], point: Point, offset: int) -> Run:
+    shared = set.intersection(*(set(log.losses) for log in logs))
+    losses = {update: [log.losses[update] for log in logs] for update in sorted(shared)}
+    label = _label(point) + (f" (n={len(logs)})" if len(logs) > 1 else "")
+    return Run(label, point.stage, losses, logs[0].prunings, offset, len(logs))
+
+
+def _chosen(points: Sequence[Point], model: str) -> list[list[Point]]:
+    """The dense place and one of each kind at one sparsity; then other schedules."""
     dense = dense_of(points, model)
-    later = [p for p in points if p.model == model and p.stage not in ("dense", "pruned")]
-    chosen = [dense] if dense else []
+    aside = ("dense", "pruned", *ASIDE)
+    later = [p for p in points if p.model == model and p.stage not in aside]
+    places = places_of(points)
+    chosen = [places[dense.place]] if dense else []
     if later:
         scheme = scheme_of_interest(later, model)
         percent = nearest([p for p in later if p.scheme == scheme], WANTED)
         seen = set()
         others = [p for p in later if p.scheme != scheme and str(p.scheme).startswith(f"{scheme},")]
         for point in [p for p in later if p.scheme == scheme] + others:
-            if point.removed == percent and (point.stage, point.scheme) not in seen:
+            near = abs(point.removed - percent) <= APART
+            if near and (point.stage, point.scheme) not in seen:
                 seen.add((point.stage, point.scheme))
-                chosen.append(point)
+                chosen.append(places[point.place])
     return chosen[:MOST]
 
 
 def _label(point: Point) -> str:
-    if point.scheme is None:
+    if point.stage == "dense":
         return "dense"
-    return f"{STAGES[point.stage]}, {point.scheme} {point.removed:g}%"
+    return f"{STAGES[point.stage]}, {point.scheme} {point.percent}%"
 
 
 def _log(point: Point, places: Places) -> Log | None:
-    found = places.beside(str(point.row.get("checkpoint", "")), "train.log")
+    found = places.beside(point, "train.log")
     return None if found is None else read_log(found)
 
 
@@ -96,13 +124,16 @@ def _draw(drawing: Any, runs: Sequence[Run]) -> None:
     for key, run in zip(keys, runs, strict=True):
         style = dict(styles[key])
         style["marker"] = style["marker"] or "."
-        updates = sorted(run.log.losses)
+        found = {update: spread_of(seeds) for update, seeds in run.losses.items()}
+        x = [run.offset + update for update in found]
+        y = [spread.mean for spread in found.values() if spread]
+        axes.plot(x, y, label=run.label, linewidth=1.6, markersize=5, **style)
+        if run.count > 1:
+            around = [(s.mean, s.sd or 0.0) for s in found.values() if s]
+            low, high = [m - sd for m, sd in around], [m + sd for m, sd in around]
+            axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
         axes.plot(
-            [run.offset + u for u in updates], [run.log.losses[u] for u in updates],
-            label=run.label, linewidth=1.6, markersize=5, **style,
-        )  # fmt: skip
-        axes.plot(
-            [run.offset + u for u in run.log.prunings], [0.02] * len(run.log.prunings),
+            [run.offset + u for u in run.prunings], [0.02] * len(run.prunings),
             transform=axes.get_xaxis_transform(), linestyle="none", marker="v", markersize=9,
             color=style["color"],
         )  # fmt: skip

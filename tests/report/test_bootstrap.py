@@ -90,10 +90,10 @@ def test_many_processes_find_what_one_finds(
 ) -> None:
     references, named = systems(12)
     tasks = [Task(named["dense"], references, list(named.values()))]
-    alone = {(t, s): found for t, s, found in compare_all(tasks)}
+    alone = {(t, s): found.comparison for t, s, found in compare_all(tasks)}
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(bootstrap, "CHUNK", 4)
     monkeypatch.setattr(bootstrap.os, "sched_getaffinity", lambda _: {0, 1})
-    together = {(t, s): found for t, s, found in compare_all(tasks)}
+    together = {(t, s): found.comparison for t, s, found in compare_all(tasks)}
     assert together == alone and len(alone) == len(named)
     assert capsys.readouterr().err.startswith(f"paired bootstrap of {len(named)} systems")

@@ -34,16 +34,19 @@ def test_a_study_has_every_part(tmp_path: Path) -> None:
     numbers = measure(read_points([with_texts(tmp_path, ("1", "2"))]))
     assert numbers.notes == []
     parts = parts_of(numbers)
-    assert [part.heading for part in parts] == HEADINGS
-    limits = {row[1]: row[3:7:3] for row in parts[0].tables[0][1:]}
+    assert [part.heading for part in parts] == [
+        *HEADINGS[:-1],
+        f"{HEADINGS[-1]}, seed 1 of 2 seeds",
+    ]
+    limits = {row[1]: row[3:8:4] for row in parts[0].tables[0][1:]}
     assert limits == {"pruned": ["20", "50"], "pruned + retrained": ["50", "90"]}
-    assert {row[-2] for row in parts[1].tables[0][1:]} == {"0 of 2", "2 of 2"}
+    assert {row[-3] for row in parts[1].tables[0][1:]} == {"0 of 2", "2 of 2"}
     assert [column.label for column in chosen(numbers, "m")] == [
         "dense", "pruned, class-blind, 20%", "pruned, class-blind, 50%",
         "pruned + retrained, class-blind, 50%", "pruned + retrained, class-blind, 90%",
     ]  # fmt: skip
     found = example(numbers, "m")
-    assert found is not None and len(found[1]) == 10
+    assert found is not None and len(found.changes) == 10
 
 
 def test_the_folder_has_the_tables_for_people_and_for_programs(tmp_path: Path) -> None:
@@ -168,8 +171,9 @@ def test_a_half_written_folder_says_what_is_missing(tmp_path: Path) -> None:
         "broken/results.jsonl is no results file: line 1 is no row of results.",
         "empty/results.jsonl holds no results yet.",
         "good/results.jsonl: line 8 was cut off and is left out.",
-        "odd/results.jsonl has the stage 'thawed'; it must be dense or pruned or retrained or "
-        "scratch or fresh or ticket.",
+        "odd/results.jsonl has a row of thawed-class-blind.pt with the stage 'thawed'; it must be "
+        "dense or pruned or retrained or scratch or fresh or ticket.",
+        "2 rows are left out.",
     ]
     assert places[-1].startswith("Checkpoints that are not there")
 

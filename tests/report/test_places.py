@@ -1,6 +1,7 @@
 """Checkpoints that results name: found, moved, gone, damaged, or other than they were."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from fairseq_prune.report.animation_figure import animation_of
 from fairseq_prune.report.mask_figures import survivors
 from fairseq_prune.report.places import Places
-from fairseq_prune.report.points import read_points
+from fairseq_prune.report.points import Point, read_points
 from fairseq_prune.report.report import waiting
 from fairseq_prune.report.sensitivity_files import find_measured
 from tests.report import tiny
@@ -29,11 +30,12 @@ def study(reported: Path, tmp_path: Path) -> Path:
 
 def test_a_study_that_was_moved_still_has_its_checkpoints(study: Path) -> None:
     places = Places([str(study)])
-    found = places.find("/elsewhere/study/points/dense/checkpoint_best.pt")
+    (found,) = places.find("/elsewhere/study/points/dense/checkpoint_best.pt")
     assert found == study / "points" / "dense" / "checkpoint_best.pt"
-    assert places.beside(str(found), "train.log") == found.with_name("train.log")
-    assert places.beside("", "train.log") is None
-    assert places.find("/elsewhere/study/points/other/checkpoint_best.pt") is None
+    point = Point("m", "dense", None, 0.0, {"checkpoint": str(found)})
+    assert places.beside(point, "train.log") == found.with_name("train.log")
+    assert places.beside(replace(point, row={}), "train.log") is None
+    assert places.find("/elsewhere/study/points/other/checkpoint_best.pt") == []
     assert places.notes == []
 
 

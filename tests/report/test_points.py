@@ -39,9 +39,11 @@ def test_points_are_sorted_by_stage_scheme_and_sparsity(tmp_path: Path) -> None:
     assert dense is not None and dense.bleu == 5
 
 
-def test_a_checkpoint_without_a_recipe_is_dense_whatever_its_tag(tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_recipe_is_what_its_tag_says_and_has_lost_nothing(
+    tmp_path: Path,
+) -> None:
     (point,) = read_points([write(tmp_path, row("pruned", None, 0.0, 5))])
-    assert (point.stage, point.removed) == ("dense", 0)
+    assert (point.stage, point.scheme, point.removed) == ("pruned", "no recipe", 0)
 
 
 def test_a_model_that_was_trained_anew_replaces_the_old_one(tmp_path: Path) -> None:

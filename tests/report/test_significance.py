@@ -20,13 +20,12 @@ def point(stage: str, removed: float, seed: str = "1", model: str = "m") -> Poin
 WORSE, FINE, SAME = Comparison(1, 9, 0.01), Comparison(8, 9, 0.3), Comparison(9, 9, 0.001)
 
 
-def limit_of(line: dict[float, list[Comparison | None]]) -> tuple[float | None, float | None]:
+def limit_of(line: dict[float, Comparison | None]) -> tuple[float | None, float | None]:
     points, found = [], {}
-    for removed, seeds in line.items():
-        for seed, comparison in enumerate(seeds):
-            points.append(point("pruned", removed, str(seed)))
-            if comparison:
-                found[points[-1].key] = comparison
+    for removed, comparison in line.items():
+        points.append(point("pruned", removed))
+        if comparison:
+            found[points[-1].place] = comparison
     (limit,) = limits(points, found)
     return (
         limit.harmless and limit.harmless[3], limit.first_worse and limit.first_worse[3]
@@ -34,19 +33,18 @@ def limit_of(line: dict[float, list[Comparison | None]]) -> tuple[float | None, 
 
 
 def test_the_limit_is_the_last_before_the_first_that_is_worse() -> None:
-    assert limit_of({80: [WORSE], 20: [FINE], 40: [SAME]}) == (40, 80)
+    assert limit_of({80: WORSE, 20: FINE, 40: SAME}) == (40, 80)
     # luck after a loss does not count
-    assert limit_of({20: [FINE], 40: [WORSE], 60: [FINE]}) == (20, 40)
+    assert limit_of({20: FINE, 40: WORSE, 60: FINE}) == (20, 40)
 
 
 def test_a_method_may_be_worse_from_the_start_or_never() -> None:
-    assert limit_of({20: [WORSE], 40: [WORSE]}) == (None, 20)
-    assert limit_of({20: [FINE], 40: [FINE]}) == (40, None)
+    assert limit_of({20: WORSE, 40: WORSE}) == (None, 20)
+    assert limit_of({20: FINE, 40: FINE}) == (40, None)
 
 
-def test_half_of_the_seeds_are_enough_and_untested_ones_do_not_count() -> None:
-    assert limit_of({20: [FINE, FINE, WORSE], 40: [FINE, WORSE]}) == (20, 40)
-    assert limit_of({20: [FINE, None], 40: [None, None], 60: [WORSE, None]}) == (20, 60)
+def test_what_was_not_tested_does_not_count() -> None:
+    assert limit_of({20: FINE, 40: None, 60: WORSE}) == (20, 60)
 
 
 def test_a_point_belongs_to_the_dense_model_of_its_seed() -> None:

@@ -113,13 +113,13 @@ def test_seeds_share_a_row_with_mean_deviation_and_median(seeds: list[Point]) ->
 
 def test_a_glance_has_mean_and_deviation_over_seeds(seeds: list[Point]) -> None:
     cells = {line[0]: line[1:] for line in glance(seeds, "m")}
-    assert cells["dense"] == ["37.00 ± 1.41", ""]
-    assert cells["pruned, class-blind"] == ["", "31.50 ± 2.12"]
+    assert cells["dense"] == ["37.00 ± 1.41 (n=2)", ""]
+    assert cells["pruned, class-blind"] == ["", "31.50 ± 2.12 (n=2)"]
     assert cells["pruned + retrained, class-blind"] == ["", "33.00"]
 
 
 def test_every_point_has_its_row_with_its_seed(seeds: list[Point]) -> None:
-    assert [line[4:6] for line in point_table(seeds)] == [
+    assert [line[5:7] for line in point_table(seeds)] == [
         ["seed", "BLEU"], ["1", "36.00"], ["2", "38.00"], ["1", "30.00"], ["2", "33.00"],
         ["", "33.00"],
     ]  # fmt: skip
