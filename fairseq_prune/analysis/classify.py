@@ -100,7 +100,7 @@ def classify(
     digest = settings.data_digest()
     for path, own in zip(checkpoints, results.tags_of_each(tags, len(checkpoints)), strict=True):
         row: Row = {
-            "checkpoint": path,
+            "checkpoint": results.kept_path(path, output),
             "sha256": file_digest(path),
             "data_digest": digest,
             "settings": {"subset": settings.subset},

@@ -48,7 +48,7 @@ def evaluate(
     decoder = LazyDecoder(settings)
     for path, own in zip(checkpoints, results.tags_of_each(tags, len(checkpoints)), strict=True):
         row: Row = {
-            "checkpoint": path,
+            "checkpoint": results.kept_path(path, output),
             "sha256": file_digest(path),
             "data_digest": digest,
             "settings": settings.deciding(),
@@ -56,14 +56,25 @@ def evaluate(
         }
         found = known.get(results.identity(row))
         if found is not None:
-            yield found, True
+            yield told_anew(found, path, output), True
             continue
         row.update(provenance(path))
-        row.update(_measure(decoder(), row, output))
+        row.update(_measure(decoder(), path, row, output))
         row.update(command=this_command(), version=__version__)
         if output:
             results.append(output, row)
         yield row, False
+
+
+def told_anew(row: Row, path: str, output: str | None) -> Row:
+    """A row that is known; one of an earlier version learns, and is written down again with, what
+    its checkpoint says of its making."""
+    if row.get("stage") is not None:
+        return row
+    row = {**row, **provenance(path), "checkpoint": results.kept_path(path, output)}
+    if output:
+        results.append(output, row)
+    return row
 
 
 def _check_files(checkpoints: Sequence[str]) -> None:
@@ -91,8 +102,8 @@ def _decoder(settings: Settings) -> "Decoder":
     return Decoder(settings)
 
 
-def _measure(decoder: "Decoder", known: Row, output: str | None) -> Row:
-    settings, path = decoder.settings, known["checkpoint"]
+def _measure(decoder: "Decoder", path: str, known: Row, output: str | None) -> Row:
+    settings = decoder.settings
     begin = time.perf_counter()
     decoder.open(path)
     row: Row = {}

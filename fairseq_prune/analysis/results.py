@@ -44,7 +44,7 @@ def read(path: str | Path, notes: list[str] | None = None, score: str = "bleu") 
     notes = [] if notes is None else notes
     for row in _lines(Path(path), notes, score):
         old = rows.pop(identity(row), None)
-        if old is not None:
+        if old is not None and old[score] != row[score]:
             notes.append(
                 f"{path}: {row.get('checkpoint')} was measured twice; {score} "
                 f"{float(old[score]):.2f} is replaced by the later {float(row[score]):.2f}."
@@ -92,6 +92,19 @@ def signatures(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         if row.get(name) is not None:
             found.append(("tokenized BLEU", str(row.get(f"{name}_signature"))))
     return found
+
+
+def kept_path(checkpoint: str, output: str | None) -> str:
+    """How a row names a checkpoint: a relative path is one from the folder of the results file, so
+    that both can be moved together, and it does not matter where the command ran."""
+    if output is None or os.path.isabs(checkpoint):
+        return checkpoint
+    return os.path.relpath(checkpoint, os.path.dirname(os.path.abspath(output)))
+
+
+def found_path(row: Mapping[str, Any], output: str | Path) -> Path:
+    """The path of a row's checkpoint, from the current folder; the file need not be there."""
+    return Path(output).parent / str(row["checkpoint"])
 
 
 def line_of(row: Row) -> str:

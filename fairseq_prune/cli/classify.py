@@ -51,10 +51,11 @@ def run(arguments: Namespace) -> int:
         if arguments.json:
             _output.print_json(row)
             continue
+        path = arguments.checkpoints[done - 1]
         if count > 1:
             again = " (known)" if known else ""
-            _output.say(f"checkpoint {done} of {count}: {row['checkpoint']}{again}")
-        words = [row["checkpoint"], row["scheme"] or "dense", row["saliency"] or ""]
+            _output.say(f"checkpoint {done} of {count}: {path}{again}")
+        words = [path, row["scheme"] or "dense", row["saliency"] or ""]
         shares = [number(row[name], 4) for name in ("sparsity", "flop_sparsity", "loss")]
         rows.append([*words, *shares, number(row["accuracy"], 2)])
     if not arguments.json:

@@ -127,11 +127,11 @@ def run(arguments: Namespace) -> int:
             continue
         ppl = row[f"{settings.gen_subset}_ppl"]
         print(
-            f"checkpoint {number} of {count}: {row['checkpoint']}: "
+            f"checkpoint {number} of {count}: {arguments.checkpoints[number - 1]}: "
             f"{bleus(row)}  chrF {row['chrf']:.2f}  "
             f"ppl {'-' if ppl is None else format(ppl, '.2f')}  "
             f"BP {row['brevity_penalty']:.3f}  ratio {row['length_ratio']:.3f}  "
-            f"sparsity {row['sparsity']:.4f}{' (known)' if known else ''}",
+            f"{left(row)}{' (known)' if known else ''}",
             flush=True,
         )
     if not arguments.json:
@@ -140,6 +140,18 @@ def run(arguments: Namespace) -> int:
         if arguments.output:
             print(f"results: {arguments.output}")
     return 0
+
+
+def left(row: "Row") -> str:
+    """What is left of a model: parameters where some were cut out, sparsity where weights are 0."""
+    parameters, before = row.get("parameters"), row.get("parameters_before")
+    if parameters is None or (before is None and row["sparsity"]):
+        return f"sparsity {row['sparsity']:.4f}"
+    text = f"parameters {parameters:,}"
+    if before is not None:
+        text += f" ({parameters / max(before, 1):.0%} of its source's {before:,})"
+    made = ", ".join(row.get("made") or [])
+    return f"{text}, {made}" if made else text
 
 
 def bleus(row: "Row") -> str:

@@ -119,7 +119,7 @@ def read_points(files: Iterable[Path], notes: list[str] | None = None) -> list[P
 def _readings(files: Iterable[Path], notes: list[str] | None) -> list[Reading]:
     """The rows, the last of each measurement; ``notes`` are told of all others."""
     found: dict[str, Reading] = {}
-    left, replaced = 0, []
+    left, again, replaced = 0, 0, []
     for path in dict.fromkeys(files):
         for row in _rows(path, notes):
             try:
@@ -129,13 +129,16 @@ def _readings(files: Iterable[Path], notes: list[str] | None) -> list[Reading]:
                 left += 1
                 continue
             old = found.pop(said.identity, None)
-            if old is not None:
+            if old is not None and old.row["bleu"] != said.row["bleu"]:
                 replaced.append(_replaced(old, said))
+            elif old is not None:
+                again += 1
             found[said.identity] = said
     if notes is not None:
         notes += replaced
         notes += [f"{left} rows are left out."] if left else []
         notes += [f"{len(replaced)} rows are replaced."] if len(replaced) > 1 else []
+        notes += [f"{again} rows are there twice, with the same BLEU."] if again else []
     return list(found.values())
 
 

@@ -46,7 +46,8 @@ def bleu_of_ctranslate2(checkpoint: str, arguments: argparse.Namespace) -> tuple
 def points(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """A point for each model and engine, at the first batch size of the bench."""
     bench = json.loads(Path(arguments.bench).read_text())
-    rows = {str(Path(row["checkpoint"]).resolve()): row for row in results.read(arguments.results)}
+    file = arguments.results
+    rows = {str(results.found_path(row, file).resolve()): row for row in results.read(file)}
     batch = bench["speeds"][0]["batch"]
     speeds = {s["engine"]: s for s in bench["speeds"] if s["batch"] == batch}
     paths = {facts["checkpoint"]: label for label, facts in bench["models"].items()}

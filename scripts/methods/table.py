@@ -80,7 +80,7 @@ def _rows(out: Path) -> Iterator[tuple[str, Path, Mapping[str, Any]]]:
     for file in sorted(out.glob("*-*/results.jsonl")):
         top = file.parent.name
         for row in results.read(file):
-            parts = Path(row["checkpoint"]).parts
+            parts = results.found_path(row, file).parts
             yield top, Path(*parts[len(parts) - parts[::-1].index(top) :]), row
 
 

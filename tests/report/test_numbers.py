@@ -38,11 +38,12 @@ def test_a_study_has_every_part(tmp_path: Path) -> None:
         *HEADINGS[:-1],
         f"{HEADINGS[-1]}, seed 1 of 2 seeds",
     ]
+    # of 20% no seed is worse alone (p = 0.11 and 0.07), both together are
     limits = {row[1]: row[3:8:4] for row in parts[0].tables[0][1:]}
-    assert limits == {"pruned": ["20", "50"], "pruned + retrained": ["50", "90"]}
+    assert limits == {"pruned": ["-", "20"], "pruned + retrained": ["50", "90"]}
     assert {row[-3] for row in parts[1].tables[0][1:]} == {"0 of 2", "2 of 2"}
     assert [column.label for column in chosen(numbers, "m")] == [
-        "dense", "pruned, class-blind, 20%", "pruned, class-blind, 50%",
+        "dense", "pruned, class-blind, 20%",
         "pruned + retrained, class-blind, 50%", "pruned + retrained, class-blind, 90%",
     ]  # fmt: skip
     found = example(numbers, "m")
