@@ -19,7 +19,7 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq_prune import models
 from fairseq_prune.analysis.sentences import Sentence
 from fairseq_prune.analysis.settings import Settings
-from fairseq_prune.pruning.refusal import first_line
+from fairseq_prune.pruning.refusal import reason_of
 from fairseq_prune.pruning.stored import check_stored, check_tokens
 
 
@@ -62,7 +62,7 @@ class Decoder:
             self.task: Any = tasks.setup_task(self.cfg.task)
         except Exception as error:
             raise ValueError(
-                f"fairseq cannot use --data {settings.data}: {first_line(error)}"
+                f"fairseq cannot use --data {settings.data}: {reason_of(error)}."
             ) from None
         self.model: Any = None
         self.saved: Any = None
@@ -79,7 +79,7 @@ class Decoder:
         try:
             loaded, self.saved = checkpoint_utils.load_model_ensemble([checkpoint], task=self.task)
         except Exception as error:
-            raise ValueError(f"fairseq cannot load {checkpoint}: {first_line(error)}") from None
+            raise ValueError(f"fairseq cannot load {checkpoint}: {reason_of(error)}.") from None
         self.model = loaded[0]
         if self.cuda:
             self.model.cuda()
@@ -140,7 +140,7 @@ class Decoder:
             self.task.load_dataset(subset, task_cfg=self.saved.task, **how)
         except Exception as error:  # fairseq asserts
             raise ValueError(
-                f"fairseq cannot read {subset} of {folder}: {first_line(error)}"
+                f"fairseq cannot read {subset} of {folder}: {reason_of(error)}."
             ) from None
 
     def _check(self, sample: Any) -> None:
@@ -167,7 +167,7 @@ class Decoder:
                 num_workers=0,
             ).next_epoch_itr(shuffle=False)
         except Exception as error:  # fairseq raises Exception itself
-            raise ValueError(f"fairseq cannot batch {subset}: {first_line(error)}") from None
+            raise ValueError(f"fairseq cannot batch {subset}: {reason_of(error)}.") from None
         for sample in batches:
             if "net_input" in sample:
                 self._check(sample)

@@ -7,6 +7,7 @@ from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.eligible import format_eligibility
 from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.summary import format_table
+from fairseq_prune.pruning.unmasked import made_by
 from fairseq_prune.pruning.view import View, view, zeros_by_class
 from fairseq_prune.pruning.whole import whole
 
@@ -24,6 +25,7 @@ examples:
   fairseq-prune inspect dense.pt --prune-classes component
   fairseq-prune inspect pruned.pt --json | python -m json.tool
 """
+_DENSE = "not pruned: the file holds no masks"
 
 
 def add(parser: ArgumentParser) -> None:
@@ -52,18 +54,18 @@ def run(arguments: Namespace) -> int:
     print(_output.unit_table(shown.units), end="")
     if shown.pruned:
         print(f"removed: {total}")
-    for line in _lines(shown, zeros):
+    for line in _lines(shown, zeros, made_by(opened.content)):
         print(line)
     print(f"{opened.path}: {_output.size_of(opened.path)}")
     return 0
 
 
-def _lines(shown: View, zeros: dict[str, int]) -> list[str]:
+def _lines(shown: View, zeros: dict[str, int], made: str) -> list[str]:
     lines = format_eligibility(shown.eligible())
     if shown.uncovered:
         lines.append(f"without masks: {', '.join(shown.uncovered)}")
     if shown.record is None:
-        lines.append("not pruned: the file holds no masks")
+        lines.append(f"no masks: this is what {made}" if made else _DENSE)
     elif not shown.pruned:
         lines.append("not pruned yet: the schedule has not begun")
     if zeros:

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from fairseq_prune.analysis.table import Table, as_text
 from fairseq_prune.cli import _output
+from fairseq_prune.maths.structure import UNITS
 from fairseq_prune.models import TRAINABLE
-from fairseq_prune.network.options import architecture
+from fairseq_prune.network.options import architecture, task_name
 from fairseq_prune.network.ties import parameters_in
+from fairseq_prune.network.units import Axis
 from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.shrink import Cut, plan, shrink
 
@@ -37,6 +39,11 @@ examples:
   fairseq-prune shrink pruned.pt --output small.pt --uniform
       opens in stock fairseq whatever the scheme was: the widest layer decides
 """
+# what to do with a model of a task, and the words of the command before and after its path
+_USES = {
+    "translation": ("to translate", "fairseq-generate", "--beam", "5"),
+    "language_modeling": ("to evaluate", "fairseq-eval-lm"),
+}
 _FUSED = "transformer_bert_fused"  # and its sizes, which begin like it
 
 
@@ -69,22 +76,46 @@ def run(arguments: Namespace) -> int:
         cut = plan(open_checkpoint(arguments.checkpoint), arguments.uniform, arguments.anyway)
         _check_family(cut)
         content = shrink(cut)
+        train, why = _training(content, output)
         done(1)
         if output is not None:
             _output.check_space(output, _tensors(content))
             _output.write(content, output, progress, 0.5, cut.source.size)
-    facts = _facts(cut, content, output)
+    facts = {**_facts(cut, content, output), "train": train}
     if arguments.json:
         _output.print_json(facts)
         return 0
     print(as_text(_table(cut)), end="")
-    for line in _lines(cut, facts):
+    for line in (*_lines(cut, facts, why), *_written(cut, output)):
         print(line)
     return 0
 
 
+def _training(content: Mapping[str, Any], output: str | None) -> tuple[list[str], str]:
+    """The command that trains what is left as it was trained, or none, and why not."""
+    logging.basicConfig(level=logging.WARNING)  # fairseq logs what it lacks when it is imported
+    import fairseq  # noqa: F401  takes seconds to load
+
+    from fairseq_prune import register
+    from fairseq_prune.tasks.command_line import data_of, training_flags
+
+    register()
+    target = output or "OUT"
+    places = [
+        "--finetune-from-model",
+        target,
+        "--save-dir",
+        f"{target.removesuffix('.pt')}-trained",
+    ]
+    try:
+        flags = training_flags(content)
+    except ValueError as error:
+        return [], f"the flags to train it further are not known: {error}"
+    return ["fairseq-train", data_of(content), "--user-dir", "fairseq_prune", *places, *flags], ""
+
+
 def _check_family(cut: Cut) -> None:
-    """Raises ValueError where layers differ and ours is no architecture for this model."""
+    """Raises ValueError where what is left needs an architecture of ours that is none for it."""
     if cut.settings.arch is None:
         return
     logging.basicConfig(level=logging.WARNING)  # fairseq logs what it lacks when it is imported
@@ -92,20 +123,35 @@ def _check_family(cut: Cut) -> None:
 
     arch = architecture(cut.source.content) or "unknown"
     family, ours = ARCH_MODEL_NAME_REGISTRY.get(arch, arch), cut.settings.arch
-    if arch.startswith(_FUSED):
-        raise ValueError(
-            f"{cut.source.path} would have heads or layers of other widths, which {arch} cannot "
-            "say: of it, feed-forward layers alone can be cut, all to one width (--prune-structure "
-            "ffn --prune-scheme class-uniform)."
-        )
     attends = "decoder.attention.output_proj.weight" in cut.source.content["model"]
-    if family not in (ours, ours.removeprefix("shrunk_")) or (
-        ours == "shrunk_lstm" and not attends
-    ):
-        raise ValueError(
-            f"{cut.source.path} would have layers of different widths, which {arch} cannot say: "
-            "give --uniform, or prune with --prune-scheme class-uniform."
+    fits = ours != "shrunk_lstm" or attends
+    if not arch.startswith(_FUSED) and fits and family in (ours, ours.removeprefix("shrunk_")):
+        return
+    few = [axis for axis in cut.axes if axis.kind == "heads" and _is_cut(cut, axis)]
+    what = "fewer heads than fit its width" if few else "layers of different widths"
+    raise ValueError(
+        f"{cut.source.path} would have {what}, which {arch} cannot say: {_instead(cut)}."
+    )
+
+
+def _is_cut(cut: Cut, axis: Axis) -> bool:
+    before, left = cut.counts[axis.name]
+    return left < before
+
+
+def _instead(cut: Cut) -> str:
+    """What to do where only fairseq's own settings are there to say what is left."""
+    try:
+        plan(cut.source, uniform=True, anyway=True)
+    except ValueError:
+        kind = next(
+            kind for kind in UNITS if kind != "heads" and kind in {a.kind for a in cut.axes}
         )
+        return (
+            "what would go has to stay, then; prune other units instead (--prune-scheme "
+            f"class-uniform --prune-structure {kind})"
+        )
+    return "give --uniform, which leaves in place what has to stay"
 
 
 def _tensors(content: Mapping[str, Any]) -> list[Tensor]:
@@ -136,21 +182,34 @@ def _table(cut: Cut) -> Table:
     return [["units of", "kind", "before", "left", "cut out"], *rows]
 
 
-def _lines(cut: Cut, facts: dict[str, Any]) -> list[str]:
+def _lines(cut: Cut, facts: Mapping[str, Any], why: str) -> list[str]:
     before, after = facts["parameters"]
     ratio = after / before if before else math.nan
-    stock = cut.settings.arch is None and cut.arch not in TRAINABLE
-    plugin = "" if stock else "--user-dir fairseq_prune "
-    lines = [
+    stock = _is_stock(cut)
+    return [
         f"parameters: {before:,} -> {after:,} ({ratio:.0%})",
         "a plain fairseq checkpoint: it opens without this package"
         if stock
         else f"architecture {cut.arch}: give --user-dir fairseq_prune to commands that open it",
-        f"to train it further: fairseq-train DATA --user-dir fairseq_prune --finetune-from-model "
-        f"{facts['output'] or 'OUT'} --arch {cut.arch} {shlex.join(cut.settings.flags)} ...",
+        why or f"to train it further: {shlex.join(facts['train'])}",
     ]
+
+
+def _written(cut: Cut, output: str | None) -> list[str]:
+    """What to do with the file, and its size."""
     source = f"{cut.source.path}, {_output.in_units(cut.source.size)}"
-    if facts["output"] is None:
-        return [*lines, f"dry run of {source}: nothing was written"]
-    lines.append(f"to translate: fairseq-generate DATA {plugin}--path {facts['output']} --beam 5")
-    return [*lines, f"{facts['output']}: {_output.size_of(facts['output'])}, cut out of {source}"]
+    if output is None:
+        return [f"dry run of {source}: nothing was written"]
+    from fairseq_prune.tasks.command_line import data_of
+
+    lines = [f"{output}: {_output.size_of(output)}, cut out of {source}"]
+    use = _USES.get(task_name(cut.source.content) or "translation")
+    if use is not None:
+        plugin = [] if _is_stock(cut) else ["--user-dir", "fairseq_prune"]
+        words = [use[1], data_of(cut.source.content), *plugin, "--path", output, *use[2:]]
+        lines.insert(0, f"{use[0]}: {shlex.join(words)}")
+    return lines
+
+
+def _is_stock(cut: Cut) -> bool:
+    return cut.settings.arch is None and cut.arch not in TRAINABLE

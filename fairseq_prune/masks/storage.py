@@ -200,7 +200,10 @@ def given_masks(origin: str, weights: Mapping[str, Tensor]) -> Masks:
     """
     masks = masks_of(load(origin), origin)
     if masks is None:
-        raise CheckpointError(f"--prune-mask-from {origin} holds no masks: it was never pruned.")
+        raise CheckpointError(
+            f"--prune-mask-from {origin} holds no masks: it was never pruned, or shrink, export or "
+            "a training without --user-dir fairseq_prune has dropped them."
+        )
     check_fits(masks, weights, origin)
     return masks
 

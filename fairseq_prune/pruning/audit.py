@@ -16,6 +16,7 @@ from fairseq_prune.pruning.moments import moments_of
 from fairseq_prune.pruning.opened import Opened, model_states, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.unmasked import without_masks
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,7 @@ def audit(path: str, masks_from: str | None = None, expected: float | None = Non
     record = opened.record
     masks = storage.given_masks(masks_from, opened.tensors) if masks_from else opened.masks
     if record is None and masks is None:
-        raise CheckpointError(
-            f"{path} holds no masks: it was never pruned, or was trained further without "
-            "--user-dir fairseq_prune, which drops them; compare it with --masks-from PRUNED."
-        )
+        raise CheckpointError(without_masks(opened.content, path))
     if masks is None:
         found.unfinished = "nothing is pruned yet: the schedule has not begun"
         if expected:

@@ -1,11 +1,13 @@
 """How we say no inside fairseq's programs, and what is asked for where we are wrong ourselves."""
 
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 
 from fairseq_prune import __version__
+from fairseq_prune.network.classes import paper_class
 from fairseq_prune.pruning.record import this_command
 
 
@@ -32,9 +34,43 @@ def one_sentence() -> Iterator[None]:
         raise Refusal(str(error)) from None
 
 
-def first_line(error: Exception) -> str:
-    """What an error of fairseq's says first, to be part of a sentence; its kind if nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+_MISFIT = re.compile(r"size mismatch for (\S+): .*?Size\(\[(.*?)\]\).*?Size\(\[(.*?)\]\)")
+_LEFT_OVER = re.compile(r'(Missing|Unexpected) key\(s\) in state_dict: "([^"]+)"')
+_OF_WORDS = ("softmax", "-embedding")  # classes whose rows are a dictionary's
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, without the full stop: the first line of what the error says.
+
+    Where tensors do not fit a model, torch lists all below that line: the first of them, with both
+    sizes, and what is probably the matter.
+    """
+    text = str(error).strip()
+    misfits, left_over = _MISFIT.findall(text), _LEFT_OVER.search(text)
+    if not misfits and not left_over:
+        first = (text.splitlines() or [""])[0].rstrip(".")
+        return first[:300] or type(error).__name__
+    if not misfits:
+        assert left_over is not None
+        lacks = left_over[1] == "Missing"
+        what = "has no" if lacks else "has"
+        why = "which the model has" if lacks else "for which the model has no place"
+        return f"the checkpoint {what} {left_over[2]}, {why}: {_ANOTHER}"
+    words = [fit for fit in misfits if paper_class(fit[0]).endswith(_OF_WORDS)]
+    name, there, here = (words or misfits)[0]
+    is_dictionary = bool(words) and there.partition(",")[2] == here.partition(",")[2]
+    more = f" (and {len(misfits) - 1} more do not fit)" if len(misfits) > 1 else ""
+    return (
+        f"{name} is ({there}) in the checkpoint and ({here}) in the model{more}: "
+        f"{_DICTIONARY if is_dictionary else _ANOTHER}"
+    )
+
+
+_ANOTHER = "it is of another architecture, or of other sizes, than its settings or the flags say"
+_DICTIONARY = (
+    "the dictionary in the data is probably not that of the model; give the folder that it was "
+    "trained on"
+)
 
 
 def what_to_send() -> str:

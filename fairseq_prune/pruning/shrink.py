@@ -12,6 +12,7 @@ from fairseq_prune.masks.storage import PRUNE_KEY
 from fairseq_prune.maths.structure import UNITS, Units
 from fairseq_prune.network.options import architecture, changed
 from fairseq_prune.network.ties import owners_of, parameter_count, retie
+from fairseq_prune.network.unit_masks import gone, sums
 from fairseq_prune.network.units import Axis
 from fairseq_prune.network.weights import FAIRSEQ_PAD, SHADOW, of_state_dict
 from fairseq_prune.pruning.opened import Opened, with_states
@@ -140,18 +141,40 @@ def _check(source: Opened, axes: list[Axis], dead: Mapping[str, Tensor], anyway:
             "be shrunk, other models cannot."
         )
     count, total = sum(int(flags.sum()) for flags in dead.values()), sum(a.units for a in axes)
-    by_unit = source.record is not None and isinstance(source.record.recipe.groups(), Units)
-    advice = f"prune units first (--prune-structure {', '.join(UNITS)}, or several: ffn+heads)"
+    kinds = [kind for kind in UNITS if any(axis.kind == kind for axis in axes)]
+    several = f", or both: {'+'.join(kinds)}" if len(kinds) > 1 else ""
+    advice = f"prune units first (--prune-structure {' or '.join(kinds)}{several})"
     if count == 0:
         raise ValueError(
             f"{source.path} has no whole unit to cut out: each of its {total:,} has an effect; "
             f"{advice}."
         )
-    if source.masks is not None and not (by_unit or anyway):
+    if not anyway and not _by_unit(source, axes, count):
         raise ValueError(
-            f"{source.path} was not pruned by unit: {count:,} of its {total:,} units could go; "
-            f"{advice}, or give --anyway to cut out these."
+            f"The masks of {source.path} remove single weights, not whole units: {count:,} of its "
+            f"{total:,} units have no effect; {advice}, or give --anyway to cut out these."
         )
+
+
+def _by_unit(source: Opened, axes: list[Axis], dead: int) -> bool:
+    """Whether units were pruned as units, whatever was pruned after that or holds their masks.
+
+    The masks say so: most of the ``dead`` units are gone whole, and the others have so much left
+    that weights removed one by one, at the worst unit's rate, would be expected to leave none so.
+    """
+    masks, record = source.masks, source.record
+    if masks is None or (record is not None and isinstance(record.recipe.groups(), Units)):
+        return True
+    removed = {name: (~mask).double() for name, mask in masks.items()}
+    every = {name: torch.ones_like(mask) for name, mask in removed.items()}
+    whole, by_chance = 0, 0.0
+    for axis in axes:
+        away = gone(axis, masks, source.weights)
+        if 0 < int(away.sum()) < axis.units:  # weights alone can empty a whole tensor
+            lacks, sizes = (sums(axis, values)[~away] for values in (removed, every))
+            whole += int(away.sum())
+            by_chance += float(axis.units * ((lacks / sizes) ** sizes).max())
+    return 2 * whole >= dead and by_chance < 1
 
 
 def _fill(kept: Tensor, count: int) -> Tensor:

@@ -39,12 +39,6 @@ class Settings:
     arch: str | None
     values: Mapping[str, Any]
 
-    @property
-    def flags(self) -> list[str]:
-        """The settings as words of a command line, without the architecture."""
-        pairs = (("--" + n.replace("_", "-"), str(v)) for n, v in self.values.items() if v != "")
-        return [word for pair in pairs for word in pair]
-
 
 # ------------------------------------------------------------------ how many to keep
 def paired(axes: Sequence[Axis], counts: Counts) -> dict[str, int]:

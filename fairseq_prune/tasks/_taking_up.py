@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from _fairseq_prune_compat.loading import CheckpointRefused, CheckpointUnreadable
 
-from fairseq_prune.pruning.refusal import Refusal
+from fairseq_prune.pruning.refusal import Refusal, reason_of
 
 _LARGEST = 1 << 53  # of updates, epochs and batches
 # what is no fault of the file: of the disk, of the device, of a loss scale
@@ -78,5 +78,4 @@ def check_place(updates: Any, extra_state: Any, begins: bool) -> None:
 def _reason(error: Exception) -> str:
     # fairseq says "cannot load model parameters" in the place of torch's list of names
     cause = error.__context__ if type(error) is Exception and error.__context__ else error
-    text = " ".join(str(cause).split())[:200].rstrip(".")
-    return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
+    return f"{type(cause).__name__}: {reason_of(cause)}" if str(cause) else type(cause).__name__

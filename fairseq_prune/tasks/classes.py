@@ -9,7 +9,7 @@ import torch
 from fairseq import checkpoint_utils, utils
 from torch import Tensor
 
-from fairseq_prune.pruning.refusal import first_line
+from fairseq_prune.pruning.refusal import reason_of
 from fairseq_prune.pruning.stored import check_stored, check_tokens
 
 
@@ -50,7 +50,7 @@ def run_classifier(
         criterion = task.build_criterion(saved.criterion)
     except Exception as error:
         raise ValueError(
-            f"fairseq cannot open {checkpoint} with --data {data}: {first_line(error)}"
+            f"fairseq cannot open {checkpoint} with --data {data}: {reason_of(error)}."
         ) from None
     model = loaded[0].cuda() if torch.cuda.is_available() and not cpu else loaded[0]
     model.eval()

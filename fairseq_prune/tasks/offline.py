@@ -9,7 +9,7 @@ from fairseq import checkpoint_utils, tasks, utils
 from torch import Tensor
 
 from fairseq_prune.network.probing import Sample
-from fairseq_prune.pruning.refusal import Refusal, first_line
+from fairseq_prune.pruning.refusal import Refusal, reason_of
 from fairseq_prune.saliency.probe import Flow
 from fairseq_prune.tasks._flow import flow_of
 from fairseq_prune.tasks._sample import Told, sampler
@@ -59,18 +59,23 @@ def fresh_weights(checkpoint: str, data: str, seed: int) -> dict[str, Tensor]:
     Raises ValueError where fairseq cannot make it.
     """
     try:
-        saved = checkpoint_utils.load_checkpoint_to_cpu(checkpoint, {"data": data})["cfg"]
+        state = checkpoint_utils.load_checkpoint_to_cpu(checkpoint, {"data": data})
+        saved = state["cfg"]
         # as fairseq_cli.train does, in this order
         np.random.seed(seed)
         utils.set_torch_seed(seed)
         model = tasks.setup_task(saved.task).build_model(saved.model)
         warm_start(model)  # the folder of the run may be there, so that the task did not
+        fresh = {name: value.clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(state["model"], strict=True, model_cfg=saved.model)  # do they fit?
     except Exception as error:
         raise _cannot_open(checkpoint, data, error) from None
-    return dict(model.state_dict())
+    return fresh
 
 
 def _cannot_open(checkpoint: str, data: str, error: Exception) -> ValueError:
     if isinstance(error, Refusal):
         return error
-    return ValueError(f"fairseq cannot open {checkpoint} with --data {data}: {first_line(error)}")
+    return ValueError(
+        f"fairseq cannot open {checkpoint} with --data {data}: {reason_of(error)}."
+    )

@@ -213,7 +213,8 @@ def test_an_output_below_a_file(refused, dense):
 
 def test_masks_from_a_dense_file(apply, dense):
     assert apply("--prune-mask-from", dense) == (
-        f"--prune-mask-from {dense} holds no masks: it was never pruned."
+        f"--prune-mask-from {dense} holds no masks: it was never pruned, or shrink, export or "
+        "a training without --user-dir fairseq_prune has dropped them."
     )
 
 

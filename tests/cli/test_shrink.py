@@ -58,11 +58,12 @@ def test_heads_need_the_plugin_and_say_so(dense, call, corpus, tmp_path):
     assert translations(corpus, small, *plugin) == translations(corpus, pruned)
 
 
-def test_json_says_what_the_table_says(dense, call, ask, tmp_path):
+def test_json_says_what_the_table_says(dense, call, ask, corpus, tmp_path):
     pruned, small = tmp_path / "pruned.pt", tmp_path / "small.pt"
     call("apply", dense("transformer"), "--output", pruned, *UNITS, "ffn")
     said = ask("shrink", pruned, "--output", small)
     assert said["units"]["encoder.layers.0.ffn"] == [32, 16]
+    assert said["train"][:2] == ["fairseq-train", str(corpus)]
     assert said["settings"] == {"encoder_ffn_embed_dim": 16, "decoder_ffn_embed_dim": 16}
     before, after = said["parameters"]
     assert before - after == 4 * 16 * (16 + 16 + 1)  # four layers; rows, columns and biases
@@ -98,8 +99,8 @@ def test_weights_that_were_pruned_one_by_one_are_refused(dense, call, tmp_path):
     blind = ("--prune-scheme", "class-blind", "--prune-sparsity")
     call("apply", path, "--output", pruned, *blind, "0.99")
     said = refusal(call, pruned, "--output", small)
-    assert "was not pruned by unit: " in said
-    assert "of its 140 units could go; prune units first (--prune-structure ffn, heads," in said
+    assert f"The masks of {pruned} remove single weights, not whole units: " in said
+    assert "of its 140 units have no effect; prune units first (--prune-structure ffn or" in said
     assert not small.exists()
     assert call("shrink", pruned, "--output", small, "--anyway")[0] == 0
     assert small.stat().st_size < pruned.stat().st_size
@@ -114,6 +115,21 @@ def test_models_without_known_units_are_refused(call, tmp_path):
     assert "has no units that are known here: fairseq's LSTM and Transformer can be" in refusal(
         call, path, "--output", tmp_path / "small.pt"
     )
+
+
+def test_weights_that_go_after_units_leave_units_to_cut_out(dense, train, call, corpus, tmp_path):
+    """Whatever was done last: weights pruned too, retrained, or the masks taken by another."""
+    path, units, more, taken = (tmp_path / f"{name}.pt" for name in ("d", "units", "more", "taken"))
+    path = dense("transformer")
+    call("apply", path, "--output", units, *UNITS, "ffn")
+    more_flags = ("--prune-scheme", "class-blind", "--prune-sparsity", "0.6")
+    assert call("apply", units, "--output", more, *more_flags)[0] == 0
+    assert call("apply", path, "--output", taken, "--prune-mask-from", units)[0] == 0
+    train(tmp_path / "run", "--max-update", 2, "--finetune-from-model", units, arch="transformer")
+    for last in (more, taken, tmp_path / "run" / "checkpoint_last.pt"):
+        code, out, err = call("shrink", last, "--dry-run")
+        assert (code, err) == (0, "")
+        assert out.count(" 50%\n") == 4  # feed-forward layers
 
 
 def test_nothing_is_overwritten(dense, call, tmp_path):

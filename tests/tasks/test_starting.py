@@ -210,7 +210,8 @@ def test_masks_of_another_model_are_refused(train: Train, refused: Refused, tmp_
 
 def test_masks_of_a_dense_file_are_refused(refused: Refused, dense: Path) -> None:
     assert refused("--prune-mask-from", dense) == (
-        f"fairseq_prune: --prune-mask-from {dense} holds no masks: it was never pruned."
+        f"fairseq_prune: --prune-mask-from {dense} holds no masks: it was never pruned, "
+        "or shrink, export or a training without --user-dir fairseq_prune has dropped them."
     )
 
 

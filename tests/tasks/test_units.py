@@ -84,8 +84,10 @@ def test_a_smaller_model_is_trained_further(train: Train, tmp_path: Path, struct
     from fairseq_prune.masks import storage
 
     small = tmp_path / "small.pt"
+    from fairseq_prune.tasks.command_line import training_flags
+
     storage.save(shrink(cut), small)
-    arch = ["--arch", cut.settings.arch or "transformer", *cut.settings.flags]
+    arch = training_flags(storage.load(small))
     further = train(
         tmp_path / "further", "--max-update", 4, "--finetune-from-model", small, *arch,
         arch="transformer",

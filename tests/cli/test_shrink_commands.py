@@ -1,0 +1,127 @@
+"""The commands that ``fairseq-prune shrink`` prints, copied into a shell as they stand."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fairseq_prune.network.options import architecture
+from tests.conftest import BIN, read, run
+
+HALF = ("--prune-sparsity", "0.5", "--prune-structure")
+LANGUAGE_MODEL = (
+    "--task language_modeling --arch transformer_lm --decoder-embed-dim 16 --decoder-layers 2 "
+    "--decoder-ffn-embed-dim 32 --decoder-attention-heads 4 --optimizer adam --lr 0.01 --cpu "
+    "--max-tokens 200 --tokens-per-sample 32 --num-workers 0 --no-epoch-checkpoints"
+).split()
+EVERY_KIND = (
+    "--store-ema --ema-decay 0.9 --lr-scheduler inverse_sqrt --warmup-updates 4 --update-freq 2,1 "
+    "--best-checkpoint-metric ppl --valid-subset valid,test --keep-last-epochs 2 --adam-betas"
+).split()
+
+
+def copied(out: str, start: str, folder: Path) -> str:
+    """What the line does that begins so, in a shell in ``folder``; it has to succeed."""
+    (line,) = [one for one in out.splitlines() if one.startswith(start)]
+    command = line.removeprefix(start)
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=300,
+        env={"PATH": f"{BIN}:/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(folder)},
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout + done.stderr
+
+
+def check(last: Path, folder: Path, call, *flags) -> str:
+    """Shrinks and trains as the copied line says: the settings are those that there were."""
+    small = folder / "its own" / "small model.pt"
+    code, out, err = call("shrink", last, "--output", small, *flags)
+    assert (code, err) == (0, "")
+    said = copied(out, "to train it further: ", folder)
+    assert "done training in" in said
+    trained = read(small.with_name("small model-trained") / "checkpoint_last.pt")
+    wanted = read(small)
+    for part in ("optimization", "dataset", "criterion", "optimizer", "lr_scheduler", "task"):
+        assert trained["cfg"][part] == wanted["cfg"][part], part
+    assert trained["optimizer_history"][-1]["num_updates"] == 4
+    # fairseq's second copies of them come anew
+    assert all(trained["model"][n].shape == v.shape for n, v in wanted["model"].items())
+    assert architecture(trained) == architecture(wanted)
+    return out
+
+
+CASES = [
+    ("lstm", "class-uniform", "hidden", []),
+    ("transformer", "class-uniform", "ffn+heads", []),
+    pytest.param("lstm", "class-blind", "hidden+embedding", [], marks=pytest.mark.slow),
+    pytest.param("transformer", "class-blind", "ffn", [], marks=pytest.mark.slow),
+    pytest.param(
+        "transformer", "class-uniform", "ffn", [*EVERY_KIND, "(0.9, 0.98)"], marks=pytest.mark.slow
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arch", "scheme", "structure", "flags"), CASES)
+def test_the_copied_line_trains_it_further(
+    arch, scheme, structure, flags, train, call, corpus, tmp_path
+):
+    train(tmp_path / "run", "--max-update", 4, *flags, arch=arch)
+    pruned = tmp_path / "pruned.pt"
+    last = tmp_path / "run" / "checkpoint_last.pt"
+    call("apply", last, "--output", pruned, "--prune-scheme", scheme, *HALF, structure)
+    out = check(pruned, tmp_path, call)
+    assert copied(out, "to translate: ", tmp_path).count("\nH-") == 20
+
+
+@pytest.mark.slow
+def test_a_model_of_hydra_is_trained_further(call, corpus, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(
+        (Path(__file__).resolve().parents[2] / "configs/prune/transformer_hydra.yaml")
+        .read_text()
+        .replace("max_epoch: 10", "max_update: 4")
+        .replace("prune_sparsity: 0.8", "prune_sparsity: 0.5\n  prune_structure: ffn")
+        .replace("class-distribution", "class-uniform")
+        .replace("seed: 1", "seed: 1\n  cpu: true")
+    )
+    run(
+        "fairseq-hydra-train", "--config-dir", tmp_path, "--config-name", "tiny",
+        f"task.data={corpus}", f"checkpoint.save_dir={tmp_path / 'run'}",
+        f"hydra.run.dir={tmp_path}",
+    )  # fmt: skip
+    out = check(tmp_path / "run" / "checkpoint_last.pt", tmp_path, call)
+    assert "a plain fairseq checkpoint" in out
+
+
+@pytest.fixture
+def language_model(corpus, tmp_path):
+    """A tiny one, trained for four updates; gives the checkpoint."""
+    text = corpus.parent
+    data = tmp_path / "text"
+    run(
+        "fairseq-preprocess", "--only-source", "--trainpref", text / "train.de", "--validpref",
+        text / "valid.de", "--testpref", text / "test.de", "--destdir", data,
+    )  # fmt: skip
+    run("fairseq-train", data, *LANGUAGE_MODEL, "--max-update", 4, "--save-dir", tmp_path / "run")
+    return tmp_path / "run" / "checkpoint_last.pt"
+
+
+@pytest.mark.slow
+def test_a_language_model_is_shrunk_as_far_as_fairseq_can_say(language_model, call, tmp_path):
+    pruned = {}
+    for structure in ("ffn", "heads", "ffn+heads"):
+        pruned[structure] = tmp_path / f"{structure}.pt"
+        flags = ("--prune-scheme", "class-uniform", *HALF, structure)
+        assert call("apply", language_model, "--output", pruned[structure], *flags)[0] == 0
+    out = check(pruned["ffn"], tmp_path, call)
+    copied(out, "to evaluate: ", tmp_path)
+    why = "would have fewer heads than fit its width, which transformer_lm cannot say: "
+    code, _, err = call("shrink", pruned["heads"], "--dry-run")
+    assert code == 2
+    assert err.endswith(
+        f"{why}what would go has to stay, then; prune other units instead (--prune-scheme "
+        "class-uniform --prune-structure ffn).\n"
+    )
+    code, _, err = call("shrink", pruned["ffn+heads"], "--dry-run")
+    assert code == 2
+    assert err.endswith(f"{why}give --uniform, which leaves in place what has to stay.\n")
+    assert call("shrink", pruned["ffn+heads"], "--dry-run", "--uniform")[0] == 0
