@@ -1,5 +1,6 @@
 """From a sensitivity's curves to a sparsity for each weight class."""
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from typing import Any
 from fairseq_prune.analysis.table import Table
 from fairseq_prune.maths.plan import Point, cost_of, share_out
 from fairseq_prune.maths.select import round_count
+from fairseq_prune.network.classes import GRANULARITIES
+from fairseq_prune.pruning.shares import CLASSES
 
 HEADER = "# fairseq-prune sensitivity --propose"  # what our own files begin with
 GRID = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -83,13 +86,16 @@ def as_table(parts: Sequence[Part]) -> Table:
 
 
 def as_file(parts: Sequence[Part], result: Mapping[str, Any], target: float) -> str:
-    """The proposal as ``--prune-given`` reads it."""
+    """The proposal as ``--prune-given`` reads it; which classes it is of is said in it."""
+    classes = str(result["settings"]["recipe"]["classes"])
+    classes = classes if classes in GRANULARITIES else os.path.abspath(classes)
     cost = sum(p.cost for p in parts)
     width = max(len(p.label) for p in parts)
     return "".join(
         line + "\n"
         for line in (
             f"{HEADER} {target:g}: for --prune-scheme given --prune-given THIS_FILE",
+            f"{CLASSES}{classes}",
             f"# of {shlex.quote(result['checkpoint'])}, SHA-256 {result['sha256'][:16]}",
             f"# predicted: {cost:.4f} bits a token more, if what classes cost adds up",
             *(f"{p.label:{width}} {p.sparsity!r}" for p in parts),

@@ -5,6 +5,7 @@ one class only. The checkpoint is opened once, and each class is pruned in the l
 back.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from fairseq_prune.analysis.texts import texts_of
 from fairseq_prune.analysis.unfinished import FORMAT, KIND, Row, Unfinished
 from fairseq_prune.maths.structure import Units
 from fairseq_prune.network.weights import Weights
-from fairseq_prune.pruning.apply import Views, apply_recipe
+from fairseq_prune.pruning.apply import Views, apply_recipe, rules_of
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import this_command
@@ -123,6 +124,9 @@ def _open(asked: Asked) -> Opened:
     asked.decoding.check()
     recipe = asked.recipe
     source = open_checkpoint(asked.checkpoint, recipe.settings["classes"], recipe.excluded)
+    unnamed = rules_of(source, recipe.settings["classes"])
+    if unnamed is not None:
+        logging.getLogger("fairseq_prune").warning(unnamed)
     if source.masks is not None:
         raise ValueError(
             f"{source.path} is pruned already; sensitivity prunes one class of a dense model at a "

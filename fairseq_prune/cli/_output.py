@@ -119,6 +119,11 @@ def say(sentence: str) -> None:
     print(f"{time.strftime('%H:%M:%S')}  {sentence}", file=sys.stderr)
 
 
+def note(sentence: str) -> None:
+    """Print on stderr what is worth knowing, and nothing to worry about."""
+    print(f"fairseq-prune: note: {sentence}", file=sys.stderr)
+
+
 def warn(sentence: str) -> None:
     """Print a warning on stderr."""
     print(f"fairseq-prune: warning: {sentence}", file=sys.stderr)

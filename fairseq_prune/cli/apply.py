@@ -46,7 +46,8 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="DATA",
-        help="binarised data, for a saliency that scores on data or on the network",
+        help="binarised data, for a saliency that scores on data or on the network; others do not "
+        "read them",
     )
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     parser.add_argument(
@@ -65,7 +66,8 @@ def run(arguments: Namespace) -> int:
         source = open_checkpoint(arguments.checkpoint, recipe.settings["classes"], recipe.excluded)
         if output is not None:
             _output.check_space(output, source.tensors.values())
-        looks = views(source.path, arguments.data, recipe, progress.scored)
+        data = arguments.data if recipe.looks else None
+        looks = views(source.path, data, recipe, progress.scored)
         applied = apply_recipe(source, recipe, looks)
         done(1)
         if output is not None:
@@ -100,14 +102,15 @@ def views(
 def _report(applied: Applied, source: Opened, arguments: Namespace, output: str | None) -> None:
     shown = view(source, applied.record, fresh=True)
     notes = applied.record.notes
-    recipe, total = (
-        applied.record.recipe,
-        whole(applied.masks, parameters_in(source.content["model"])),
-    )
-    found = applied.reached
-    warnings = () if found is None else found.warnings
+    recipe, found = applied.record.recipe, applied.reached
+    total = whole(applied.masks, parameters_in(source.content["model"]))
+    if arguments.data is not None and not recipe.looks:
+        saliency = recipe.saliency or "magnitude"
+        _output.note(f"--data is not read: --prune-saliency {saliency} needs none")
+    for sentence in applied.remarks:
+        _output.note(sentence)
     for sentence in (
-        *warnings,
+        *(() if found is None else found.warnings),
         *find_unseen(notes, applied.masks),
         *find_dead(shown.rows, applied.masks),
     ):

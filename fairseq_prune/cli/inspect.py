@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace
 
 from fairseq_prune.cli import _output
 from fairseq_prune.network.ties import parameters_in
+from fairseq_prune.pruning.apply import rules_of
 from fairseq_prune.pruning.eligible import format_eligibility
 from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.summary import format_table
@@ -42,6 +43,9 @@ def add(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Look and print; returns the exit code."""
     opened = open_checkpoint(arguments.checkpoint, arguments.prune_classes)
+    unnamed = rules_of(opened, arguments.prune_classes or "paper")
+    if unnamed is not None:
+        _output.note(unnamed)
     shown = view(opened, opened.record)
     total = whole(shown.masks, parameters_in(opened.content["model"]))
     zeros = {} if shown.pruned else zeros_by_class(opened.weights)

@@ -1,9 +1,10 @@
 """``fairseq-prune sensitivity``: what pruning one weight class at a time costs."""
 
 import logging
+import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from fairseq_prune.cli.apply import views
 from fairseq_prune.cli.evaluate import add_decoding
 from fairseq_prune.maths.structure import NofM
 from fairseq_prune.pruning.apply import check_recipe
-from fairseq_prune.pruning.flags import add_arguments, recipe_of
+from fairseq_prune.pruning.flags import add_arguments, recipe_of, words_of
 from fairseq_prune.pruning.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -196,8 +197,17 @@ def _print(result: Mapping[str, Any], parts: list[Part], arguments: Namespace) -
         print("\n" + as_text(as_table(parts)), end="")
     places = [f"result: {arguments.output}"] if arguments.output else []
     if arguments.proposal:
-        places.append(f"proposal: {arguments.proposal} (--prune-scheme given --prune-given)")
+        places.append(f"proposal: {arguments.proposal}")
     print("; ".join(places) or "nothing was written: --output FILE.json keeps the result")
+    if arguments.proposal:
+        print(f"to prune by it: {shlex.join(_by_proposal(arguments))}")
+
+
+def _by_proposal(arguments: Namespace) -> list[str]:
+    """The command that prunes by the proposal as it was measured."""
+    recipe = replace(recipe_of(arguments), scheme="given", given=arguments.proposal, classes=None)
+    words = ["fairseq-prune", "apply", arguments.checkpoint, "--output", "OUT", *words_of(recipe)]
+    return [*words, *(["--data", arguments.data] if recipe.looks else [])]
 
 
 def _table(result: Mapping[str, Any]) -> Table:

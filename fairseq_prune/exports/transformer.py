@@ -89,7 +89,8 @@ def shape_of(checkpoint: Mapping[str, Any], origin: str) -> Shape:
     """
     options, arch = model_options(checkpoint), architecture(checkpoint) or "unknown"
     state: State = checkpoint["model"]
-    _check(options, arch, task_name(checkpoint) or TASKS[0], origin)
+    sides = {str(name).partition(".")[0] for name in state}
+    _check(options, arch, sides, task_name(checkpoint) or TASKS[0], origin)
     return Shape(
         _stack("encoder", state, options, arch, origin),
         _stack("decoder", state, options, arch, origin),
@@ -98,11 +99,16 @@ def shape_of(checkpoint: Mapping[str, Any], origin: str) -> Shape:
     )
 
 
-def _check(options: Options, arch: str, kind: str, origin: str) -> None:
+def _check(options: Options, arch: str, sides: set[str], kind: str, origin: str) -> None:
+    if "decoder" in sides and "encoder" not in sides:
+        raise ValueError(
+            f"{origin} ({arch}) has a decoder and no encoder, as language models have: what is "
+            "written for CTranslate2 are models for translation; use it with fairseq-eval-lm."
+        )
     if arch not in STOCK and arch != SHRUNK:
         raise ValueError(
-            f"{origin} is of the architecture {arch}: CTranslate2 reads fairseq's Transformers "
-            "only; decode it with fairseq-generate."
+            f"{origin} is of the architecture {arch}: what is written for CTranslate2 are "
+            "fairseq's Transformers for translation; use it with fairseq."
         )
     if kind not in TASKS:
         raise ValueError(

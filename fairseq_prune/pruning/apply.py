@@ -6,8 +6,10 @@ from typing import Any
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY, given_masks
+from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.units import Axes
+from fairseq_prune.network.weights import of_state_dict
 from fairseq_prune.pruning.before import check_shrinks
 from fairseq_prune.pruning.given import bound
 from fairseq_prune.pruning.moments import second_moments
@@ -24,8 +26,9 @@ from fairseq_prune.pruning.pruner import (
 from fairseq_prune.pruning.reached import Reached, reached
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.rules import check_rules
 from fairseq_prune.pruning.steps import PRUNED, Step, recipe_at, starting_at, with_step
-from fairseq_prune.pruning.units import axes_in
+from fairseq_prune.pruning.units import axes_in, tensors_in
 from fairseq_prune.pruning.zeros import Tick, with_zeros
 from fairseq_prune.saliency import Probe
 from fairseq_prune.saliency.probe import Flow
@@ -50,12 +53,14 @@ class Applied:
         step: how the checkpoint tells it, the file that it starts from left out; None: by the
             recipe.
         reached: what was asked for, and what it came to; None where masks were given.
+        remarks: what is worth knowing, a sentence each.
     """
 
     source: Opened
     record: Record
     step: Step | None = None
     reached: Reached | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def masks(self) -> Masks:
@@ -106,11 +111,6 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
             f"--prune-{flag} {name} {why}: give --data DATA, the binarised folder "
             "that fairseq-train would take."
         )
-    if data is not None and not looks:
-        raise ValueError(
-            f"--data {data} has no effect with --prune-saliency {recipe.saliency or 'magnitude'}, "
-            "which needs none: leave it out, or choose a saliency that scores on data."
-        )
     if not recipe.active:
         raise ValueError(
             "Nothing says how to prune: give --prune-scheme, or --prune-mask-from FILE for the "
@@ -135,6 +135,7 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
     check_structure(recipe, source.weights)
     _check_excluded(source)
     axes = axes_in(source, recipe)
+    unnamed = rules_of(source, recipe.settings["classes"], axes)
     recipe = bound(recipe, source.weights, axes)
     extremes: Extremes = dict(source.record.extremes) if source.record else {}
     if recipe.mask_from:
@@ -157,7 +158,16 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
         extremes=extremes,
         notes=notes,
     )
-    return Applied(source, record, reached=found)
+    remarks = () if unnamed is None else (unnamed,)
+    return Applied(source, record, reached=found, remarks=remarks)
+
+
+def rules_of(source: Opened, classes: str, axes: Axes | None = None) -> str | None:
+    """What no rule of ``--prune-classes`` names; see `fairseq_prune.pruning.rules.check_rules`."""
+    if classes in GRANULARITIES:
+        return None
+    everything = of_state_dict(tensors_in(source.content["model"]))
+    return check_rules(classes, everything, source.weights, axes)
 
 
 def _prune(

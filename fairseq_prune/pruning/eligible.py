@@ -43,7 +43,8 @@ def eligibility(weights: Weights, masks: Masks, asked: bool = False) -> list[Eli
             retrained, or took another's masks, has the pattern without saying so.
     """
     fits = {name: _is_two_of_four(masks[name], masks.fixed.get(name)) for name in masks}
-    if not asked and not all(fits.values()):
+    kept = any(masks.prunable(name) > masks.removed(name) for name in masks)
+    if not asked and not (kept and all(fits.values())):
         return []
     return [_of(weights[name], masks, fits[name]) for name in masks]
 
@@ -52,6 +53,7 @@ def _of(weight: Weight, masks: Masks, fits: bool) -> Eligibility:
     name, shape = weight.name, tuple(weight.tensor.shape)
     kept = masks.prunable(name) - masks.removed(name)
     reason = _reason(weight) if fits else "keeps more than 2 of 4 inputs"
+    reason = "nothing of it is left" if not kept else reason
     if reason is not None:
         return Eligibility(name, shape, kept, reason=reason)
     able = tuple(k for k, unit in KERNELS.items() if not (shape[0] % unit[0] or shape[1] % unit[1]))

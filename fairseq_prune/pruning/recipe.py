@@ -20,7 +20,7 @@ from fairseq_prune.maths.structure import (
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.pruning.checks import check, flags
 from fairseq_prune.pruning.plausible import check_settings
-from fairseq_prune.pruning.shares import Shares, one_line, read_shares
+from fairseq_prune.pruning.shares import Shares, classes_for, one_line, read_shares
 from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, Entry, every_name
 
 DEFAULT_SPARSITY = 0.8  # the headline of See et al. (2016): 80% with no loss after retraining
@@ -157,7 +157,9 @@ class Recipe:
         """
         check(self)
         shares = self.shares
-        return self if shares is None else replace(self, given=one_line(shares))
+        if shares is None:
+            return self
+        return replace(self, given=one_line(shares), classes=classes_for(self.given, self.classes))
 
     @property
     def shares(self) -> Shares | None:

@@ -1,7 +1,7 @@
 """Per-class sparsities as text: one ``CLASS SPARSITY`` a line in a file, or all in one line.
 
-The file is for people; what is stored and compared is the one line, so that nothing depends on the
-file once it is read.
+The file is for people, and may say which classes are meant; what is stored and compared is the one
+line, so that nothing depends on the file once it is read.
 """
 
 import os
@@ -13,6 +13,7 @@ from fairseq_prune.maths.allocate import REST
 
 Shares = Mapping[str, float]  # fraction to remove by weight class; REST for all others
 
+CLASSES = "# --prune-classes "  # begins the line that says whose names these are
 _NUMBER = r"[-+.\deE]+"
 _ONE_LINE = re.compile(rf"\S+ {_NUMBER}(; \S+ {_NUMBER})*")
 
@@ -30,6 +31,36 @@ def read_shares(text: str) -> dict[str, float]:
             "weight class, such as fairseq-prune sensitivity --proposal writes."
         )
     return _parse("--prune-given", enumerate(text.split("; "), 1))
+
+
+def classes_of(text: str) -> str | None:
+    """The ``--prune-classes`` whose names a file of shares has, where a line of it says so.
+
+    The line, ``# --prune-classes CLASSES``, is a comment for versions that do not know it.
+    """
+    if not os.path.isfile(text):
+        return None
+    read_shares(text)  # it is a text file
+    for line in Path(text).read_text(encoding="utf-8").splitlines():
+        if line.startswith(CLASSES):
+            return line[len(CLASSES) :].strip() or None
+    return None
+
+
+def classes_for(given: str | None, classes: str | None) -> str | None:
+    """The classes to prune by: those that ``--prune-given`` says, or else ``--prune-classes``.
+
+    Raises ValueError where they contradict each other.
+    """
+    said = None if given is None else classes_of(given)
+    if said is None or classes is None or said == classes:
+        return said or classes
+    if all(map(os.path.isfile, (said, classes))) and os.path.samefile(said, classes):
+        return said
+    raise ValueError(
+        f"--prune-classes {classes} contradicts --prune-given {given}, whose sparsities are of the "
+        f"classes of --prune-classes {said}: leave --prune-classes out, or propose anew with it."
+    )
 
 
 def is_one_line(text: str) -> bool:

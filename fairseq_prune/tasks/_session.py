@@ -30,6 +30,7 @@ from fairseq_prune.pruning.pruner import (
 from fairseq_prune.pruning.reached import reached
 from fairseq_prune.pruning.recipe import Recipe, differences
 from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.rules import check_rules
 from fairseq_prune.pruning.summary import ClassRow, by_class
 from fairseq_prune.pruning.units import axes_of
 from fairseq_prune.saliency import Probe
@@ -85,13 +86,21 @@ class Session:
         if self.recipe.active:
             weights = self._find(model)
             check_structure(self.recipe, weights)
-            self.recipe = bound(self.recipe, weights, axes_of(model, weights, self.recipe))
+            axes = axes_of(model, weights, self.recipe)
+            self._check_rules(model, weights, axes)
+            self.recipe = bound(self.recipe, weights, axes)
             if self.recipe.mask_from:
                 from_first_rank(lambda: start.resumes or self._given_masks(weights).digest())
 
     def _find(self, model: nn.Module) -> dict[str, Weight]:
         settings = self.recipe.settings
         return of_module(model, settings["classes"], self.recipe.excluded)
+
+    def _check_rules(self, model: nn.Module, weights: Mapping[str, Weight], axes: Any) -> None:
+        classes = self.recipe.settings["classes"]
+        unnamed = check_rules(classes, of_module(model), weights, axes)
+        if unnamed is not None:
+            logger.warning(unnamed)
 
     def _given_masks(self, weights: Mapping[str, Weight]) -> Masks:
         tensors = {name: w.tensor for name, w in weights.items()}

@@ -1,12 +1,13 @@
 """Class sparsities from curves: counts, what is left out, and the file."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fairseq_prune.analysis.proposal import HEADER, Part, as_file, as_table, propose
 from fairseq_prune.maths.select import round_count
-from fairseq_prune.pruning.shares import read_shares
+from fairseq_prune.pruning.shares import classes_of, read_shares
 
 
 def result(**curves: list[tuple[int, float | None]]) -> dict[str, Any]:
@@ -15,7 +16,11 @@ def result(**curves: list[tuple[int, float | None]]) -> dict[str, Any]:
         for label, points in curves.items()
         for removed, nll in points
     ]
-    return {"checkpoint": "a b.pt", "sha256": "0" * 64, "dense": {"nll": 1.0}, "rows": rows}
+    settings = {"recipe": {"classes": "component"}}
+    return {
+        "checkpoint": "a b.pt", "sha256": "0" * 64, "dense": {"nll": 1.0}, "rows": rows,
+        "settings": settings,
+    }  # fmt: skip
 
 
 def test_the_cheap_class_pays_first() -> None:
@@ -47,3 +52,7 @@ def test_the_file_says_what_it_is_and_is_read_again(tmp_path: Any) -> None:
     file.write_text(as_file(parts, found, 0.5))
     assert file.read_text().startswith(f"{HEADER} 0.5: ")
     assert read_shares(str(file)) == {p.label: p.sparsity for p in parts}
+    assert classes_of(str(file)) == "component"
+    found["settings"]["recipe"]["classes"] = "my rules"  # a file, wherever the proposal is used
+    file.write_text(as_file(parts, found, 0.5))
+    assert classes_of(str(file)) == str(Path("my rules").resolve())

@@ -69,12 +69,6 @@ def test_a_saliency_that_needs_data_without_any(apply):
     )
 
 
-def test_data_for_a_saliency_that_needs_none(apply):
-    assert apply(*BLIND, "--data", "somewhere").startswith(
-        "--data somewhere has no effect with --prune-saliency magnitude, which needs none"
-    )
-
-
 @pytest.mark.parametrize("flag", ["saliency", "ratios", "schedule"])
 def test_sensitivity_knows_no_such_name(flag, refused, dense):
     said = refused("sensitivity", dense, "--data", "somewhere", f"--prune-{flag}", "luck")

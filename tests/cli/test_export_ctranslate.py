@@ -64,8 +64,8 @@ def test_a_model_that_is_no_transformer(
     content["cfg"]["model"]["_name"] = "lstm"
     torch.save(content, dense)
     assert refused(dense, "--data", data) == (
-        f"{dense} is of the architecture lstm: CTranslate2 reads fairseq's Transformers only; "
-        "decode it with fairseq-generate."
+        f"{dense} is of the architecture lstm: what is written for CTranslate2 are fairseq's "
+        "Transformers for translation; use it with fairseq."
     )
 
 

@@ -1,6 +1,7 @@
 """fairseq-prune sensitivity: what is refused, and in which words; what is printed."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -200,10 +201,32 @@ def test_a_proposal_is_met_to_the_weight_and_written_again(
     for _ in range(2):
         code, out, err = call("sensitivity", dense, "--data", folder, *flags)
         assert (code, err) == (0, "")
-        assert out.splitlines()[-1] == f"proposal: {file} (--prune-scheme given --prune-given)"
+        assert out.splitlines()[-2:] == [
+            f"proposal: {file}",
+            f"to prune by it: fairseq-prune apply {dense} --output OUT --prune-scheme given "
+            f"--prune-given {file}",
+        ]
         assert "all classes" in out
     given = ("--prune-scheme", "given", "--prune-given", file)
     assert call("apply", dense, "--output", made, *given)[0] == 0
     file.unlink()
     assert sum(int((~mask).sum()) for mask in masks_in(made).values()) == PRUNABLE // 2
     assert call("verify", made)[0] == 0
+
+
+@pytest.mark.parametrize("classes", ["component", "rules"])
+def test_the_command_for_a_proposal_prunes_by_its_classes(
+    dense: str, folder: str, call: Any, fake: Any, tmp_path: Path, classes: str
+) -> None:
+    if classes == "rules":
+        classes = str(tmp_path / "my rules")
+        Path(classes).write_text("tables embed_tokens\nrest layers\n")
+    flags = ("--propose", "0.5", "--proposal", tmp_path / "given", "--prune-classes", classes)
+    code, out, err = call("sensitivity", dense, "--data", folder, *flags)
+    assert (code, err) == (0, "")
+    words = shlex.split(out.splitlines()[-1].removeprefix("to prune by it: fairseq-prune "))
+    made = str(tmp_path / "made.pt")
+    assert call(*(made if word == "OUT" else word for word in words))[0] == 0
+    assert sum(int((~mask).sum()) for mask in masks_in(made).values()) == PRUNABLE // 2
+    code, _, err = call(*words, "--prune-classes", "layer")
+    assert (code, "--prune-classes layer contradicts --prune-given" in err) == (2, True)

@@ -321,9 +321,9 @@ def test_a_dense_file_has_nothing_to_verify(dense, call):
     code, out, err = call("verify", dense)
     assert (code, out) == (2, "")
     assert err == (
-        f"fairseq-prune: {dense} holds no masks: it was never pruned, or all that was pruned is cut "
-        "out by shrink, or it was trained further without --user-dir fairseq_prune, which drops "
-        "them; compare it with --masks-from PRUNED.\n"
+        f"fairseq-prune: {dense} holds no masks: it was never pruned, or all that was pruned is "
+        "cut out by shrink, or it was trained further without --user-dir fairseq_prune, which "
+        "drops them; compare it with --masks-from PRUNED.\n"
     )
 
 

@@ -90,3 +90,14 @@ def test_masks_tell_the_pattern_where_the_recipe_does_not() -> None:
         "  b  no: keeps more than 2 of 4 inputs",
         "  eligible: 1 of 2 tensors, 128 of 320 weights kept",
     ]
+
+
+def test_what_is_removed_whole_is_in_no_pattern() -> None:
+    """Zeros everywhere keep at most 2 of 4, and say nothing of a pattern that was asked for."""
+    name = "decoder.layers.0.fc1.weight"
+    weights = {n: Weight(n, torch.ones(32, 64), aliases=(n,)) for n in (name, "other.weight")}
+    dead = Masks({n: pattern(32, 64, "0000") for n in weights})
+    assert eligibility(weights, dead) == []
+    one = Masks({name: pattern(32, 64), "other.weight": pattern(32, 64, "0000")})
+    assert [t.reason for t in eligibility(weights, one)] == [None, "nothing of it is left"]
+    assert [t.reason for t in eligibility(weights, dead, True)] == ["nothing of it is left"] * 2

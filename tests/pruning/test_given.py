@@ -50,6 +50,27 @@ def test_a_file_is_read_once_and_is_the_same_recipe_in_any_order(tmp_path: Path)
     assert "given:x 0.5; y 0.125; * 0.25" in recipe.signature()
 
 
+def test_the_classes_that_a_file_is_of_are_obeyed(tmp_path: Path) -> None:
+    file, rules, same = tmp_path / "given", tmp_path / "rules", tmp_path / "same"
+    file.write_text("# a plan\n# --prune-classes component\nx 0.5\n* 0.25\n")
+    assert given(str(file)).classes == "component"
+    assert given(str(file), classes="component").classes == "component"
+    assert Recipe.from_settings(given(str(file)).settings).check().classes == "component"
+    with pytest.raises(ValueError) as caught:
+        given(str(file), classes="layer")
+    assert str(caught.value) == (
+        f"--prune-classes layer contradicts --prune-given {file}, whose sparsities are of the "
+        "classes of --prune-classes component: leave --prune-classes out, or propose anew with it."
+    )
+    rules.write_text("a b\n")
+    same.symlink_to(rules)
+    file.write_text(f"# --prune-classes {rules}\nx 0.5\n")
+    assert given(str(file), classes=str(same)).classes == str(rules)
+    file.write_text("x 0.5\n")  # of an earlier version
+    assert given(str(file)).classes is None
+    assert given(str(file), classes="layer").classes == "layer"
+
+
 def test_one_line_gives_the_shares_back_to_the_last_bit() -> None:
     shares = {"b": 1 / 3, "a": 0.1 + 0.2, "*": 5e-324, "m.0": 0.0}
     assert read_shares(one_line(shares)) == shares
