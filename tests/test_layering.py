@@ -35,11 +35,12 @@ NEIGHBOURS = {
     "cli": {"analysis", "report", "study"},
 }
 # the files outside compat that may import it, and the modules they may have: what a checkpoint may
-# hold, and how large it may be, is said once
+# hold, and how large it may be, is said once, and so is what Ctrl-C does
 FROM_COMPAT = {
     "masks/storage.py": ("pickled", "records", "safe_types"),
     "masks/contents.py": ("pickled", "values"),
     "tasks/_taking_up.py": ("loading",),
+    "cli/main.py": ("interrupts",),
 }
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

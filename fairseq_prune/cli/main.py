@@ -8,6 +8,8 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from _fairseq_prune_compat import interrupts
+
 from fairseq_prune import __version__
 from fairseq_prune.cli import (
     apply,
@@ -85,6 +87,7 @@ def build_parser() -> ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    interrupts.work_begins()
     # torch warns of details of files that are refused anyway
     warnings.filterwarnings("ignore", module="torch")
     try:
@@ -97,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fairseq-prune: {sentence}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
+        interrupts.work_ends()
         print("fairseq-prune: interrupted.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
@@ -114,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print(what_to_send(), file=sys.stderr)
         return BUG
+    finally:
+        interrupts.work_ends()
 
 
 if __name__ == "__main__":
