@@ -1,16 +1,17 @@
 """From scores of weights to scores of units, and from what units go to masks of weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from fairseq_prune.maths.score import Score
+from fairseq_prune.network.inputs import Reading
 from fairseq_prune.network.units import Axes, Axis, Place
 from fairseq_prune.network.weights import Weights
 
-Part = Literal["places", "readers", "columns"]
+Part = Literal["places", "readers"]
 
 
 def pool(axis: Axis, scores: Mapping[str, Score], pooled: str) -> Score:
@@ -106,11 +107,23 @@ def sums(axis: Axis, values: Mapping[str, Tensor], part: Part = "places") -> Ten
     Args:
         part: which of the axis' places count.
     """
+    places = [place for place in getattr(axis, part) if place.name in values]
+    return _sum(axis, [(place, values[place.name]) for place in places])
+
+
+def sums_over_readers(axis: Axis, values: Mapping[Reading, Tensor]) -> Tensor:
+    """The sum of ``values`` over what reads each unit: ``(units,)``.
+
+    Args:
+        values: of the weights' shapes, by name and the dimension that runs along the axis.
+    """
+    return _sum(axis, [(place, values[place.name, place.dim]) for place in axis.readers])
+
+
+def _sum(axis: Axis, parts: Sequence[tuple[Place, Tensor]]) -> Tensor:
     total = None
-    for place in getattr(axis, part):
-        if place.name in values:
-            along = place.rows(values[place.name]).sum(dim=1)
-            own = place.per_unit(along, axis.units).sum(dim=1)
-            total = own if total is None else total + own
+    for place, values in parts:
+        own = place.per_unit(place.rows(values).sum(dim=1), axis.units).sum(dim=1)
+        total = own if total is None else total + own
     assert total is not None
     return total

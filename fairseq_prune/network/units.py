@@ -76,11 +76,6 @@ class Axis:
         """The places that multiply the units' values."""
         return tuple(place for place in self.places if place.reads)
 
-    @property
-    def columns(self) -> tuple[Place, ...]:
-        """The readers that multiply the units' values as a matrix does its input."""
-        return tuple(place for place in self.readers if place.dim == 1)
-
     def indices(self, place: Place, chosen: Tensor) -> Tensor:
         """Flat indices along ``place.dim`` of the units where ``chosen`` (bool) is True."""
         return place.indices(chosen.cpu().nonzero().reshape(-1)).reshape(-1)

@@ -11,8 +11,6 @@ def n2ps(probe: Probe) -> Scores:
     Our reading: the paper's units are sigmoids, whose activation is above 0; for others its
     magnitude is taken. The mean is over tokens. A head is the sum over its dimensions.
     """
-    products = {
-        name: probe.weights[name].tensor.detach().double().abs() * mean
-        for name, mean in input_means(probe.data, probe.columns, magnitudes).items()
-    }
-    return probe.unit_scores(probe.sums_over_units(products, "columns"))
+    means = input_means(probe.data, probe.readings, magnitudes)
+    products = {reading: mean.mul_(probe.matrix(reading).abs()) for reading, mean in means.items()}
+    return probe.unit_scores(probe.sums_over_readers(products))

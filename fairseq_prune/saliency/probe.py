@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.select import Score, Scores
+from fairseq_prune.network.inputs import Reading
 from fairseq_prune.network.probing import Sample
-from fairseq_prune.network.unit_masks import Part, gone, sums
+from fairseq_prune.network.unit_masks import Part, gone, sums, sums_over_readers
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, Weights
 
@@ -106,10 +107,20 @@ class Probe:
         return {name: self.score(self.weights[name], value) for name, value in values.items()}
 
     @property
-    def columns(self) -> list[str]:
-        """The names of the matrices that multiply the units' values."""
+    def readings(self) -> list[Reading]:
+        """The matrices that read the units' values, each with the dimension that does."""
         assert self.axes is not None
-        return list(dict.fromkeys(p.name for axis in self.axes.values() for p in axis.columns))
+        places = [place for axis in self.axes.values() for place in axis.readers]
+        return list(dict.fromkeys((place.name, place.dim) for place in places))
+
+    def matrix(self, reading: Reading) -> Tensor:
+        """The weight of a reading, in float64."""
+        return self.weights[reading[0]].tensor.detach().double()
+
+    def sums_over_readers(self, values: Mapping[Reading, Tensor]) -> dict[str, Tensor]:
+        """By axis, the sum of ``values`` (of the weights' shapes) over what reads each unit."""
+        assert self.axes is not None
+        return {n: sums_over_readers(axis, values) for n, axis in self.axes.items()}
 
     def sums_over_units(
         self, values: Mapping[str, Tensor], part: Part = "places"
