@@ -4,6 +4,7 @@ import os
 from argparse import ArgumentParser, Namespace
 
 from fairseq_prune.cli import _output
+from fairseq_prune.masks.controls import overlap
 from fairseq_prune.pruning.control import KINDS, make_control
 from fairseq_prune.pruning.opened import Opened, open_checkpoint, with_model
 
@@ -65,16 +66,14 @@ def run(arguments: Namespace) -> int:
         content = made.content(progress.phase("zeroing", 0.7, total))
         _output.write(content, output, progress, 0.3, os.path.getsize(pruned.path))
     assert pruned.masks is not None
-    names = list(pruned.masks)
-    both = sum(int((pruned.masks[n] & made.masks[n]).sum()) for n in names)
-    kept = sum(made.masks[n].numel() - made.masks.removed(n) for n in names)
+    shared = overlap(made.masks, pruned.masks)
     if arguments.json:
         facts = {"output": output, "kind": kind, "sparsity": made.masks.sparsity()}
-        _output.print_json({**facts, "digest": made.masks.digest(), "overlap": both / kept})
+        _output.print_json({**facts, "digest": made.masks.digest(), "overlap": shared})
         return 0
     print(
         f"{output}: {_output.size_of(output)}, {kind}, sparsity {made.masks.sparsity():.4f}, "
-        f"{both / kept:.2%} of what it keeps is kept in {pruned.path} too"
+        f"{shared:.2%} of what it keeps is kept in {pruned.path} too"
     )
     return 0
 

@@ -49,6 +49,20 @@ def inverted(masks: Masks, weights: Mapping[str, Tensor]) -> Masks:
     return Masks(found, masks.fixed)
 
 
+def overlap(control: Masks, masks: Masks) -> float:
+    """Of the prunable weights that ``control`` keeps, the fraction that ``masks`` keep too.
+
+    Pad rows, which every mask keeps, do not count. 0 where the control keeps nothing.
+    """
+    both = kept = 0
+    for name, mask in control.items():
+        free = _free(control, name)
+        own, other = mask.reshape(-1)[free], masks[name].reshape(-1)[free]
+        both += int(torch.count_nonzero(own & other))
+        kept += int(torch.count_nonzero(own))
+    return both / kept if kept else 0.0
+
+
 def _free(masks: Masks, name: str) -> Tensor:
     """Flat indices of what can be pruned."""
     a, b = masks.fixed.get(name, (0, 0))

@@ -29,6 +29,10 @@ def test_a_control_has_the_counts_and_other_weights(call, dense, pruned, tmp_pat
     assert before is not None and after is not None
     assert after.sparsity() == before.sparsity() == facts["sparsity"]
     assert after.digest() != before.digest()
+    shared = [before[n] & after[n] for n in before]
+    pads = sum(b - a for a, b in before.fixed.values())
+    kept = sum(map(before.prunable, before)) - sum(map(before.removed, before))
+    assert pads and facts["overlap"] == (sum(int(s.sum()) for s in shared) - pads) / kept
     assert facts["overlap"] < (0.3 if kind == "invert" else 0.9)
     assert call("verify", out)[0] == 0
 

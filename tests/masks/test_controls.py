@@ -2,7 +2,7 @@
 
 import torch
 
-from fairseq_prune.masks.controls import inverted, random_by_class, shuffled
+from fairseq_prune.masks.controls import inverted, overlap, random_by_class, shuffled
 from fairseq_prune.masks.state import Masks
 
 FIXED = {"a": (4, 8)}
@@ -51,3 +51,28 @@ def test_an_inversion_keeps_the_smallest() -> None:
             free.reshape(-1)[slice(*FIXED[name])] = False
         size = weights[name].abs()
         assert float(size[mask & free].max()) <= float(size[~mask].min())
+
+
+def test_an_overlap_is_of_what_can_be_pruned() -> None:
+    masks = example()
+    turned = inverted(masks, {name: mask.double() for name, mask in masks.items()})
+    both = kept = 0.0
+    for name, mask in masks.items():
+        a, b = mask.double().flatten().tolist(), turned[name].double().flatten().tolist()
+        free = [i for i in range(len(a)) if not (name in FIXED and 4 <= i < 8)]
+        both += sum(a[i] * b[i] for i in free)
+        kept += sum(b[i] for i in free)
+    assert overlap(turned, masks) == both / kept
+    assert overlap(masks, masks) == 1.0
+
+
+def test_only_the_pad_row_in_common_is_no_overlap() -> None:
+    one, other = torch.zeros(4, 3, dtype=torch.bool), torch.zeros(4, 3, dtype=torch.bool)
+    one[1], other[1], one[2], other[3] = True, True, True, True
+    fixed = {"a": (3, 6)}
+    assert overlap(Masks({"a": one}, fixed), Masks({"a": other}, fixed)) == 0.0
+
+
+def test_what_keeps_nothing_overlaps_with_nothing() -> None:
+    none = Masks({"a": torch.zeros(2, 2, dtype=torch.bool)})
+    assert overlap(none, none) == 0.0
