@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairseq_prune import __version__
 from fairseq_prune.analysis import results
-from fairseq_prune.analysis.files import write_text
+from fairseq_prune.analysis.files import inside, write_text
 from fairseq_prune.analysis.provenance import provenance
 from fairseq_prune.analysis.results import Row
 from fairseq_prune.analysis.scores import perplexity, score, tokenized_bleu
@@ -55,7 +55,7 @@ def evaluate(
             "tags": own,
         }
         found = known.get(results.identity(row))
-        if found is not None:
+        if found is not None and not _is_credited(found, output):
             yield told_anew(found, path, output), True
             continue
         row.update(provenance(path))
@@ -75,6 +75,16 @@ def told_anew(row: Row, path: str, output: str | None) -> Row:
     if output:
         results.append(output, row)
     return row
+
+
+def _is_credited(row: Row, output: str | None) -> bool:
+    """Whether unknown words were matches in a row's scores, as they were in older versions."""
+    if "unknown_words" in row or output is None:
+        return False
+    base = Path(output).absolute().parent
+    paths = (inside(base, str(row.get(n) or "")) for n in ("hypotheses", "sentences_file"))
+    return any("<unk>" in path.read_text(encoding="utf-8", errors="replace")
+               for path in paths if path is not None)  # fmt: skip
 
 
 def _check_files(checkpoints: Sequence[str]) -> None:
@@ -115,6 +125,7 @@ def _measure(decoder: "Decoder", path: str, known: Row, output: str | None) -> R
     texts = texts_of(settings, translations, decoder.languages)
     scores = score(texts.hypotheses, texts.references)
     row.update(asdict(scores), sentences=len(texts.references))
+    row["unknown_words"], row["unknown_reference_words"] = texts.unknown
     row.update(tokenized(texts, settings.split_compounds))
     row["seconds"] = round(time.perf_counter() - begin, 2)
     if output:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sacrebleu.metrics import BLEU, CHRF
 
+from fairseq_prune.analysis.unknown import unmatched
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -33,9 +35,10 @@ class Scores:
 def score(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
     """The scores of detokenized ``hypotheses`` against one reference each.
 
-    Raises ValueError where their numbers differ.
+    Unknown words match nothing. Raises ValueError where the numbers of lines differ.
     """
     check_counts(hypotheses, references)
+    hypotheses, references = unmatched(hypotheses, references)
     bleu, chrf = BLEU(), CHRF()
     result = bleu.corpus_score(hypotheses, [references])
     return Scores(
@@ -58,6 +61,7 @@ def tokenized_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> tupl
     Raises ValueError where the numbers of lines differ.
     """
     check_counts(hypotheses, references)
+    hypotheses, references = unmatched(hypotheses, references)
     bleu = BLEU(tokenize="none", force=True)
     return bleu.corpus_score(hypotheses, [references]).score, str(bleu.get_signature())
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.analysis.subwords import JOINED_BY, missing_join, subwords_in
 from fairseq_prune.exports.needs import need
 from fairseq_prune.pruning.steps import file_digest
 
@@ -15,6 +16,7 @@ TEXTS = {
 }
 # left out of what identifies a result where they are not given: results that are older than these
 # settings stay known
+_FEWEST = 0.05  # of a dictionary's words: fewer that look like subwords may be words
 _ABSENT: dict[str, Any] = {"text": None, "split_compounds": False}
 
 
@@ -101,14 +103,34 @@ class Settings:
 
     def looks_escaped(self) -> bool:
         """Whether the target has Moses's HTML escapes, as far as its dictionary tells."""
+        return any("apos;" in word or "quot;" in word for word in self._target_words())
+
+    def doubts(self) -> list[str]:
+        """A sentence for each setting that does not go with the target's dictionary.
+
+        The scores would be of something else than the text: of tokens, or of subwords.
+        """
+        found = []
+        if self.text is None and self.looks_escaped():
+            found.append(
+                "the target has HTML escapes (&apos; or &quot;), so sacreBLEU would be of tokens; "
+                "give --text moses."
+            )
+        mark = subwords_in(self._target_words(), _FEWEST)
+        if mark is not None and self.remove_bpe not in JOINED_BY[mark]:
+            found.append(f"the target is in subwords ({mark}), so {missing_join(mark)}")
+        return found
+
+    def _target_words(self) -> list[str]:
+        """The words of the target's dictionary."""
         folder = Path(self.data)
         pairs = [p.name.split(".")[1].split("-") for p in folder.glob(f"{self.gen_subset}.*-*.*")]
         language = self.target_lang or next((pair[-1] for pair in pairs), "*")
-        return any(
-            "apos;" in line or "quot;" in line
+        return [
+            line.rpartition(" ")[0]
             for path in folder.glob(f"dict.{language}.txt")
             for line in path.read_text(encoding="utf-8", errors="replace").split("\n")
-        )
+        ]
 
     def fairseq_flags(self) -> list[str]:
         """The command line of the ``fairseq-generate`` that does the same."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fairseq_prune.analysis.scores import check_counts, read_lines
 from fairseq_prune.analysis.sentences import Sentence
 from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.analysis.unknown import count_unknown, marks_for
 from fairseq_prune.exports.needs import need
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 # what the WMT'14 files of Stanford write for characters that their tools gave a meaning
 STANFORD = {"##AT##": "@", "##STAR##": "*", "##UNDERSCORE##": "_"}
-# fairseq writes unknown words so that they never match. sacreBLEU would take <unk> and <<unk>>
-# apart and find "unk" in both: one character each, and not the same one.
-_UNKNOWN = (("<<unk>>", "\N{REPLACEMENT CHARACTER}"), ("<unk>", "\N{DOUBLE QUESTION MARK}"))
 # a hyphen that is a token already is none inside a word
 _COMPOUND = re.compile(r"(?P<split>##AT##-##AT##|@-@)|(?P<left>[^ ])-(?P<right>[^ ])")
 
@@ -43,7 +41,7 @@ class Moses:
 
     def plain(self, line: str) -> str:
         """Tokens as plain text: joined, HTML escapes undone, split compounds whole again."""
-        for written, meant in (*STANFORD.items(), *_UNKNOWN):
+        for written, meant in STANFORD.items():
             line = line.replace(written, meant)
         return str(self._detokenizer.detokenize(line.split(" ")))
 
@@ -53,8 +51,6 @@ class Moses:
         So are the tokenized BLEU of tensor2tensor's get_ende_bleu.sh and of IWSLT'14 made.
         Nothing is escaped, which BLEU would not see.
         """
-        for written, meant in _UNKNOWN:
-            line = line.replace(written, meant)
         return str(self._tokenizer.tokenize(line, return_str=True, escape=False))
 
 
@@ -72,6 +68,9 @@ def split_compounds(line: str) -> str:
 class Texts:
     """Translations and references, a line a sentence.
 
+    Unknown words are what :mod:`fairseq_prune.analysis.unknown` writes for them, so that sacreBLEU
+    gives these texts the scores of their row.
+
     Args:
         hypotheses: for sacreBLEU and chrF.
         sentences: with the references for them.
@@ -79,6 +78,7 @@ class Texts:
             fairseq-generate gives.
         tokens: hypotheses and references of the tokenized BLEU; None without ``--text``.
         tokenizer: where the tokens come from.
+        unknown: how many unknown words there are in the hypotheses, and in the references.
     """
 
     hypotheses: list[str]
@@ -86,6 +86,7 @@ class Texts:
     about: str | None = None
     tokens: tuple[list[str], list[str]] | None = None
     tokenizer: str | None = None
+    unknown: tuple[int, int] = (0, 0)
 
     @property
     def references(self) -> list[str]:
@@ -105,19 +106,41 @@ def texts_of(settings: Settings, made: "Translations", languages: tuple[str, str
     given = None if settings.reference is None else read_lines(Path(settings.reference))
     references = made.targets if given is None else given
     check_counts(made.hypotheses, references)
+    unknown = count_unknown(made.hypotheses), count_unknown(references)
+    marks = marks_for([*made.targets, *references])
+    hypotheses = _all(marks.in_translation, made.hypotheses)
+    sentences = [
+        replace(s, source=marks.in_translation(s.source), reference=marks.in_reference(s.reference))
+        for s in made.sentences
+    ]
+    if given is not None:
+        given = _all(marks.in_reference, given)
+    found = _made_texts(settings, hypotheses, sentences, given, languages)
+    return replace(found, unknown=unknown)
+
+
+def _made_texts(
+    settings: Settings,
+    hypotheses: list[str],
+    sentences: list[Sentence],
+    given: list[str] | None,
+    languages: tuple[str, str],
+) -> Texts:
+    targets = [sentence.reference for sentence in sentences]
+    references = targets if given is None else given
     if settings.text is None:
-        return Texts(made.hypotheses, _against(made.sentences, references))
+        return Texts(hypotheses, _against(sentences, references))
     source, target = map(Moses, languages)
     if settings.text == "raw":
         found = Texts(
-            made.hypotheses,
-            _against(made.sentences, references),
+            hypotheses,
+            _against(sentences, references),
             "text:raw",
-            (_all(target.tokens, made.hypotheses), _all(target.tokens, references)),
+            (_all(target.tokens, hypotheses), _all(target.tokens, references)),
             target.name,
         )
     else:
-        found = _of_tokens(made, given, source, target)
+        found = _of_tokens(hypotheses, sentences, given, source, target)
     origin = "own" if given is None else "file"
     lower = all(line == line.lower() for line in found.references)
     about = f"{found.about}|ref:{origin}{'|data:lower-cased' if lower else ''}"
@@ -125,19 +148,24 @@ def texts_of(settings: Settings, made: "Translations", languages: tuple[str, str
 
 
 def _of_tokens(
-    made: "Translations", given: list[str] | None, source: Moses, target: Moses
+    hypotheses: list[str],
+    sentences: list[Sentence],
+    given: list[str] | None,
+    source: Moses,
+    target: Moses,
 ) -> Texts:
-    if not any(made.targets):
+    targets = [sentence.reference for sentence in sentences]
+    if not any(targets):
         raise ValueError(
             "--text moses compares tokens with the subset's own target, which is not in the data."
         )
-    sentences = [replace(s, source=source.plain(s.source)) for s in made.sentences]
-    references = _all(target.plain, made.targets) if given is None else given
+    sentences = [replace(s, source=source.plain(s.source)) for s in sentences]
+    references = _all(target.plain, targets) if given is None else given
     return Texts(
-        _all(target.plain, made.hypotheses),
+        _all(target.plain, hypotheses),
         _against(sentences, references),
         f"text:moses|detok:{target.name}",
-        (made.hypotheses, made.targets),
+        (hypotheses, targets),
         "data",
     )
 

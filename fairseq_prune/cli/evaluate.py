@@ -22,6 +22,9 @@ own name and signature: the two are no measure of each other, and each is compar
                 against --reference (plain text) or the data's own target, treated likewise.
   --text raw    the data are plain text (in sentencepiece), and so is --reference. sacreBLEU as
                 without --text; for tokenized BLEU both sides are tokenized, hyphens left whole.
+Unknown words (<unk>) match nothing, in BLEU and chrF; they are counted, and written as one
+character that the reference does not have.
+
 sacremoses does both, in the target language; one it has no rules for gets general ones. Data that
 are lower-cased give scores of lower-cased text, and sacreBLEU's line then says data:lower-cased.
 
@@ -113,11 +116,8 @@ def run(arguments: Namespace) -> int:
     given["valid_subset"] = given["valid_subset"] or None
     settings = Settings(**given).check()
     _results.check(arguments.output)
-    if settings.text is None and settings.looks_escaped():
-        _output.warn(
-            "the target has HTML escapes (&apos; or &quot;), so sacreBLEU would be of tokens; give "
-            "--text moses."
-        )
+    for doubt in settings.doubts():
+        _output.warn(doubt)
     count = len(arguments.checkpoints)
     tags = _results.tags_of(arguments.tag, count)
     rows = evaluate(arguments.checkpoints, settings, tags, arguments.output)
@@ -131,7 +131,7 @@ def run(arguments: Namespace) -> int:
             f"{bleus(row)}  chrF {row['chrf']:.2f}  "
             f"ppl {'-' if ppl is None else format(ppl, '.2f')}  "
             f"BP {row['brevity_penalty']:.3f}  ratio {row['length_ratio']:.3f}  "
-            f"{left(row)}{' (known)' if known else ''}",
+            f"{unknown(row)}{left(row)}{' (known)' if known else ''}",
             flush=True,
         )
     if not arguments.json:
@@ -152,6 +152,12 @@ def left(row: "Row") -> str:
         text += f" ({parameters / max(before, 1):.0%} of its source's {before:,})"
     made = ", ".join(row.get("made") or [])
     return f"{text}, {made}" if made else text
+
+
+def unknown(row: "Row") -> str:
+    """How many unknown words the translations of a row have, where they have any."""
+    count = row.get("unknown_words")
+    return f"unknown words {count} (no matches)  " if count else ""
 
 
 def bleus(row: "Row") -> str:

@@ -92,6 +92,8 @@ def run(arguments: Namespace) -> int:
     logging.basicConfig(level=logging.WARNING)  # fairseq would log to stdout
     asked = _asked(arguments)
     _check_files(arguments)
+    for doubt in asked.decoding.check().doubts() if asked.bleu else ():
+        _output.warn(doubt)
     with _output.Progress() as progress:
         looks = views(
             asked.checkpoint, _data(arguments, asked.recipe), asked.recipe, progress.scored

@@ -26,6 +26,8 @@ import numpy as np
 import sacrebleu
 from sacrebleu.metrics import BLEU
 
+from fairseq_prune.analysis.unknown import unmatched
+
 SAMPLES = 1000  # sacreBLEU's default for paired bootstrap
 SEED = 12345  # sacreBLEU's default; SACREBLEU_SEED is not asked, so that reports agree
 LEVEL = 0.05
@@ -88,7 +90,8 @@ class Bootstrap:
     """
 
     def __init__(self, baseline: Sequence[str], references: Sequence[str]) -> None:
-        self._metric: Any = BLEU(references=[references])
+        self._references = references
+        self._metric: Any = BLEU(references=[unmatched([], references)[1]])
         count = len(references)
         drawn = np.random.default_rng(SEED).choice(count, size=(SAMPLES, count), replace=True)
         self._draws = np.stack([np.bincount(row, minlength=count) for row in drawn]).astype("f4")
@@ -107,6 +110,7 @@ class Bootstrap:
         )
 
     def _measure(self, lines: Sequence[str]) -> tuple[float, Any]:
+        lines, _ = unmatched(lines, self._references)
         counts = self._metric._extract_corpus_statistics(lines, None)
         sums = self._draws @ np.array(counts, dtype="f4")
         samples = [self._metric._compute_score_from_stats(row).score for row in sums]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sacrebleu.metrics import BLEU
 
 from fairseq_prune.analysis.sentences import Sentence
+from fairseq_prune.analysis.unknown import unmatched
 from fairseq_prune.report.outputs import Output, Reference
 
 PARTS = 4
@@ -59,4 +60,5 @@ def bleu(output: Output, bucket: Bucket) -> float:
     """sacreBLEU's corpus BLEU of a bucket's sentences."""
     lines = [output.lines[i] for i in bucket.members]
     references = [output.reference.sentences[i].reference for i in bucket.members]
+    lines, references = unmatched(lines, references)
     return float(BLEU().corpus_score(lines, [references]).score)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sacrebleu.metrics import CHRF
 
 from fairseq_prune.analysis.sentences import Sentence
+from fairseq_prune.analysis.unknown import unmatched
 from fairseq_prune.report.outputs import Output
 
 SHOWN = 10
@@ -44,7 +45,8 @@ def changes(dense: Output, pruned: Output) -> list[Change]:
     triples = zip(dense.reference.sentences, dense.lines, pruned.lines, strict=True)
     for number, (sentence, before, after) in enumerate(triples, 1):
         if before != after:
-            scores = [metric.sentence_score(t, [sentence.reference]).score for t in (before, after)]
+            texts, references = unmatched([before, after], [sentence.reference])
+            scores = [metric.sentence_score(text, references).score for text in texts]
             found.append(Change(number, sentence, before, after, *scores))
     found = [change for change in found if change.difference]
     found.sort(key=lambda change: -abs(change.difference))

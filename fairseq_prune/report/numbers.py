@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fairseq_prune.analysis.files import listed
+from fairseq_prune.analysis.subwords import JOINED_BY, missing_join, subwords_in
+from fairseq_prune.analysis.unknown import count_unknown
 from fairseq_prune.report.bootstrap import Comparison
 from fairseq_prune.report.changes import Change, changes
 from fairseq_prune.report.degenerate import Judge, Shares
 from fairseq_prune.report.identity import STAGES
-from fairseq_prune.report.outputs import Output, read_outputs
+from fairseq_prune.report.outputs import NAMED, Output, read_outputs
 from fairseq_prune.report.points import Key, Place, Point
 from fairseq_prune.report.significance import Limit, compare, dense_points, limits
 
@@ -41,6 +44,8 @@ def measure(points: Sequence[Point]) -> Numbers:
     """Read and compare; what is missing goes into the notes, and the rest is used."""
     notes: list[str] = []
     outputs = read_outputs(points, notes)
+    _note_credited(points, outputs, notes)
+    _note_subwords(outputs, notes)
     found = compare(points, outputs, notes)
     for key in _strangers(points, found.each, notes):
         outputs.pop(key, None)
@@ -49,6 +54,34 @@ def measure(points: Sequence[Point]) -> Numbers:
     odd = _shares(outputs)
     away = limits(points, found.pooled)
     return Numbers(points, outputs, found.each, found.pooled, odd, away, notes)
+
+
+def _note_credited(
+    points: Sequence[Point], outputs: Mapping[Key, Output], notes: list[str]
+) -> None:
+    """Say of which rows BLEU and chrF are those of older versions, too high by unknown words."""
+    names = [
+        str(p.folder / str(p.row.get("hypotheses")))
+        for p in points
+        if "unknown_words" not in p.row and p.key in outputs
+        and count_unknown(outputs[p.key].lines)
+    ]  # fmt: skip
+    if names:
+        notes.append(
+            f"An older version scored {listed(names, NAMED)}, and took the letters of <unk> for "
+            "matches: BLEU and chrF in these rows are too high; run fairseq-prune evaluate again."
+        )
+
+
+def _note_subwords(outputs: Mapping[Key, Output], notes: list[str]) -> None:
+    """Say where most translations are in subwords still."""
+    marks = [subwords_in(output.lines, 0.5) for output in outputs.values()]
+    for mark in JOINED_BY:
+        if mark in marks:
+            notes.append(
+                f"Of {marks.count(mark)} models the translations are in subwords ({mark}), so "
+                + missing_join(mark)
+            )
 
 
 def _shares(outputs: Mapping[Key, Output]) -> dict[Key, Shares]:

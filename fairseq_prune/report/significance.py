@@ -5,12 +5,14 @@ The seeds of a place are tested together, see :mod:`fairseq_prune.report.bootstr
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fairseq_prune.analysis import results
 from fairseq_prune.analysis.files import listed
 from fairseq_prune.analysis.plain_json import parse
+from fairseq_prune.analysis.unknown import count_unknown
 from fairseq_prune.report.bootstrap import (
     SIGNATURE,
     Comparison,
@@ -170,10 +172,14 @@ class _Pair:
     def has_one_reference(self) -> bool:
         return self.system.reference.digest == self.base.reference.digest
 
-    @property
+    @cached_property
     def name(self) -> _Name:
         """What the result depends on."""
-        return self.system.digest, self.base.digest, self.system.reference.digest, SIGNATURE
+        references = [s.reference for s in self.system.reference.sentences]
+        unknown = count_unknown([*self.system.lines, *self.base.lines, *references])
+        # older versions kept results in which these were matches
+        how = f"{SIGNATURE}|unknown:unmatched" if unknown else SIGNATURE
+        return self.system.digest, self.base.digest, self.system.reference.digest, how
 
 
 class _Keeper:

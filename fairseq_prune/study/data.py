@@ -29,7 +29,8 @@ def prepare(study: Study, folder: Path, say: Callable[[str], None]) -> dict[str,
         if data.prepare is not None:
             _prepare(data, mine, say)
         # what is wrong with the folder is said in the words of evaluate
-        study.settings(placed).check()
+        for doubt in study.settings(placed).check().doubts():
+            say(f"warning: data {name}: {doubt}")
         ready[name] = placed
     return ready
 
