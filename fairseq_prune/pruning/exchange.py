@@ -16,6 +16,7 @@ from fairseq_prune.maths.select import Score, keep_largest, round_count
 from fairseq_prune.network.probing import gradient
 from fairseq_prune.network.weights import Weight
 from fairseq_prune.pruning.pruner import Pruned, find_extremes
+from fairseq_prune.pruning.unseen import NOTES
 from fairseq_prune.saliency import Probe
 
 
@@ -27,7 +28,8 @@ def exchange(timetable: Exchange, step: int, probe: Probe, notes: Mapping[str, A
     to the lower index.
 
     Args:
-        notes: of the pruning that came before; they stay true, as counts do not change.
+        notes: of the pruning that came before; as counts do not change, they stay true, but for
+            what is said of rows without a score.
     """
     assert probe.masks is not None
     by_gradient = timetable.growth == "gradient"
@@ -42,7 +44,8 @@ def exchange(timetable: Exchange, step: int, probe: Probe, notes: Mapping[str, A
         worth = slopes[name].abs() if by_gradient else _drawn(probe, weight, step)
         masks[name] = _exchanged(weight, alive, survivors, moved, worth)
     found = Masks(masks, probe.masks.fixed)
-    return Pruned(found, find_extremes(probe.weights, found), notes)
+    still = {key: value for key, value in notes.items() if key not in NOTES}  # no rows are scored
+    return Pruned(found, find_extremes(probe.weights, found), still)
 
 
 def _drawn(probe: Probe, weight: Weight, step: int) -> Tensor:

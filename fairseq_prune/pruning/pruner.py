@@ -10,11 +10,12 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.compare import extremes
 from fairseq_prune.maths.select import Budgets, Scores, make_masks
 from fairseq_prune.maths.structure import NofM, Units
-from fairseq_prune.network.weights import Weights, is_embedding
+from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.counts import in_multiples, least_of
 from fairseq_prune.pruning.groups import Groups, groups_of, sums_by_class
 from fairseq_prune.pruning.norms import check_rows
 from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.unseen import note_unseen
 from fairseq_prune.saliency import Probe
 
 Extremes = Mapping[str, tuple[float | None, float | None]]
@@ -29,8 +30,8 @@ class Pruned:
         masks: what is kept now.
         extremes: by weight, the largest magnitude removed and the smallest kept.
         notes: what the scheme found on the way (lambda and sigma of class-distribution), what
-            was removed ``before``, by class, where anything was, and by weight how many rows the
-            sample to score on left ``unseen``.
+            was removed ``before``, by class, where anything was, and what
+            :mod:`fairseq_prune.pruning.unseen` says.
     """
 
     masks: Masks
@@ -83,7 +84,7 @@ class Pruner:
         others = {n: mask for n, mask in (probe.masks or {}).items() if n not in kept}
         masks = _with_pads({**others, **kept}, probe)
         if self.recipe.entry().needs == "data":
-            notes |= _unseen(scores, probe.weights)
+            notes |= note_unseen(scores, masks, probe, structure)
         return Pruned(masks, notes=notes)
 
     def _budgets(self, ranked: Scores, sparsity: float, probe: Probe, groups: Groups) -> Budgets:
@@ -124,18 +125,6 @@ def check_structure(recipe: Recipe, weights: Weights) -> None:
 def _share_gone(counts: Iterable[tuple[int, int]]) -> float:
     total, away = map(sum, zip((0, 0), *counts, strict=True))
     return away / total if total else 0.0
-
-
-def _unseen(scores: Scores, weights: Weights) -> dict[str, dict[str, int]]:
-    """By weight, how many rows of an embedding have no score at all: tokens not in the sample."""
-    counts = {}
-    for name, score in scores.items():
-        if is_embedding(name):
-            rows = score.values.flatten(1)
-            pads = 1 if weights[name].fixed else 0
-            counts[name] = int((~rows.any(dim=1)).sum()) - pads
-    seen = {name: count for name, count in counts.items() if count > 0}
-    return {"unseen": seen} if seen else {}
 
 
 def find_extremes(weights: Weights, masks: Mapping[str, Tensor]) -> Extremes:

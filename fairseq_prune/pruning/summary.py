@@ -6,6 +6,7 @@ from typing import Any
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.pruning.pruner import Extremes
+from fairseq_prune.pruning.unseen import GONE, ORDER, ORDERS, UNSEEN
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,20 @@ def find_dead(rows: Sequence[ClassRow], masks: Masks) -> list[str]:
 
 def find_unseen(notes: Mapping[str, Any], masks: Masks) -> list[str]:
     """A sentence for each table of which the sample to score on left rows without a score."""
+    order = ORDERS.get(str(notes.get(ORDER)), "")
     return [
         f"{count:,} of {masks[name].shape[0]:,} rows of {name} stand for tokens that are not in "
-        "the batches scored on: their score is 0 and they go first; give more "
+        f"the batches scored on: their score is 0{order}{_gone(notes, name)}; give more "
         "--prune-score-batches, or leave the class out with --prune-exclude"
-        for name, count in notes.get("unseen", {}).items()
+        for name, count in notes.get(UNSEEN, {}).items()
     ]
+
+
+def _gone(notes: Mapping[str, Any], name: str) -> str:
+    if name not in notes.get(GONE, {}):
+        return ""
+    own, others = notes[GONE][name]
+    return f" ({own:.1%} of their weights went, {others:.1%} of the others')"
 
 
 def _number(value: float | None) -> str:

@@ -20,6 +20,7 @@ from fairseq_prune.pruning.opened import Opened, with_states
 from fairseq_prune.pruning.record import Record, this_command
 from fairseq_prune.pruning.steps import Step, starting_at, with_step
 from fairseq_prune.pruning.tickets import TICKET
+from fairseq_prune.pruning.unseen import NOTES
 from fairseq_prune.pruning.zeros import Tick
 
 SOURCE, TARGET = "source", "target"
@@ -35,7 +36,7 @@ _TABLES = {
 _ADAPTIVE = re.compile(r"decoder\.adaptive_softmax\.|embed_tokens\.embeddings\.")
 _KNOWN = re.compile(r"encoder\.(lstm\.weight_ih_l0|layers\.0\.self_attn\..+)")
 # of what the scheme noted, that which counts rows or weights that are gone now
-_STALE = ("before", "unseen", TICKET)
+_STALE = ("before", *NOTES, TICKET)
 
 
 @dataclass(frozen=True)
