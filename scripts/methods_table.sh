@@ -165,7 +165,7 @@ table() {
   done
   run_jobs "$jobs" || code=1
   python "$root/scripts/methods/table.py" "$out" --methods "$root/configs/prune/methods.txt" \
-    --percents "$percents" --scoring "$out/scoring.json" || code=1
+    --configs "$@" --percents "$percents" --scoring "$out/scoring.json" || code=1
   exit $code
 }
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from fairseq_prune.analysis import results
 from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.table import Table, as_markdown, as_text
@@ -21,6 +23,11 @@ Test BLEU, mean over seeds ± standard deviation, made by `bash scripts/methods_
 decoding; the steps of training are in the configurations' sections `dense`, `brief-retrain` and
 `brief`). What the names stand for: `configs/prune/methods.txt`. Scoring: in training steps, 32
 batches where data is needed, on the models of `scripts/bench/scoring.py`.
+
+Training is not equally long: a model that is pruned when trained has the updates of the first line
+after that. A line that says another number starts from new weights (a ticket: from those of an
+early update, in rounds) and trains so many updates in all, so many times as many: these lines
+compare with each other, not with the others.
 
 """
 SALIENCY_FLAGS = ("--prune-saliency", "--prune-ratios")
@@ -50,6 +57,30 @@ def cost_of(words: list[str], costs: Mapping[str, Any], per_batch: list[str]) ->
         return ""
     steps = [costs[n] * (DEFAULT_SCORE_BATCHES if n in per_batch else 1) for n in named]
     return f"{sum(steps):.2g}" if sum(steps) < 10 else f"{sum(steps):.0f}"
+
+
+def lengths_of(config: Path) -> dict[str, int]:
+    """The updates of a configuration's sections that give them as ``max-update``."""
+    sections = yaml.safe_load(config.read_text(encoding="utf-8"))
+    return {name: s["max-update"] for name, s in sections.items() if "max-update" in s}
+
+
+def label_of(method: str, words: list[str], lengths: Mapping[str, int]) -> str:
+    """The method's name, and how long it trained where that is not the length of retraining.
+
+    Args:
+        words: see :func:`methods_of`.
+        lengths: see :func:`lengths_of`; nothing is said without them.
+    """
+    if not lengths or words[0] not in ("before", "mask", "tickets"):
+        return method
+    whole, retrain = lengths["brief"], lengths["brief-retrain"]
+    total, text = whole, f"{whole}"
+    if words[0] == "tickets":
+        rounds, start = (int(words[words.index(f) + 1]) for f in ("--rounds", "--rewind-to"))
+        total += rounds * (whole - start)
+        text += f" + {rounds} x {whole - start}"
+    return f"{method} ({text} updates, {total / retrain:.1f} times)"
 
 
 def folder_of(name: str) -> str:
@@ -101,11 +132,14 @@ def table_of(
     methods: Mapping[str, list[str]],
     percents: list[str],
     scoring: Mapping[str, Any],
+    lengths: Mapping[str, int] | None = None,
 ) -> Table:
     """One row a method, two columns a sparsity, and what scoring costs in training steps."""
+    lengths = lengths or {}
     mine = scores[model]
     seeds = max(len(by_seed) for by_seed in mine.values())
     header = [f"{model}, {seeds} seeds" if seeds > 1 else f"{model}, one seed"]
+    header[0] += f", {lengths['brief-retrain']} updates" if lengths else ""
     header += [f"{percent}%: {text}" for percent in percents for text in STAGES.values()]
     costs, per_batch = scoring.get(model.split("-")[0], {}), scoring.get("per_batch", [])
     table = [[*header, "scoring, steps"] if costs else header]
@@ -117,11 +151,12 @@ def table_of(
             for stage in STAGES
         ]
         own = [cell(mine.get((method, "", stage)), seeds) for stage in STAGES]
+        label = label_of(method, methods.get(method, [""]), lengths)
         if any(own):
             cells[:2] = own
-            method += "" if method.startswith("dense") else " (its own sparsity)"
+            label += "" if method.startswith("dense") else " (its own sparsity)"
         if any(cells):
-            table.append([method, *cells, *price])
+            table.append([label, *cells, *price])
     return table
 
 
@@ -131,13 +166,18 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--methods", type=Path, required=True)
     parser.add_argument("--percents", required=True, help="separated by spaces")
+    parser.add_argument("--configs", type=Path, nargs="+", required=True, help="of the models")
     parser.add_argument("--scoring", type=Path, help="what scripts/bench/scoring.py --json printed")
     arguments = parser.parse_args()
     methods, percents = methods_of(arguments.methods), arguments.percents.split()
     scores, signatures = read_scores(arguments.out, methods, percents)
     has_costs = arguments.scoring is not None and arguments.scoring.is_file()
     scoring = json.loads(arguments.scoring.read_text()) if has_costs else {}
-    tables = [table_of(model, scores, methods, percents, scoring) for model in sorted(scores)]
+    lengths = {config.stem: lengths_of(config) for config in arguments.configs}
+    tables = [
+        table_of(model, scores, methods, percents, scoring, lengths.get(model))
+        for model in sorted(scores)
+    ]
     for table in tables:
         print(as_text(table))
     text = HEAD + "\n".join(map(as_markdown, tables))

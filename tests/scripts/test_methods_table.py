@@ -136,3 +136,34 @@ def test_means_and_spreads_are_over_seeds(tmp_path: Path) -> None:
         ["2:4 (its own sparsity)", "30.0 (n=1)", "", "65"],  # 1 + 32 batches of 2
     ]
     assert len(signatures) == 1
+
+
+CONFIGS = {m: ROOT / f"configs/train/embedded/{m}.yaml" for m in ("lstm", "transformer")}
+
+
+def test_a_line_says_how_long_it_trained_where_others_trained_less() -> None:
+    lengths, flags = {"brief": 530, "brief-retrain": 150}, ["--rounds", "3", "--rewind-to", "50"]
+    assert table.label_of("magnitude", ["after", "--x"], lengths) == "magnitude"
+    assert table.label_of("gradual", ["during"], lengths) == "gradual"
+    assert table.label_of("mask", ["mask"], lengths) == "mask (530 updates, 3.5 times)"
+    # the dense run, then three times from update 50 on: 1970 of 150
+    ticket = "ticket (530 + 3 x 480 updates, 13.1 times)"
+    assert table.label_of("ticket", ["tickets", *flags], lengths) == ticket
+    assert table.label_of("ticket", ["tickets", *flags], {}) == "ticket"
+
+
+@pytest.mark.parametrize("model", CONFIGS)
+def test_the_table_and_the_readme_say_it_where_they_give_the_scores(model: str) -> None:
+    lengths, methods = table.lengths_of(CONFIGS[model]), table.methods_of(METHODS)
+    text = (ROOT / "docs/methods/table.md").read_text(encoding="utf-8")
+    lines = text[text.index(f"| {model}, ") :].split("\n\n")[0].splitlines()
+    assert f", {lengths['brief-retrain']} updates |" in lines[0]
+    labels = {line[2:].split(" |")[0] for line in lines[2:]}
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for name, words in methods.items():
+        label = table.label_of(name, words, lengths)
+        assert label in labels or f"{label} (its own sparsity)" in labels
+        if words[0] in ("mask", "tickets"):
+            score = next(line for line in lines if label in line).split("|")[5].split(" ±")[0]
+            length = label[label.index(name) + len(name) :].strip()
+            assert f"{score.strip()} {length}" in readme
