@@ -8,6 +8,10 @@ over a unit's incoming weights is that over its outgoing ones (Tanaka et al. 202
 - Attention adds query, mean key and mean value: all four projections carry flow.
 - A frozen BERT puts out ones; an attention to it and the one beside it add halves.
 - A LSTM's cell adds its input, forget and cell gates, and its output gate is added to the cell.
+
+The normalised copy divides what each matrix puts out by its mean, as a constant: what meets in a
+sum is of one size, whatever lies before it, and flow is conserved as before. In a chain of layers
+this changes the unit of R alone.
 """
 
 import copy
@@ -18,20 +22,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+Sized = Callable[[Tensor], Tensor]  # what becomes of what a matrix puts out
 
-def linear_copy(model: nn.Module) -> nn.Module:
+
+def linear_copy(model: nn.Module, normalised: bool = False) -> nn.Module:
     """The linearised copy, in float64 and on the model's device; the model is not touched.
 
     Modules are known by what they have, so that no library but torch is needed: fairseq's
     Transformer and LSTM families, and models of plain torch modules.
+
+    Args:
+        normalised: whether all that a matrix puts out has a mean of one.
     """
-    linear = copy.deepcopy(model).double().eval()
+    linear = copy.deepcopy(model).double().eval().requires_grad_()
+    sized = _mean_one if normalised else _same
     with torch.no_grad():
         for name, parameter in linear.named_parameters():
             is_bias = parameter.dim() < 2 or name.rsplit(".", 1)[-1].startswith("bias")
             parameter.copy_(torch.zeros_like(parameter) if is_bias else parameter.abs())
     for module in linear.modules():
-        forward = _linear_forward(module)
+        forward = _linear_forward(module, sized)
         if forward is not None:
             module.forward = forward
         if callable(getattr(module, "activation_fn", None)):
@@ -45,18 +55,26 @@ def _same(x: Any, *_: Any, **__: Any) -> Any:
     return x
 
 
-def _linear_forward(module: nn.Module) -> Callable[..., Any] | None:
+def _mean_one(x: Tensor) -> Tensor:
+    mean = x.detach().mean()
+    return x / torch.where(mean > 0, mean, 1.0)  # zero where masks or a first state let nothing by
+
+
+def _linear_forward(module: nn.Module, sized: Sized) -> Callable[..., Any] | None:
     kind = type(module).__name__
     if "LayerNorm" in kind or kind in ("Tanh", "Sigmoid", "GELU", "ReLU", "Softmax"):
         return _same
     if "PositionalEmbedding" in kind:
         return lambda tokens, *_, **__: torch.zeros((), dtype=torch.float64, device=tokens.device)
     if isinstance(module, nn.Embedding):
-        return lambda tokens: _table(module, tokens)
+        return lambda tokens: sized(_table(module, tokens))
+    if isinstance(module, nn.Linear):
+        product = module.forward
+        return lambda x: sized(product(x))
     if isinstance(module, nn.LSTM):
-        return lambda x, state=None: _lstm(module, x, state)
+        return lambda x, state=None: _lstm(module, x, state, sized)
     if isinstance(module, nn.LSTMCell):
-        return lambda x, state=None: _cell(x, state, *_cell_weights(module))
+        return lambda x, state=None: _cell(x, state, *_cell_weights(module), sized)
     if kind == "BertFeatures":
         return lambda pieces: (_ones(module, pieces), None)
     if hasattr(module, "bert_attn"):
@@ -117,15 +135,15 @@ def _cell_weights(module: Any, suffix: str = "") -> tuple[Tensor, Tensor]:
     return getattr(module, "weight_ih" + suffix), getattr(module, "weight_hh" + suffix)
 
 
-def _cell(x: Tensor, state: Any, w_ih: Tensor, w_hh: Tensor) -> tuple[Tensor, Tensor]:
+def _cell(x: Tensor, state: Any, w_ih: Tensor, w_hh: Tensor, sized: Sized) -> tuple[Tensor, Tensor]:
     width = w_hh.shape[1]
     hidden, cell = state if state is not None else (x.new_zeros(x.shape[0], width),) * 2
-    i, f, g, o = (x @ w_ih.T + hidden @ w_hh.T).split(width, dim=1)
+    i, f, g, o = (sized(x @ w_ih.T) + sized(hidden @ w_hh.T)).split(width, dim=1)
     cell = cell + i + f + g
     return cell + o, cell
 
 
-def _lstm(module: nn.LSTM, x: Any, state: Any) -> Any:
+def _lstm(module: nn.LSTM, x: Any, state: Any, sized: Sized) -> Any:
     """As nn.LSTM, time first: (time, batch, width), packed or not."""
     packed = isinstance(x, PackedSequence)
     lengths = None
@@ -141,7 +159,7 @@ def _lstm(module: nn.LSTM, x: Any, state: Any) -> Any:
             last = None if state is None else (state[0][place], state[1][place])
             steps = []
             for step in x.flip(0) if direction else x:
-                last = _cell(step, last, w_ih, w_hh)
+                last = _cell(step, last, w_ih, w_hh, sized)
                 steps.append(last[0])
             outputs.append(torch.stack(steps).flip(0) if direction else torch.stack(steps))
             assert last is not None

@@ -25,10 +25,12 @@ class Flow:
     Args:
         model: from :func:`fairseq_prune.network.linearise.linear_copy`.
         run: gives its outputs, for an input of nothing but ones.
+        inputs: how many it has: 2 where a decoder reads words of its own beside the encoder's.
     """
 
     model: nn.Module
     run: Callable[[nn.Module], Tensor]
+    inputs: int = 1
 
 
 @dataclass(frozen=True)

@@ -30,21 +30,22 @@ def flow_of(model: nn.Module) -> Flow:
             f"--prune-saliency synflow does not know how to run a {name}; choose another saliency."
         )
 
-    linear = linear_copy(model)
+    inputs = 2 if "prev_output_tokens" in takes else 1
+    linear = linear_copy(model, normalised=inputs > 1)
 
     def run(network: Any) -> Tensor:
         device = next(network.parameters()).device
         tokens = torch.full((1, _LENGTH), _TOKEN, device=device)
-        inputs: dict[str, Any] = {"src_tokens": tokens}
+        given: dict[str, Any] = {"src_tokens": tokens}
         if "src_lengths" in takes:
-            inputs["src_lengths"] = torch.tensor([_LENGTH], device=device)
+            given["src_lengths"] = torch.tensor([_LENGTH], device=device)
         if "prev_output_tokens" in takes:
-            inputs["prev_output_tokens"] = tokens
+            given["prev_output_tokens"] = tokens
         for head in list(getattr(network, "classification_heads", {}))[:1]:
-            inputs |= {"features_only": True, "classification_head_name": head}
+            given |= {"features_only": True, "classification_head_name": head}
         with without_checkpoints(network):
-            output = network(**inputs)
+            output = network(**given)
         logits: Tensor = output[0] if isinstance(output, tuple) else output
         return logits
 
-    return Flow(linear, run)
+    return Flow(linear, run, inputs)
