@@ -1,21 +1,22 @@
 """SynFlow: how much of the network's flow goes through a weight (Tanaka et al. 2020). Data-free.
 
 R, the sum of a linear, positive copy's outputs, is the sum over all paths from input to output of
-the product of their weights. In a network with one input each layer carries the whole R, and so
-none can be removed: a layer's last weights have the highest scores. R of an encoder and a decoder
-adds two inputs of unequal depth, and each factor of the deeper paths outgrows the shorter: the
-target table of a LSTM carries 1e-8 of R, and is no layer in that sense. There we differ:
+the product of their weights. In a chain each layer carries the whole of R, and none is removed:
+the fewer of its weights are left, the more each is worth. An encoder and a decoder add two inputs
+at unequal depth, and the paths of one are many orders of magnitude larger: a target table can
+carry 2e-8 of R, and then goes whole. With two inputs we therefore differ from the paper:
 
-- The copy divides each matrix' product by its mean, so that what meets in a sum (residual
-  connections, query, key and value, gates, both halves of what an attention reads) is of one size.
-- R is the product of R_m over all matrices m, R_m being what flows along the paths through m: it
-  is zero as soon as one matrix carries nothing, where a sum does not see it.
+- The copy divides what each matrix puts out by its mean, so that what meets in a sum (residual
+  connections, query, key and value, gates, the two halves that an attention reads) is of one size.
+- R is the product of R_m over all matrices m, R_m being what flows along the paths through m. It
+  is zero as soon as one of them carries nothing, which the sum does not notice.
 
-Both change no ranking in a chain, where all R_m are R. The scores are those of log R, times the
-sum of the outputs and over the number of matrices: each R_m has an equal share of that sum. So the
-scores, each a sum of flows, are conserved as the paper's are (theorem 1): what comes into a hidden
-unit goes out of it, every cut between the inputs and the outputs carries the whole sum, and every
-matrix at least its own share.
+In a chain neither changes the ranking: each R_m is R. The scores are those of log R, in a unit in
+which they are the mean, over the M matrices, of the shares of R_m, times the sum of the outputs.
+Each R_m is conserved as R is (theorem 1), and so are they: what comes into a hidden unit goes out
+of it, and every cut between inputs and outputs carries the whole sum. A matrix carries 1 / M of it
+at least, and so does its last weight; where no path takes a matrix twice, n weights carry 1 / n
+each at most, on average. So none goes while another has more than M weights (in a chain: one).
 """
 
 from collections.abc import Sequence

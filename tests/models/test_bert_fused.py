@@ -2,6 +2,7 @@
 
 import copy
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,8 @@ def test_a_bert_that_is_part_of_the_model_is_trained(folder: Path) -> None:
 
 
 def test_flow_is_conserved_in_both_attentions(model: Any, folder: Path) -> None:
+    from fairseq_prune.pruning.pruner import Pruner
+    from fairseq_prune.pruning.recipe import Recipe
     from fairseq_prune.saliency import SALIENCIES, Probe
     from fairseq_prune.tasks._flow import flow_of
 
@@ -247,6 +250,10 @@ def test_flow_is_conserved_in_both_attentions(model: Any, folder: Path) -> None:
         into = sum(s[f"{at}{part}_proj.weight"].sum(1) for part in "qkv")
         torch.testing.assert_close(into, s[name].sum(0))
     assert all(float(values.sum()) > 0 for values in s.values())
+    recipe = Recipe(scheme="class-blind", saliency="synflow", sparsity=0.8).check()
+    masks = Pruner(recipe).update(0.8, probe).masks
+    left = SALIENCIES["synflow"].score(replace(probe, masks=masks))
+    assert all(bool((score.values > 0).any()) for score in left.values())
     with pytest.raises(ValueError, match="BertFusedModel with --prune-bert; choose another"):
         flow_of(build(folder, "--prune-bert"))
 

@@ -1,5 +1,6 @@
 """What flows into a unit flows out of it, in every kind of layer that is made linear."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +33,25 @@ def test_a_chain_of_layers_is_the_product_of_their_sizes() -> None:
     torch.testing.assert_close(found["0.weight"].sum(), outputs.sum())
     torch.testing.assert_close(found["3.weight"].sum(), outputs.sum())
     torch.testing.assert_close(found["0.weight"].sum(1), found["3.weight"].sum(0))
+
+
+def test_all_that_a_matrix_puts_out_has_a_mean_of_one_in_a_normalised_copy() -> None:
+    torch.manual_seed(0)
+    model = nn.ModuleDict(
+        {"table": nn.Embedding(5, 3), "lstm": nn.LSTM(3, 4), "out": nn.Linear(4, 2)}
+    )
+    linear = linear_copy(model, normalised=True)
+    words = linear["table"](torch.zeros(1, 1, dtype=torch.long))
+    torch.testing.assert_close(words.mean(), words.new_ones(()))
+    hidden, _ = linear["lstm"](words)
+    # four gates of one matrix: the first step has no state before it
+    torch.testing.assert_close(hidden.mean(), words.new_full((), 4.0))
+    assert float(linear["out"](hidden).mean()) == pytest.approx(1)
+    found = flows(linear, linear["out"](hidden))
+    torch.testing.assert_close(gates(found["lstm.weight_ih_l0"]), found["out.weight"].sum(0))
+    with torch.no_grad():
+        linear["out"].weight.zero_()
+    assert not bool(linear["out"](hidden).any())  # nothing is left, and it is no NaN
 
 
 def test_the_model_itself_is_not_touched() -> None:
