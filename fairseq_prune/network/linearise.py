@@ -9,9 +9,10 @@ over a unit's incoming weights is that over its outgoing ones (Tanaka et al. 202
 - A frozen BERT puts out ones; an attention to it and the one beside it add halves.
 - A LSTM's cell adds its input, forget and cell gates, and its output gate is added to the cell.
 
-The normalised copy divides what each matrix puts out by its mean, as a constant: what meets in a
-sum is of one size, whatever lies before it, and flow is conserved as before. In a chain of layers
-this changes the unit of R alone.
+A normalised copy divides what each matrix puts out by its mean, as a constant: what meets in a sum
+is of one size, whatever lies before it, and flow is conserved as before. In a chain of layers this
+changes the unit of R alone. A gate for each matrix multiplies what it puts out: by one, so that
+dR/dgate is what flows along the paths through the matrix.
 """
 
 import copy
@@ -22,26 +23,43 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-Sized = Callable[[Tensor], Tensor]  # what becomes of what a matrix puts out
+Passes = Callable[[Tensor, Tensor], Tensor]  # of a matrix and what it puts out, what is passed on
 
 
-def linear_copy(model: nn.Module, normalised: bool = False) -> nn.Module:
+def linear_copy(model: nn.Module) -> nn.Module:
     """The linearised copy, in float64 and on the model's device; the model is not touched.
 
     Modules are known by what they have, so that no library but torch is needed: fairseq's
     Transformer and LSTM families, and models of plain torch modules.
-
-    Args:
-        normalised: whether all that a matrix puts out has a mean of one.
     """
-    linear = copy.deepcopy(model).double().eval().requires_grad_()
-    sized = _mean_one if normalised else _same
+    return _linearise(copy.deepcopy(model), lambda _, x: x)
+
+
+def normalised_copy(model: nn.Module) -> tuple[nn.Module, list[Tensor]]:
+    """A :func:`linear_copy`, normalised, and the gates of its matrices; tied ones share a gate."""
+    linear = copy.deepcopy(model)
+    gates: dict[Tensor, Tensor] = {
+        weight: torch.ones((), dtype=torch.float64, device=weight.device, requires_grad=True)
+        for weight in linear.parameters()
+        if weight.dim() > 1
+    }
+
+    def passes(weight: Tensor, x: Tensor) -> Tensor:
+        mean = x.detach().mean()
+        # a mean of zero where masks or a first state let nothing by
+        return gates[weight] * x / torch.where(mean > 0, mean, 1.0)
+
+    return _linearise(linear, passes), list(gates.values())
+
+
+def _linearise(linear: nn.Module, passes: Passes) -> nn.Module:
+    linear.double().eval()
     with torch.no_grad():
         for name, parameter in linear.named_parameters():
             is_bias = parameter.dim() < 2 or name.rsplit(".", 1)[-1].startswith("bias")
             parameter.copy_(torch.zeros_like(parameter) if is_bias else parameter.abs())
     for module in linear.modules():
-        forward = _linear_forward(module, sized)
+        forward = _linear_forward(module, passes)
         if forward is not None:
             module.forward = forward
         if callable(getattr(module, "activation_fn", None)):
@@ -55,26 +73,21 @@ def _same(x: Any, *_: Any, **__: Any) -> Any:
     return x
 
 
-def _mean_one(x: Tensor) -> Tensor:
-    mean = x.detach().mean()
-    return x / torch.where(mean > 0, mean, 1.0)  # zero where masks or a first state let nothing by
-
-
-def _linear_forward(module: nn.Module, sized: Sized) -> Callable[..., Any] | None:
+def _linear_forward(module: nn.Module, passes: Passes) -> Callable[..., Any] | None:
     kind = type(module).__name__
     if "LayerNorm" in kind or kind in ("Tanh", "Sigmoid", "GELU", "ReLU", "Softmax"):
         return _same
     if "PositionalEmbedding" in kind:
         return lambda tokens, *_, **__: torch.zeros((), dtype=torch.float64, device=tokens.device)
     if isinstance(module, nn.Embedding):
-        return lambda tokens: sized(_table(module, tokens))
+        return lambda tokens: passes(module.weight, _table(module, tokens))
     if isinstance(module, nn.Linear):
         product = module.forward
-        return lambda x: sized(product(x))
+        return lambda x: passes(module.weight, product(x))
     if isinstance(module, nn.LSTM):
-        return lambda x, state=None: _lstm(module, x, state, sized)
+        return lambda x, state=None: _lstm(module, x, state, passes)
     if isinstance(module, nn.LSTMCell):
-        return lambda x, state=None: _cell(x, state, *_cell_weights(module), sized)
+        return lambda x, state=None: _cell(x, state, *_cell_weights(module), passes)
     if kind == "BertFeatures":
         return lambda pieces: (_ones(module, pieces), None)
     if hasattr(module, "bert_attn"):
@@ -135,15 +148,18 @@ def _cell_weights(module: Any, suffix: str = "") -> tuple[Tensor, Tensor]:
     return getattr(module, "weight_ih" + suffix), getattr(module, "weight_hh" + suffix)
 
 
-def _cell(x: Tensor, state: Any, w_ih: Tensor, w_hh: Tensor, sized: Sized) -> tuple[Tensor, Tensor]:
+def _cell(
+    x: Tensor, state: Any, w_ih: Tensor, w_hh: Tensor, passes: Passes
+) -> tuple[Tensor, Tensor]:
     width = w_hh.shape[1]
     hidden, cell = state if state is not None else (x.new_zeros(x.shape[0], width),) * 2
-    i, f, g, o = (sized(x @ w_ih.T) + sized(hidden @ w_hh.T)).split(width, dim=1)
+    gates = passes(w_ih, x @ w_ih.T) + passes(w_hh, hidden @ w_hh.T)
+    i, f, g, o = gates.split(width, dim=1)
     cell = cell + i + f + g
     return cell + o, cell
 
 
-def _lstm(module: nn.LSTM, x: Any, state: Any, sized: Sized) -> Any:
+def _lstm(module: nn.LSTM, x: Any, state: Any, passes: Passes) -> Any:
     """As nn.LSTM, time first: (time, batch, width), packed or not."""
     packed = isinstance(x, PackedSequence)
     lengths = None
@@ -159,7 +175,7 @@ def _lstm(module: nn.LSTM, x: Any, state: Any, sized: Sized) -> Any:
             last = None if state is None else (state[0][place], state[1][place])
             steps = []
             for step in x.flip(0) if direction else x:
-                last = _cell(step, last, w_ih, w_hh, sized)
+                last = _cell(step, last, w_ih, w_hh, passes)
                 steps.append(last[0])
             outputs.append(torch.stack(steps).flip(0) if direction else torch.stack(steps))
             assert last is not None

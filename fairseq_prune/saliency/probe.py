@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,14 +23,15 @@ class Flow:
     """A linear, positive copy of the network, made to be changed, and how to run it.
 
     Args:
-        model: from :func:`fairseq_prune.network.linearise.linear_copy`.
+        model: from :mod:`fairseq_prune.network.linearise`.
         run: gives its outputs, for an input of nothing but ones.
-        inputs: how many it has: 2 where a decoder reads words of its own beside the encoder's.
+        gates: where a decoder reads words of its own beside the encoder's, the gates of the
+            matrices: from :func:`fairseq_prune.network.linearise.normalised_copy`.
     """
 
     model: nn.Module
     run: Callable[[nn.Module], Tensor]
-    inputs: int = 1
+    gates: Sequence[Tensor] = ()
 
 
 @dataclass(frozen=True)

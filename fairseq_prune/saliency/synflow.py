@@ -44,8 +44,8 @@ def synflow(probe: Probe) -> Scores:
                 weight.mul_(probe.masks[name].to(weight.device))
     with torch.enable_grad():
         total = flow.run(flow.model).sum()
-        if flow.inputs > 1:
-            total = _product(total, list(flow.model.parameters()))
+        if flow.gates:
+            total = _product(total, flow.gates)
         through = torch.autograd.grad(total, weights, allow_unused=True)
     scores = {
         name: torch.zeros_like(weight) if gradient is None else weight.detach() * gradient
@@ -54,12 +54,11 @@ def synflow(probe: Probe) -> Scores:
     return probe.scores(scores)
 
 
-def _product(total: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+def _product(total: Tensor, gates: Sequence[Tensor]) -> Tensor:
     """The mean of log R_m over all matrices that carry flow, times ``total``.
 
     Matrices that are not to be pruned count too: the way to them has to stay open.
     """
-    through = torch.autograd.grad(total, matrices, allow_unused=True, create_graph=True)
-    flows = [(w * g).sum() for w, g in zip(matrices, through, strict=True) if g is not None]
-    logs = [flow.log() for flow in flows if bool(flow.detach() > 0)]
+    flows = torch.autograd.grad(total, gates, allow_unused=True, create_graph=True)
+    logs = [flow.log() for flow in flows if flow is not None and bool(flow.detach() > 0)]
     return total.detach() * torch.stack(logs).mean() if logs else total

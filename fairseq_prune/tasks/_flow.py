@@ -1,12 +1,13 @@
 """The linear copy of a fairseq model that SynFlow looks at."""
 
 import inspect
+from collections.abc import Collection
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fairseq_prune.network.linearise import linear_copy
+from fairseq_prune.network.linearise import linear_copy, normalised_copy
 from fairseq_prune.saliency.probe import Flow
 from fairseq_prune.tasks._sample import without_checkpoints
 
@@ -19,19 +20,15 @@ _NOT_KNOWN = ("ShrunkLSTMModel", "BertFusedModel with --prune-bert")
 def flow_of(model: nn.Module) -> Flow:
     """The copy, and how to run it on one sentence of nothing but ones.
 
-    Raises ValueError for a model that takes neither source nor target tokens.
+    Raises ValueError for a model that takes neither source nor target tokens, or has convolutions.
     """
     takes = inspect.signature(model.forward).parameters
-    name = type(model).__name__
-    if any(parameter.startswith("encoder.bert.") for parameter, _ in model.named_parameters()):
-        name += " with --prune-bert"
-    if "src_tokens" not in takes or name in _NOT_KNOWN:
-        raise ValueError(
-            f"--prune-saliency synflow does not know how to run a {name}; choose another saliency."
-        )
-
-    inputs = 2 if "prev_output_tokens" in takes else 1
-    linear = linear_copy(model, normalised=inputs > 1)
+    _check_known(model, takes)
+    gates: list[Tensor] = []
+    if "prev_output_tokens" in takes:
+        linear, gates = normalised_copy(model)
+    else:
+        linear = linear_copy(model)
 
     def run(network: Any) -> Tensor:
         device = next(network.parameters()).device
@@ -48,4 +45,16 @@ def flow_of(model: nn.Module) -> Flow:
         logits: Tensor = output[0] if isinstance(output, tuple) else output
         return logits
 
-    return Flow(linear, run, inputs)
+    return Flow(linear, run, gates)
+
+
+def _check_known(model: nn.Module, takes: Collection[str]) -> None:
+    name = type(model).__name__
+    if any(parameter.startswith("encoder.bert.") for parameter, _ in model.named_parameters()):
+        name += " with --prune-bert"
+    # dynamic ones put their kernel through a softmax, fconv's all weights through a norm
+    convolves = any("Conv" in type(module).__name__ for module in model.modules())
+    if "src_tokens" not in takes or name in _NOT_KNOWN or convolves:
+        raise ValueError(
+            f"--prune-saliency synflow does not know how to run a {name}; choose another saliency."
+        )

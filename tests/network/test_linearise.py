@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fairseq_prune.network.linearise import linear_copy
+from fairseq_prune.network.linearise import linear_copy, normalised_copy
 
 
 def flows(model: nn.Module, outputs: Tensor) -> dict[str, Tensor]:
@@ -40,15 +40,19 @@ def test_all_that_a_matrix_puts_out_has_a_mean_of_one_in_a_normalised_copy() -> 
     model = nn.ModuleDict(
         {"table": nn.Embedding(5, 3), "lstm": nn.LSTM(3, 4), "out": nn.Linear(4, 2)}
     )
-    linear = linear_copy(model, normalised=True)
+    linear, gates_of_matrices = normalised_copy(model)
     words = linear["table"](torch.zeros(1, 1, dtype=torch.long))
     torch.testing.assert_close(words.mean(), words.new_ones(()))
     hidden, _ = linear["lstm"](words)
     # four gates of one matrix: the first step has no state before it
     torch.testing.assert_close(hidden.mean(), words.new_full((), 4.0))
     assert float(linear["out"](hidden).mean()) == pytest.approx(1)
-    found = flows(linear, linear["out"](hidden))
+    outputs = linear["out"](hidden)
+    through = torch.autograd.grad(outputs.sum(), gates_of_matrices, retain_graph=True)
+    found = flows(linear, outputs)
     torch.testing.assert_close(gates(found["lstm.weight_ih_l0"]), found["out.weight"].sum(0))
+    matrices = [found[name].sum() for name, p in linear.named_parameters() if p.dim() > 1]
+    torch.testing.assert_close(torch.stack(through), torch.stack(matrices))
     with torch.no_grad():
         linear["out"].weight.zero_()
     assert not bool(linear["out"](hidden).any())  # nothing is left, and it is no NaN

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fairseq_prune.network.linearise import linear_copy
+from fairseq_prune.network.linearise import linear_copy, normalised_copy
 from fairseq_prune.network.weights import Weight
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
@@ -81,7 +81,8 @@ def two_inputs(model: nn.Module) -> Probe:
         return output
 
     weights = {n: Weight(n, p, n) for n, p in model.named_parameters()}
-    return Probe(weights, flow=Flow(linear_copy(model, normalised=True), run, inputs=2))
+    linear, gates = normalised_copy(model)
+    return Probe(weights, flow=Flow(linear, run, gates))
 
 
 def mean_one(x: Tensor) -> Tensor:
@@ -149,10 +150,8 @@ def test_neither_input_is_cut_off_at_the_highest_sparsity(left: int) -> None:
 
 
 def test_in_a_chain_the_product_ranks_as_the_sum_does() -> None:
-    plain, model = probe_of(chain()), chain()
-    product = replace(
-        plain, flow=replace(plain.linear, model=linear_copy(model, normalised=True), inputs=2)
-    )
+    plain, (linear, gates) = probe_of(chain()), normalised_copy(chain())
+    product = replace(plain, flow=replace(plain.linear, model=linear, gates=gates))
     one, other = (SALIENCIES["synflow"].score(probe) for probe in (plain, product))
     ratio = one["0.weight"].values.sum() / other["0.weight"].values.sum()
     for name, score in one.items():

@@ -71,13 +71,19 @@ def test_the_softmax_and_the_tables_carry_the_same(corpus: Path) -> None:
 def test_one_input_has_the_papers_own_scores(model: Any) -> None:
     language = language_model(2)
     s, flow = scores_of(language), flow_of(language)
-    assert flow.inputs == 1 and flow_of(model).inputs == 2
+    assert not flow.gates and flow_of(model).gates
     total = flow.run(flow.model).sum()
     named = dict(flow.model.named_parameters())
     through = torch.autograd.grad(total, [named[name] for name in s])
     for (name, values), gradient in zip(s.items(), through, strict=True):
         torch.testing.assert_close(values, named[name].detach() * gradient, rtol=0, atol=0)
     torch.testing.assert_close(s["decoder.output_projection.weight"].sum(), total.detach())
+
+
+@pytest.mark.parametrize("flags", [NETS["lightconv"], "--arch fconv_iwslt_de_en"])
+def test_convolutions_are_refused(flags: str) -> None:
+    with pytest.raises(ValueError, match="synflow does not know how to run a (Light|F)ConvModel"):
+        flow_of(build(settings(flags)))
 
 
 # ------------------------------------------------------------------- no matrix dies
