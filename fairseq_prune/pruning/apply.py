@@ -158,8 +158,7 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
         extremes=extremes,
         notes=notes,
     )
-    remarks = () if unnamed is None else (unnamed,)
-    return Applied(source, record, reached=found, remarks=remarks)
+    return Applied(source, record, reached=found, remarks=() if unnamed is None else (unnamed,))
 
 
 def rules_of(source: Opened, classes: str, axes: Axes | None = None) -> str | None:

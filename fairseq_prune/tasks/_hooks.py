@@ -42,6 +42,7 @@ from fairseq_prune.tasks._session import Session
 from fairseq_prune.tasks._start import (
     Start,
     check_pruned,
+    check_same_model,
     check_saves,
     check_source,
     start_of,
@@ -91,8 +92,7 @@ class PruningHooks:
             with one_sentence():
                 start = start_of(self._checkpoint_config())
                 check_start(start)
-                if self.session.recipe.active:
-                    self._check_folder(start)
+                self._check_folder(start)
                 if start.path is None:
                     warm_start(model)
                 self.session.check(model, start)
@@ -232,8 +232,10 @@ class PruningHooks:
 
     def _check_folder(self, start: Start) -> None:
         config = self._checkpoint_config()
-        from_first_rank(lambda: check_pruned(start, config))
-        check_source(start, config)
+        if self.session.recipe.active:
+            from_first_rank(lambda: check_pruned(start, config))
+            check_source(start, config)
+        from_first_rank(lambda: check_same_model(start, config))
 
     def _checkpoint_config(self) -> Any:
         root = _root(self._config())

@@ -18,7 +18,6 @@ from fairseq_prune.pruning.before import check_shrinks
 from fairseq_prune.pruning.given import bound
 from fairseq_prune.pruning.norms import check_norms
 from fairseq_prune.pruning.penalised import Penalised
-from fairseq_prune.pruning.penalty import penalty_differences
 from fairseq_prune.pruning.pruner import (
     Extremes,
     Pruned,
@@ -28,7 +27,7 @@ from fairseq_prune.pruning.pruner import (
     merge_extremes,
 )
 from fairseq_prune.pruning.reached import reached
-from fairseq_prune.pruning.recipe import Recipe, differences
+from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.rules import check_rules
 from fairseq_prune.pruning.summary import ClassRow, by_class
@@ -41,7 +40,7 @@ from fairseq_prune.tasks._penalty import choose, release
 from fairseq_prune.tasks._probe import Sampler, probe_of
 from fairseq_prune.tasks._ranks import check_same, from_first_rank, several
 from fairseq_prune.tasks._report import report
-from fairseq_prune.tasks._start import Start, stored_in
+from fairseq_prune.tasks._start import Start, check_same_flags, stored_in
 from fairseq_prune.tasks._trail import Trail
 
 logger = logging.getLogger("fairseq_prune")
@@ -87,7 +86,9 @@ class Session:
             weights = self._find(model)
             check_structure(self.recipe, weights)
             axes = axes_of(model, weights, self.recipe)
-            self._check_rules(model, weights, axes)
+            unnamed = check_rules(self.recipe.settings["classes"], of_module(model), weights, axes)
+            if unnamed is not None:
+                logger.warning(unnamed)
             self.recipe = bound(self.recipe, weights, axes)
             if self.recipe.mask_from:
                 from_first_rank(lambda: start.resumes or self._given_masks(weights).digest())
@@ -95,12 +96,6 @@ class Session:
     def _find(self, model: nn.Module) -> dict[str, Weight]:
         settings = self.recipe.settings
         return of_module(model, settings["classes"], self.recipe.excluded)
-
-    def _check_rules(self, model: nn.Module, weights: Mapping[str, Weight], axes: Any) -> None:
-        classes = self.recipe.settings["classes"]
-        unnamed = check_rules(classes, of_module(model), weights, axes)
-        if unnamed is not None:
-            logger.warning(unnamed)
 
     def _given_masks(self, weights: Mapping[str, Weight]) -> Masks:
         tensors = {name: w.tensor for name, w in weights.items()}
@@ -142,7 +137,8 @@ class Session:
             logger.warning("%s was pruned; --prune-override: training dense.", start.path)
             self.has_moved = True
             return
-        changed = self._check_same(stored, start)
+        settings = self.penalty.settings if self.penalty else None
+        changed = check_same_flags(stored, start, self.recipe, settings, self.override)
         if not self.recipe.active:  # retraining a pruned model: hold what the file says
             kept = {k: stored["config"].get(k) for k in ("classes", "exclude")}
             self.recipe = Recipe(mask_from=start.path, **kept)
@@ -161,19 +157,6 @@ class Session:
         clean = zero_what_grew(self.holder, str(start.path))
         self._copies.stale(known_zero=clean and start.resumes)
         logger.info("masks of %s restored: %r", start.path, masks)
-
-    def _check_same(self, stored: dict[str, Any], start: Start) -> bool:
-        """Whether the flags differ from the file's; refused where a run should go on unchanged."""
-        changed = differences(self.recipe.settings, stored["config"])
-        changed += penalty_differences(self.penalty.settings if self.penalty else None, stored)
-        # a run without prune flags that retrains a pruned model goes on when it is run again
-        inherits = not self.recipe.active and stored["config"].get("scheme") is None
-        if changed and start.resumes and not self.override and not inherits:
-            raise ValueError(
-                f"{start.path} was pruned with other flags: {'; '.join(changed)}. Repeat the "
-                "file's flags to go on with that run, or give --prune-override to go on with these."
-            )
-        return bool(changed)
 
     def catch_up(self, step: int, optimizer: Any) -> None:
         """Before the first update of this process: prune if the schedule says it is time."""

@@ -6,11 +6,15 @@ the file again. The rules are those of fairseq.checkpoint_utils.load_checkpoint.
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fairseq_prune.masks import storage
+from fairseq_prune.pruning.penalty import penalty_differences
+from fairseq_prune.pruning.recipe import Recipe, differences
 from fairseq_prune.pruning.record import read_record
+from fairseq_prune.pruning.steps import TRAINED, file_digest, read_steps
 
 DEFAULT = "checkpoint_last.pt"
 _SAVED = re.compile(r"checkpoint(_best|_last|\d+|\.best_.*)[^.]*\.pt")  # what fairseq writes
@@ -56,6 +60,30 @@ def _start_of(checkpoint: Any) -> Start:
     return Start(dense if dense and os.path.isfile(dense) else None, False)
 
 
+def check_same_flags(
+    stored: Mapping[str, Any], start: Start, recipe: Recipe, penalty: Any, override: bool
+) -> bool:
+    """Whether the flags differ from those of a file.
+
+    Args:
+        stored: what the file says of its pruning.
+        penalty: the settings of the criterion's penalty, or None.
+        override: --prune-override.
+
+    Raises ValueError where a run should go on unchanged.
+    """
+    changed = differences(recipe.settings, stored["config"])
+    changed += penalty_differences(penalty, stored)
+    # a run without prune flags that retrains a pruned model goes on when it is run again
+    inherits = not recipe.active and stored["config"].get("scheme") is None
+    if changed and start.resumes and not override and not inherits:
+        raise ValueError(
+            f"{start.path} was pruned with other flags: {'; '.join(changed)}. Repeat the "
+            "file's flags to go on with that run, or give --prune-override to go on with these."
+        )
+    return bool(changed)
+
+
 def check_pruned(start: Start, checkpoint: Any) -> None:
     """Refuse that prune flags go on with a run without pruning, which no flag asks for.
 
@@ -78,6 +106,29 @@ def check_pruned(start: Start, checkpoint: Any) -> None:
         "would go on with. To prune a trained model and retrain it, give the new run a folder of "
         f"its own: --save-dir ANOTHER --finetune-from-model {dense}. To prune that very run where "
         f"it stands, name it: --restore-file {start.path}."
+    )
+
+
+def check_same_model(start: Start, checkpoint: Any) -> None:
+    """Refuse to go on with a run that began with another model than the one that is given.
+
+    Args:
+        checkpoint: the ``checkpoint`` group of fairseq's configuration.
+
+    Raises ValueError, or CheckpointError where what the run says of itself is damaged.
+    """
+    given = getattr(checkpoint, "finetune_from_model", None)
+    if start.path is None or not (start.unasked and given and os.path.isfile(given)):
+        return
+    steps = read_steps(storage.load(start.path), start.path)
+    began_with = steps[-1] if steps and steps[-1].kind == TRAINED else None
+    if began_with is None or began_with.source in (None, file_digest(given)):
+        return
+    raise ValueError(
+        f"--save-dir {checkpoint.save_dir} has a run ({start.path}) that began with another model "
+        f"({began_with.file}, as it was then) than --finetune-from-model {given}, which fairseq "
+        "would pass over: give the new run another --save-dir, or go on with that run by leaving "
+        "--finetune-from-model out."
     )
 
 

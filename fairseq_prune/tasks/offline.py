@@ -76,6 +76,4 @@ def fresh_weights(checkpoint: str, data: str, seed: int) -> dict[str, Tensor]:
 def _cannot_open(checkpoint: str, data: str, error: Exception) -> ValueError:
     if isinstance(error, Refusal):
         return error
-    return ValueError(
-        f"fairseq cannot open {checkpoint} with --data {data}: {reason_of(error)}."
-    )
+    return ValueError(f"fairseq cannot open {checkpoint} with --data {data}: {reason_of(error)}.")

@@ -137,6 +137,27 @@ def test_the_model_to_begin_with_is_not_written_over(train: Train, tmp_path: Pat
     assert dense.read_bytes() == before
 
 
+def test_a_run_of_another_model_is_not_gone_on_with(train: Train, tmp_path: Path) -> None:
+    for name, seed in (("one", 1), ("other", 2)):
+        train(tmp_path / name, "--max-update", 1, "--seed", seed)
+    one, other = (tmp_path / name / "checkpoint_last.pt" for name in ("one", "other"))
+    run = [tmp_path / "run", *HALF]
+    train(*run, "--max-update", 1, "--finetune-from-model", one)
+    before = (tmp_path / "run" / "checkpoint_last.pt").read_bytes()
+    with pytest.raises(SystemExit) as end:
+        train(*run, "--max-update", 2, "--finetune-from-model", other)
+    assert "began with another model (checkpoint_last.pt, as it was then) than " in str(end.value)
+    assert (tmp_path / "run" / "checkpoint_last.pt").read_bytes() == before
+    train(*run, "--max-update", 2, "--finetune-from-model", one)
+    # retraining a pruned model without more flags is the same
+    pruned = tmp_path / "run" / "checkpoint_last.pt"
+    again = [tmp_path / "again", "--finetune-from-model"]
+    train(*again, pruned, "--max-update", 1)
+    train(*again, pruned, "--max-update", 2)
+    with pytest.raises(SystemExit, match="began with another model"):
+        train(*again, one, "--max-update", 3)
+
+
 def test_other_flags_begin_their_scores_anew(train: Train, tmp_path: Path) -> None:
     train(tmp_path, "--max-update", 2, "--lr", 0, "--prune-scheme", "class-blind",
           "--prune-sparsity", 0.3)  # fmt: skip
