@@ -101,7 +101,7 @@ def train(corpus: Path) -> Train:
     ) -> dict[str, Any]:
         if cut is not None:
             flags = (*flags, "--save-interval-updates", cut)
-        with _cut_at(cut):
+        with cut_at(cut):
             train_here([corpus, *ARCHES[arch], *TRAINING, "--save-dir", folder, *flags])
         return read(folder / "checkpoint_last.pt")
 
@@ -113,7 +113,7 @@ class _Cut(Exception):
 
 
 @contextmanager
-def _cut_at(update: int | None) -> Iterator[None]:
+def cut_at(update: int | None) -> Iterator[None]:
     """Ends fairseq's training where so many updates are completed."""
     from fairseq.trainer import Trainer
 

@@ -8,12 +8,13 @@ from torch import Tensor
 from fairseq_prune.analysis.stages import stage_of
 from fairseq_prune.exports.stripped import NOTE
 from fairseq_prune.masks import storage
-from fairseq_prune.network.ties import parameter_count, retie
+from fairseq_prune.network.ties import parameter_count, parameters_in, retie
 from fairseq_prune.network.weights import of_state_dict
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record, read_record
 from fairseq_prune.pruning.steps import Step, counts_of, read_steps, recipe_at, recipe_of
 from fairseq_prune.pruning.summary import by_class
+from fairseq_prune.pruning.whole import whole
 
 
 def provenance(path: str) -> dict[str, Any]:
@@ -22,10 +23,11 @@ def provenance(path: str) -> dict[str, Any]:
     ``stage`` and ``made`` are those of :class:`~fairseq_prune.analysis.stages.Stage`. ``recipe`` is
     the signature of the file's own record, ``method`` that of the recipe which chose its masks or
     what was cut out of it, whatever file that was. ``sparsity`` is the realised fraction removed,
-    ``removed`` of ``prunable`` weights; ``target`` what the recipe asks for. ``structure`` and
-    ``schedule`` are None where they are ``weight`` and ``one-shot``. ``parameters`` are those of
-    the file, ``parameters_before`` those of what it was cut from. ``sources`` are the SHA-256 of
-    the files that it came by, the first one first.
+    ``removed`` of ``prunable`` weights; ``sparsity_of_all`` is of all parameters under masks, and
+    ``sparsity_without_embeddings`` of those outside of tables. ``target`` is what the recipe asks
+    for. ``structure`` and ``schedule`` are None where they are ``weight`` and ``one-shot``.
+    ``parameters`` are those of the file, ``parameters_before`` those of what it was cut from.
+    ``sources`` are the SHA-256 of the files that it came by, the first one first.
 
     Raises CheckpointError where the file cannot be read.
     """
@@ -38,7 +40,8 @@ def provenance(path: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "stage": stage.name, "made": list(stage.made), "zeros": zeros,
         "sparsity": removed / prunable if prunable else 0.0, "removed": removed,
-        "prunable": prunable, **_sizes(content, steps),
+        "prunable": prunable, "sparsity_of_all": None, "sparsity_without_embeddings": None,
+        **_sizes(content, steps),
         "recipe": None if record is None else record.recipe.signature(),
         "masks_digest": None, "classes": [], "updates": updates[-1] if updates else None,
         "sources": [step.source for step in steps if step.source is not None],
@@ -47,6 +50,8 @@ def provenance(path: str) -> dict[str, Any]:
     if record is not None and record.masks is not None:
         rows = by_class(record.masks, record.classes, record.extremes)
         row.update(classes=[r.as_dict() for r in rows], masks_digest=record.masks.digest())
+        model = whole(record.masks, parameters_in(content["model"]))
+        row.update(sparsity_of_all=model.of_all, sparsity_without_embeddings=model.of_others)
     elif not steps:
         row.update(_noted(content))
     return row

@@ -7,7 +7,7 @@ _NUMBERS = (
     "bleu", "accuracy", "loss", "sparsity", "target", "chrf", "valid_ppl", "test_ppl",
     "brevity_penalty", "length_ratio", "tokenized_bleu", "tokenized_bleu_split", "flop_sparsity",
     "removed", "prunable", "parameters", "parameters_before", "zeros",
-    "unknown_words", "unknown_reference_words",
+    "unknown_words", "unknown_reference_words", "sparsity_of_all", "sparsity_without_embeddings",
 )  # fmt: skip
 _TEXTS = (
     "checkpoint", "sha256", "data_digest", "scheme", "saliency", "structure", "schedule", "recipe",

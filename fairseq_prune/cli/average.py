@@ -57,7 +57,9 @@ def run(arguments: Namespace) -> int:
         return 0
     if members.note:
         print(members.note)
-    kind = "not pruned" if sparsity is None else f"sparsity {sparsity:.4f}"
+    kind = "not pruned"
+    if masks is not None:
+        kind = f"sparsity {sparsity:.4f} of {masks.prunable_in_all():,} prunable weights"
     count = len(arguments.checkpoints)
     print(f"{output}: {_output.size_of(output)}, the mean of {count} checkpoints, {kind}")
     return 0

@@ -72,7 +72,8 @@ def run(arguments: Namespace) -> int:
         _output.print_json({**facts, "digest": made.masks.digest(), "overlap": shared})
         return 0
     print(
-        f"{output}: {_output.size_of(output)}, {kind}, sparsity {made.masks.sparsity():.4f}, "
+        f"{output}: {_output.size_of(output)}, {kind}, sparsity {made.masks.sparsity():.4f} of "
+        f"{made.masks.prunable_in_all():,} prunable weights, "
         f"{shared:.2%} of what it keeps is kept in {pruned.path} too"
     )
     return 0

@@ -146,7 +146,14 @@ def left(row: "Row") -> str:
     """What is left of a model: parameters where some were cut out, sparsity where weights are 0."""
     parameters, before = row.get("parameters"), row.get("parameters_before")
     if parameters is None or (before is None and row["sparsity"]):
-        return f"sparsity {row['sparsity']:.4f}"
+        text, of_all = f"sparsity {row['sparsity']:.4f}", row.get("sparsity_of_all")
+        if of_all is None:
+            return text
+        others = row["sparsity_without_embeddings"]
+        return (
+            f"{text} of {row['prunable']:,} weights ({of_all:.2%} of all parameters, {others:.2%} "
+            "without embeddings)"
+        )
     text = f"parameters {parameters:,}"
     if before is not None:
         text += f" ({parameters / max(before, 1):.0%} of its source's {before:,})"

@@ -244,7 +244,11 @@ def _print(plan: _Plan, arguments: Namespace) -> None:
     print(f"weights: {before:,} -> {after:,} ({1 - after / before:.1%} less)")
     masks = plan.masks
     if masks is not None and plan.opened.masks is not None:
-        print(f"sparsity: {plan.opened.masks.sparsity():.4f} -> {masks.sparsity():.4f}")
+        shares = [
+            f"{one.sparsity():.4f} of {one.prunable_in_all():,}"
+            for one in (plan.opened.masks, masks)
+        ]
+        print(f"sparsity: {' -> '.join(shares)} prunable weights")
     size = _output.in_units(plan.opened.size)
     if arguments.dry_run:
         print(f"dry run of {plan.opened.path}, {size}: nothing was written")

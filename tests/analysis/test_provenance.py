@@ -13,7 +13,7 @@ from fairseq_prune.cli.main import main
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.storage import PRUNE_KEY, CheckpointError
 from fairseq_prune.pruning.steps import STEPS_KEY, read_steps
-from tests.conftest import ARCHES, TRAINING, run, train_here
+from tests.conftest import ARCHES, TRAINING, cut_at, run, train_here
 
 HALF = ("--prune-scheme", "class-blind", "--prune-sparsity", 0.5)
 Make = Callable[..., Path]
@@ -28,9 +28,10 @@ def files(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
     """A dense model of three updates, and what our commands and trainings make of it."""
     folder = tmp_path_factory.mktemp("files")
 
-    def train(name: str, *flags: Any) -> Path:
+    def train(name: str, *flags: Any, cut: int | None = None) -> Path:
         common = (corpus, *ARCHES["transformer"], *TRAINING, "--max-update", 3)
-        train_here([*common, "--save-dir", folder / name, *flags])
+        with cut_at(cut):
+            train_here([*common, "--save-dir", folder / name, *flags])
         return folder / name / "checkpoint_last.pt"
 
     def made(name: str) -> Path:
@@ -50,7 +51,8 @@ def files(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
         "fresh": train("fresh", *HALF),
         "gradual": train("gradual", "--finetune-from-model", dense, *HALF, "--prune-schedule",
                          "gradual", "--prune-end", 40, "--prune-every", 1),
-        "waiting": train("waiting", "--finetune-from-model", dense, *HALF, "--prune-start", 9),
+        "waiting": train("waiting", "--finetune-from-model", dense, *HALF, "--prune-start", 9,
+                         "--max-update", 10, "--save-interval-updates", 3, cut=3),
         "control": train("control", "--finetune-from-model", made("shuffled")),
     }  # fmt: skip
     call("average", found["retrained"], found["retrained"], "--output", made("mean"))

@@ -74,7 +74,9 @@ def test_the_state_of_the_optimizer_and_the_ema_are_left_out(members, tmp_path, 
 def test_masks_that_agree_are_kept_and_verified(members, pruned, tmp_path, call):
     code, out, err = call("average", *members, "--output", tmp_path / "mean.pt")
     assert (code, err) == (0, "")
-    assert out.splitlines()[-1].endswith("the mean of 3 checkpoints, sparsity 0.5000")
+    assert out.splitlines()[-1].endswith(
+        "the mean of 3 checkpoints, sparsity 0.5000 of 344 prunable weights"
+    )
     assert masks_in(tmp_path / "mean.pt").digest() == masks_in(pruned).digest()
     assert call("verify", tmp_path / "mean.pt")[0] == 0
     mean = read(tmp_path / "mean.pt")["model"][FC].double()
