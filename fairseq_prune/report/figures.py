@@ -39,15 +39,10 @@ def by_scheme(points: Sequence[Point], model: str) -> Chart | None:
 
 def by_stage(points: Sequence[Point], model: str) -> Chart | None:
     """Figure 2: one scheme, pruned, retrained, trained sparse from the beginning, and tickets."""
-    scheme = scheme_of_interest(points, model)
-    stages = [s for s in STAGES if s not in ("dense", *ASIDE)]
-    later = [p for p in points if p.model == model and p.stage in stages[1:]]
+    scheme, later = scheme_of_interest(points, model), _later(points, model)
     if scheme is None or not later:
         return None
-    lines = [Line(STAGES[s], s, select(points, model, s, scheme)) for s in stages]
-    if scheme != "random":
-        again = select(points, model, "retrained", "random")
-        lines.append(Line("random + retrained", "random retrained", again))
+    lines = _stage_lines(points, model)
     drawn = {p.key for line in lines for p in line.points}
     left = schemes_of(p for p in later if p.key not in drawn)
     others = f" Other methods are in the tables: {listed(left, 6)}." if left else ""
@@ -58,8 +53,45 @@ def by_stage(points: Sequence[Point], model: str) -> Chart | None:
         "retraining, for a fresh model trained under the same mask, and for lottery tickets, as "
         f"far as there are any; random pruning with retraining beside it.{others}",
         select(points, model, "dense"),
-        [line for line in lines if line.points],
+        lines,
     )
+
+
+def _later(points: Sequence[Point], model: str) -> list[Point]:
+    """What was trained under its masks."""
+    aside = ("dense", "pruned", *ASIDE)
+    return [p for p in points if p.model == model and p.stage not in aside]
+
+
+def _stage_lines(points: Sequence[Point], model: str) -> list[Line]:
+    """The lines of figure 2."""
+    scheme = scheme_of_interest(points, model)
+    stages = [s for s in STAGES if s not in ("dense", *ASIDE)]
+    lines = [Line(STAGES[s], s, select(points, model, s, scheme)) for s in stages]
+    if scheme != "random":
+        again = select(points, model, "retrained", "random")
+        lines.append(Line("random + retrained", "random retrained", again))
+    return [line for line in lines if line.points]
+
+
+def _seed_lines(points: Sequence[Point], model: str) -> dict[str, list[Line]]:
+    """The lines of figure 8, by stage."""
+    shown = {}
+    for stage in (s for s in STAGES if s not in ("dense", *ASIDE)):
+        lines = scheme_lines(points, model, stage)
+        if any(len(a.bleus) > 1 for line in lines for a in averages(line.points)):
+            shown[stage] = lines
+    return shown
+
+
+def not_drawn(points: Sequence[Point], model: str) -> list[Point]:
+    """The points of a model that are in none of the figures of BLEU."""
+    lines = [line for mine in _seed_lines(points, model).values() for line in mine]
+    lines += scheme_lines(points, model, "pruned")
+    if _later(points, model):
+        lines += _stage_lines(points, model)
+    drawn = {p.key for line in lines for p in line.points}
+    return [p for p in points if p.model == model and p.stage != "dense" and p.key not in drawn]
 
 
 def scheme_lines(points: Sequence[Point], model: str, stage: str) -> list[Line]:
@@ -82,11 +114,7 @@ def scheme_of_interest(points: Sequence[Point], model: str) -> str | None:
 
 def over_seeds(points: Sequence[Point], model: str) -> Chart | None:
     """Figure 8: the median over seeds, quartiles and extremes; None where no point has two."""
-    shown = {}
-    for stage in (s for s in STAGES if s not in ("dense", *ASIDE)):
-        lines = scheme_lines(points, model, stage)
-        if any(len(a.bleus) > 1 for line in lines for a in averages(line.points)):
-            shown[stage] = lines
+    shown = _seed_lines(points, model)
     if not shown:
         return None
     table = [["stage", "scheme", "removed", "min", "25%", "median", "75%", "max", "seeds"]]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fairseq_prune.analysis.files import file_name
+from fairseq_prune.analysis.files import file_name, listed
 from fairseq_prune.report.animation import Animation
 from fairseq_prune.report.animation_figure import animation_of
 from fairseq_prune.report.chart import Chart, save_chart
@@ -13,7 +13,8 @@ from fairseq_prune.report.class_figures import (
     perplexity_by_magnitude,
     removed_by_class,
 )
-from fairseq_prune.report.figures import by_scheme, by_stage, over_seeds
+from fairseq_prune.report.figures import by_scheme, by_stage, not_drawn, over_seeds
+from fairseq_prune.report.identity import STAGES
 from fairseq_prune.report.mask_figures import survivors
 from fairseq_prune.report.places import Places
 from fairseq_prune.report.points import Point, models_of
@@ -100,6 +101,7 @@ def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery
             found[chart.name] = Drawn(chart, name, save_chart(chart, folder, name), animation)
         gallery.drawn[model] = [found[name] for name in KINDS if name in found]
         gallery.missing[model] = [name for name in KINDS if name not in found]
+        gallery.notes.extend(_aside(not_drawn(mine, model)))
     gallery.notes.extend(places.notes)
     if len(models) > MOST:
         left = ", ".join(models[MOST:])
@@ -134,6 +136,15 @@ def _charts(
     moving = animation_of(points, model, places)
     if moving is not None:
         yield moving
+
+
+def _aside(points: Sequence[Point]) -> list[str]:
+    """A sentence on the points that no figure of BLEU shows."""
+    if not points:
+        return []
+    names = [f"{STAGES[p.stage]}, {p.scheme} {p.percent}%" for p in points]
+    several = f"{points[0].model}: {len(points)} rows are in the tables and in no figure: "
+    return [several + listed(list(dict.fromkeys(names)), 4) + "."]
 
 
 def _stem(model: str, taken: set[str]) -> str:

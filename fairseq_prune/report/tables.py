@@ -107,17 +107,17 @@ def glance(points: Sequence[Point], model: str) -> Table:
     Over several seeds: mean ± standard deviation, and their number.
     """
     mine = [p for p in points if p.model == model]
-    percents = sorted({p.removed for p in mine if p.stage != "dense"})
+    percents = sorted({0.0, *(p.removed for p in mine if p.stage != "dense")})
     places = places_of(mine)
-    table = [[f"{model}: BLEU at % removed", "0", *(f"{percent:g}" for percent in percents)]]
+    table = [[f"{model}: BLEU at % removed", *(f"{percent:g}" for percent in percents)]]
     for place, members in places.items():
         if place[1] == "dense":
             name = ", ".join(filter(None, ["dense", place[2]]))
-            table.append([name, _bleu(members), *("" for _ in percents)])
+            table.append([name, _bleu(members), *("" for _ in percents[1:])])
     for stage in list(STAGES)[1:]:
         for scheme in schemes_of(p for p in mine if p.stage == stage):
             cells = [_bleu(places.get((model, stage, scheme, p), [])) for p in percents]
-            table.append([f"{STAGES[stage]}, {scheme}", "", *cells])
+            table.append([f"{STAGES[stage]}, {scheme}", *cells])
     return table
 
 

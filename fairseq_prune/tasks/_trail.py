@@ -41,23 +41,10 @@ class Trail:
         Raises CheckpointError where what the file says of itself is damaged.
         """
         if start.by_rank:
-            return cls._begin(start, recipe)
-        return from_first_rank(lambda: cls._begin(start, recipe))
-
-    @classmethod
-    def _begin(cls, start: Start, recipe: Recipe) -> "Trail":
-        given = recipe.mask_from is not None
-        masks = recipe_at(recipe.mask_from) if recipe.mask_from else None
-        if start.path is None:
-            return cls([], Step(kind=TRAINED, recipe=masks, facts={"fresh": True, "given": given}))
-        steps = read_steps(storage.load(start.path), start.path)
-        if start.resumes and steps and steps[-1].kind == TRAINED:
-            return cls(steps[:-1], steps[-1])
-        if not steps and not recipe.active:
-            return cls()  # plain fairseq's affair: nothing is written of it
-        fresh = None if start.resumes and not steps else False
-        step = Step(kind=TRAINED, recipe=masks, facts={"fresh": fresh, "given": given})
-        return cls(steps, starting_at(start.path, step))
+            before, own = _stored(start, recipe)
+        else:  # ranks send each other plain values
+            before, own = from_first_rank(lambda: _stored(start, recipe))
+        return cls(_steps(before), next(iter(_steps(own)), None))
 
     def update(self, held: bool) -> None:
         """An update is done, under masks or not."""
@@ -79,3 +66,24 @@ class Trail:
             step = replace(step, recipe=recipe)
         packed: dict[str, Any] = with_steps({}, [*self._before, step])["task_state"]
         return {STEPS_KEY: packed[STEPS_KEY]}
+
+
+def _stored(start: Start, recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The steps before a run that starts there, and its own as far as it has come, packed."""
+    given = recipe.mask_from is not None
+    masks = recipe_at(recipe.mask_from) if recipe.mask_from else None
+    if start.path is None:
+        own = Step(kind=TRAINED, recipe=masks, facts={"fresh": True, "given": given})
+        return with_steps({}, []), with_steps({}, [own])
+    steps = read_steps(storage.load(start.path), start.path)
+    if start.resumes and steps and steps[-1].kind == TRAINED:
+        return with_steps({}, steps[:-1]), with_steps({}, steps[-1:])
+    if not steps and not recipe.active:
+        return with_steps({}, []), with_steps({}, [])  # plain fairseq's affair: nothing is written
+    fresh = None if start.resumes and not steps else False
+    own = Step(kind=TRAINED, recipe=masks, facts={"fresh": fresh, "given": given})
+    return with_steps({}, steps), with_steps({}, [starting_at(start.path, own)])
+
+
+def _steps(packed: dict[str, Any]) -> list[Step]:
+    return read_steps(packed, "the start of this run")
