@@ -30,7 +30,8 @@ are lower-cased give scores of lower-cased text, and sacreBLEU's line then says 
 
 With --output, each checkpoint becomes one line of JSON as soon as it is done; translations, sources
 and references are kept beside the file for fairseq-prune report, and a checkpoint that is in it
-already is not decoded again.
+already is not decoded again. The line says how the checkpoint came to be and names it from the
+file's own folder, so that both can be moved together.
 """
 EXAMPLES = """
 examples:

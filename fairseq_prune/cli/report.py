@@ -11,8 +11,12 @@ index.html, one page with all of it, which needs no network. Ten figures, as far
 BLEU by scheme; pruned, retrained and sparse from the beginning; what is removed of each class;
 perplexity by class, and against the largest magnitude removed; validation loss; survivors by
 class; spread over seeds; sparsity by row; and an animation of pruning. The page says at its end
-what is missing, and what would give it. Tags of evaluate tell models (model=NAME) and stages
-(stage=dense, pruned, retrained, scratch or ticket) apart.
+what is missing, and what would give it.
+
+A row is known by its recipe (or the file's digest), all tags, data and decoding; those that differ
+in --tag seed=N alone share a place, the others stand apart. The stage comes from the checkpoint, or
+from --tag stage=NAME (dense, pruned, retrained, scratch, fresh or ticket), the model's name from
+--tag model=NAME. Whatever is replaced, left out or in no figure is named, here and on the page.
 """
 EXAMPLES = """
 examples:
