@@ -6,7 +6,8 @@ from fairseq_prune.cli import _output
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.apply import rules_of
 from fairseq_prune.pruning.eligible import format_eligibility
-from fairseq_prune.pruning.opened import open_checkpoint
+from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.steps import read_steps, told
 from fairseq_prune.pruning.summary import format_table
 from fairseq_prune.pruning.unmasked import made_by
 from fairseq_prune.pruning.view import View, view, zeros_by_class
@@ -58,7 +59,7 @@ def run(arguments: Namespace) -> int:
     print(_output.unit_table(shown.units), end="")
     if shown.pruned:
         print(f"removed: {total}")
-    for line in _lines(shown, zeros, made_by(opened.content)):
+    for line in (*_lines(shown, zeros, made_by(opened.content)), *_steps(opened)):
         print(line)
     print(f"{opened.path}: {_output.size_of(opened.path)}")
     return 0
@@ -81,3 +82,8 @@ def _lines(shown: View, zeros: dict[str, int], made: str) -> list[str]:
         lines.append(f"recipe  {shown.record.recipe.signature()}")
         lines.append(f"made by {shown.record.command} (fairseq_prune {shown.record.version})")
     return lines
+
+
+def _steps(opened: Opened) -> list[str]:
+    """The steps by which the file came to be, if it says any."""
+    return [f"step    {text}" for text in told(read_steps(opened.content, opened.path))]

@@ -191,6 +191,25 @@ def recipe_at(path: str) -> Recipe | None:
     return found
 
 
+def told(steps: Sequence[Step]) -> list[str]:
+    """The steps for people, a phrase each: what was done, to which file, by which recipe."""
+    return [_told(step) for step in steps]
+
+
+def _told(step: Step) -> str:
+    facts, words = step.facts, [step.kind]
+    if step.kind == TRAINED:
+        words = [f"trained {facts.get('updates', 0):,} updates, {facts.get('held', 0):,} masked"]
+    elif step.kind == CONTROL:
+        words = [f"{facts.get('kind')} control"]
+    if step.source is not None:
+        words.append(f"from {step.file} {step.source[:12]}")
+    if facts.get("parameters"):
+        before, after = facts["parameters"]
+        words.append(f"{before:,} to {after:,} parameters")
+    return ", ".join(words) + (f" ({step.recipe.signature()})" if step.recipe else "")
+
+
 def counts_of(record: Record | None, steps: Sequence[Step]) -> tuple[int, int]:
     """How many weights are removed, and of how many prunable ones; (0, 0) where nothing says.
 

@@ -14,7 +14,7 @@ from fairseq_prune.report.class_figures import (
     removed_by_class,
 )
 from fairseq_prune.report.figures import by_scheme, by_stage, not_drawn, over_seeds
-from fairseq_prune.report.identity import STAGES
+from fairseq_prune.report.identity import STAGES, model_of
 from fairseq_prune.report.mask_figures import survivors
 from fairseq_prune.report.places import Places
 from fairseq_prune.report.points import Point, models_of
@@ -88,7 +88,10 @@ def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery
         roots: the folders that are reported.
     """
     models, places = models_of(points), Places(roots)
-    checkpoints = {str(p.row.get("checkpoint")): p.model for p in points}
+    bases = {p.model: model_of(p.row, p.folder) for p in points}
+    checkpoints = {
+        str(p.row.get(name)): bases[p.model] for p in points for name in ("checkpoint", "sha256")
+    }
     measured = find_measured(roots, checkpoints, places.note)
     gallery = Gallery()
     stems: set[str] = set()
@@ -96,7 +99,8 @@ def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery
         stem = _stem(model, stems)
         mine = [p for p in points if p.model == model]
         found = {}
-        for chart, animation in _charts(mine, model, places, measured):
+        own = [m for m in measured if m.model == bases[model]]
+        for chart, animation in _charts(mine, model, places, own):
             name = f"{stem}-{chart.name}"
             found[chart.name] = Drawn(chart, name, save_chart(chart, folder, name), animation)
         gallery.drawn[model] = [found[name] for name in KINDS if name in found]
@@ -109,7 +113,7 @@ def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery
             f"Figures are drawn of the first {MOST} models. The tables have the others too; report "
             f"their folders alone to see figures of {left}."
         )
-    stray = {m.model for m in measured} - set(models)
+    stray = {m.model for m in measured} - set(bases.values())
     if stray:
         gallery.notes.append(
             f"fairseq-prune sensitivity measured {', '.join(sorted(stray))}, of which there are no "
@@ -121,13 +125,12 @@ def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery
 def _charts(
     points: Sequence[Point], model: str, places: Places, measured: Sequence[Measured]
 ) -> Iterator[tuple[Chart, Animation | None]]:
-    mine = [m for m in measured if m.model == model]
     charts = [
         by_scheme(points, model),
         by_stage(points, model),
         removed_by_class(points, model),
-        perplexity_by_class(mine, model),
-        perplexity_by_magnitude(mine, model),
+        perplexity_by_class(measured, model),
+        perplexity_by_magnitude(measured, model),
         training(points, model, places),
         over_seeds(points, model),
         *survivors(points, model, places),

@@ -53,8 +53,7 @@ class Reading:
     @property
     def model(self) -> str:
         """The model's name, with that of the data where a tag has it."""
-        name = self.tags.get("model") or self.path.absolute().parent.name
-        return f"{name}, {self.tags['data']}" if self.tags.get("data") else name
+        return model_of(self.row, self.path.parent)
 
     @property
     def own(self) -> str:
@@ -135,6 +134,17 @@ class Reading:
         path = Path(str(self.row.get("checkpoint") or "?"))
         name = "/".join(path.parts[-2:])
         return f"{name} {str(self.row.get('sha256') or '')[:8]}".strip()
+
+
+def model_of(row: Mapping[str, Any], folder: Path) -> str:
+    """The name of a row's model, however it was decoded.
+
+    Args:
+        folder: of its results file.
+    """
+    tags = row.get("tags") or {}
+    name = tags.get("model") or folder.absolute().name
+    return f"{name}, {tags['data']}" if tags.get("data") else name
 
 
 def decoding_of(row: Mapping[str, Any]) -> str:

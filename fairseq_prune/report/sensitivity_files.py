@@ -47,7 +47,8 @@ def find_measured(
     """The measurements below folders, by scheme, then in the order of their paths.
 
     Args:
-        models: the model of each checkpoint, by its path, for files without a tag that says it.
+        models: the model of each checkpoint, by its path and by its SHA-256, for files without a
+            tag that says it.
         note: told of files that cannot be used.
     """
     found = []
@@ -123,7 +124,8 @@ def _measured(content: dict[str, Any], path: Path, models: dict[str, str]) -> Me
     if content["kind"] != KIND or content["format"] != FORMAT:
         raise ValueError(f"format {content.get('format')!r}, but this version reads {FORMAT}")
     tags = content.get("tags") or {}
-    model = tags.get("model") or models.get(str(content["checkpoint"])) or path.parent.name
+    known = models.get(str(content.get("sha256"))) or models.get(str(content["checkpoint"]))
+    model = tags.get("model") or known or path.parent.name
     if tags.get("model") and tags.get("data"):
         model = f"{model}, {tags['data']}"
     rows = [

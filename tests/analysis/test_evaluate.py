@@ -10,9 +10,11 @@ import pytest
 import torch
 from sacrebleu.metrics import BLEU
 
+from fairseq_prune.analysis import results
 from fairseq_prune.analysis.evaluate import evaluate
 from fairseq_prune.analysis.sentences import Sentence, read_sentences
 from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.cli.evaluate import left
 from fairseq_prune.cli.main import main
 from tests.conftest import ARCHES, TRAINING, run, train_here
 
@@ -224,3 +226,35 @@ def test_bad_input_is_refused_in_a_sentence_before_any_work(
     assert main([*command, "--output", str(output)]) == 2
     assert capsys.readouterr().err == f"fairseq-prune: {sentence.format(bin=corpus)}\n"
     assert not output.exists()
+
+
+def test_a_row_of_an_earlier_version_learns_how_its_checkpoint_came_to_be(
+    fake: Path, corpus: Path, tmp_path: Path
+) -> None:
+    output, settings = tmp_path / "results.jsonl", Settings(data=str(corpus))
+    ((row, _),) = evaluate([str(fake)], settings, None, str(output))
+    older = {name: value for name, value in row.items() if name not in ("stage", "made", "sources")}
+    output.write_text(json.dumps(older) + "\n")
+    ((again, known),) = evaluate([str(fake)], settings, None, str(output))
+    assert known and (again["stage"], again["bleu"]) == ("dense", row["bleu"])
+    assert results.read(output) == [again]
+
+
+def test_a_relative_path_is_kept_from_the_results(
+    fake: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(data=str(corpus))
+    ((row, _),) = evaluate(["fake.pt"], settings, None, "deep/results.jsonl")
+    assert row["checkpoint"] == "../fake.pt"
+    assert results.found_path(row, "deep/results.jsonl").resolve() == fake
+    ((row, _),) = evaluate(["fake.pt"], settings)
+    assert row["checkpoint"] == "fake.pt"
+
+
+def test_parameters_are_said_where_nothing_is_zero() -> None:
+    row = {"sparsity": 0.25, "parameters": 500, "parameters_before": 1000, "made": ["shrunk"]}
+    assert left(row) == "parameters 500 (50% of its source's 1,000), shrunk"
+    assert left({"sparsity": 0.0, "parameters": 1234, "made": []}) == "parameters 1,234"
+    assert left({"sparsity": 0.8, "parameters": 1234, "made": []}) == "sparsity 0.8000"
+    assert left({"sparsity": 0.0}) == "sparsity 0.0000"  # a row of an earlier version
