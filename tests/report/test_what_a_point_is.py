@@ -202,6 +202,7 @@ def test_data_and_decodings_are_tables_of_their_own(
     ways = [("test", 1), ("test", 5), ("valid", 5)]
     for number, (subset, beam) in enumerate(ways):
         score({"dense": 30.0 + number, "pruned": 20.0 + number}, gen_subset=subset, beam=beam)
+    tiny.add_sensitivity(folder, "class-blind")
     said = write_report([str(folder)], str(folder / "report"), "t", "c")
     points = read_points([folder / "results.jsonl"])
     models = {p.model: {q.bleu for q in points if q.model == p.model} for p in points}
@@ -212,7 +213,9 @@ def test_data_and_decodings_are_tables_of_their_own(
     page = (folder / "report" / "index.html").read_text()
     assert page.count("Every number: ") == 2 * 3  # the heading, and in the contents
     for name in ("m-test-beam-1", "m-test-beam-5", "m-valid-beam-5"):
-        assert (folder / "report" / f"{name}-figure1.png").is_file()
+        for figure in (1, 4):
+            assert (folder / "report" / f"{name}-figure{figure}.png").is_file()
+    assert "of which there are no results" not in said
 
 
 def test_what_is_removed_is_what_is_gone(tmp_path: Path) -> None:
