@@ -93,6 +93,27 @@ def in_units(size: int) -> str:
     return f"{size} bytes"
 
 
+def source_of(path: str, size: int, content: Mapping[str, Any]) -> str:
+    """The file that another is made of without the optimizer's state, and how large that was."""
+    state = sum(t.numel() * t.element_size() for t in _optimizer_in(content))
+    more = f" ({in_units(state)} of them the optimizer's state, which is left out)" if state else ""
+    return f"{path}, {in_units(size)}{more}"
+
+
+def _optimizer_in(content: Mapping[str, Any]) -> list[Tensor]:
+    """The tensors of a checkpoint's optimizer state, each once."""
+    found, left = dict[int, Tensor](), [content.get("last_optimizer_state")]
+    while left:
+        value = left.pop()
+        if isinstance(value, Tensor):
+            found[id(value)] = value
+        elif isinstance(value, Mapping):
+            left += value.values()
+        elif isinstance(value, list | tuple):
+            left += value
+    return list(found.values())
+
+
 def print_json(value: Any) -> None:
     """Print one line of JSON; NaN and infinity, which JSON has not, become null."""
     print(json.dumps(_finite(value), allow_nan=False))

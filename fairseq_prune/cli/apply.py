@@ -130,7 +130,7 @@ def _report(applied: Applied, source: Opened, arguments: Namespace, output: str 
         print(f"pruned to {found}")
     print(f"removed: {total}")
     print(f"{recipe.signature()}, masks {applied.masks.digest()[:12]}")
-    before = f"{source.path}, {_output.in_units(source.size)}"
+    before = _output.source_of(source.path, source.size, source.content)
     if output is not None:
         print(f"{output}: {_output.size_of(output)}, pruned from {before}")
         return

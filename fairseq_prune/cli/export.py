@@ -130,8 +130,10 @@ def _file(arguments: Namespace) -> tuple[dict[str, Any], str]:
     path, output = arguments.checkpoint, arguments.output
     _output.check_output(output, arguments.force)
     with _output.Progress() as progress:
-        content = stripped(read(path), path, arguments.half)
-        before = _output.size_of(path)  # which the output may replace
+        whole = read(path)
+        content = stripped(whole, path, arguments.half)
+        # the output may replace it
+        before = _output.source_of(path, os.path.getsize(path), whole)
         tensors = {id(t): t for t in content["model"].values()}.values()
         tick = progress.phase("writing", 1.0, sum(t.numel() for t in tensors))
         FILES[arguments.format].write(content, output, tick)

@@ -197,7 +197,7 @@ def _lines(cut: Cut, facts: Mapping[str, Any], why: str) -> list[str]:
 
 def _written(cut: Cut, output: str | None) -> list[str]:
     """What to do with the file, and its size."""
-    source = f"{cut.source.path}, {_output.in_units(cut.source.size)}"
+    source = _output.source_of(cut.source.path, cut.source.size, cut.source.content)
     if output is None:
         return [f"dry run of {source}: nothing was written"]
     from fairseq_prune.tasks.command_line import data_of

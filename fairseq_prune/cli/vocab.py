@@ -13,10 +13,13 @@ from fairseq_prune.analysis.table import Table, as_text
 from fairseq_prune.cli import _corpus, _folder, _output
 from fairseq_prune.exports.folder import staged
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.models import TRAINABLE
+from fairseq_prune.network.options import architecture
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.dictionary import Choice, choose
 from fairseq_prune.pruning.opened import Opened, open_checkpoint
 from fairseq_prune.pruning.vocab import Tables, cut, cut_masks, find_tables
+from fairseq_prune.pruning.widths import STOCK
 
 if TYPE_CHECKING:  # fairseq takes seconds to load
     from fairseq_prune.tasks.binarised import Split
@@ -265,8 +268,11 @@ def _next(plan: _Plan, arguments: Namespace) -> str:
     if names:
         subset = "test" if "test" in names else names[-1]
         more = [] if subset == "test" else ["--gen-subset", subset]
-        command = ["fairseq-generate", folder, *pair, "--path", arguments.output, *more]
+        stock = architecture(plan.opened.content) not in (*TRAINABLE, *STOCK)
+        plugin = [] if stock else ["--user-dir", "fairseq_prune"]
+        command = ["fairseq-generate", folder, *pair, *plugin, "--path", arguments.output, *more]
         return shlex.join([*command, "--beam", "5"])
     source, target = (f"{folder}/dict.{language}.txt" for language in languages)
     joined = ["--joined-dictionary"] if plan.tables.shared else ["--tgtdict", target]
-    return shlex.join(["fairseq-preprocess", *pair, "--srcdict", source, *joined, "--testpref"])
+    texts = ["--testpref", "PREFIX", "--destdir", "FOLDER"]
+    return shlex.join(["fairseq-preprocess", *pair, "--srcdict", source, *joined, *texts])

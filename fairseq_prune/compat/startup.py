@@ -33,7 +33,7 @@ def _watch(os=os, sys=sys):  # type: ignore[no-untyped-def]
     known = "train hydra-train generate interactive validate eval-lm preprocess score prune"
     if name not in ["fairseq-" + one for one in known.split()]:
         return
-    import _signal
+    import _signal  # type: ignore[import-not-found]  # loaded already, unlike signal
 
     def interrupted(*_, write=os.write, end=os._exit):  # type: ignore[no-untyped-def]
         write(2, (name + ": interrupted.\n").encode())

@@ -178,7 +178,7 @@ def _heads(
         )
         raise ValueError(
             f"The {name} of {origin} has, layer by layer, {found} heads, and CTranslate2 takes one "
-            f"number, 1 or more, for all of the {name}: shrink to the same number in each of its "
-            "attentions (heads uniform by layer; widths may differ), or decode with fairseq."
+            f"number, 1 or more, for all of the {name}: prune its heads with --prune-scheme "
+            "class-uniform --prune-structure heads before shrink, or decode with fairseq."
         )
     return different.pop(), head_dim

@@ -10,6 +10,7 @@ import errno
 import os
 import pickle
 import re
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -44,7 +45,7 @@ def load(path: str | Path) -> dict[str, Any]:
     if is_container(where):
         raise CheckpointError(
             f"{where} is no checkpoint; if it is a compact file, make one of it first: "
-            f"fairseq-prune export {where} --format checkpoint --output OUT."
+            f"fairseq-prune export {shlex.quote(str(where))} --format checkpoint --output OUT."
         )
     try:
         check_records(where)

@@ -132,8 +132,7 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
     Raises ValueError where the masks in play do not fit the model, the flags or each other.
     """
     masks, found = source.masks, None
-    check_structure(recipe, source.weights)
-    _check_excluded(source)
+    _check_flags(source, recipe)
     axes = axes_in(source, recipe)
     unnamed = rules_of(source, recipe.settings["classes"], axes)
     recipe = bound(recipe, source.weights, axes)
@@ -191,7 +190,8 @@ def _prune(
     return Pruner(recipe).update(settings["sparsity"], probe)
 
 
-def _check_excluded(source: Opened) -> None:
+def _check_flags(source: Opened, recipe: Recipe) -> None:
+    check_structure(recipe, source.weights)
     for name in source.masks or {}:
         if name not in source.weights:
             raise ValueError(

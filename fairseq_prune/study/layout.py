@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,10 +62,11 @@ def check_folder(laid: Laid) -> None:
         raise ValueError(f"--output {root} holds other files already; give a new folder.")
     strange = laid.strangers
     if strange:
+        words = ["fairseq-prune", "study", "clean", str(laid.study.path), "--output", str(root)]
         raise ValueError(
             f"{root} has {len(strange)} points that {laid.study.path} does not ask for, such as "
             f"{strange[0].name}: its settings were others. Choose another --output, or let "
-            f"fairseq-prune study clean {laid.study.path} --output {root} remove them."
+            f"{shlex.join(words)} remove them."
         )
 
 

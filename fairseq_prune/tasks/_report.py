@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from fairseq_prune.network.weights import SHADOW
+from fairseq_prune.network.units import Axes
+from fairseq_prune.network.weights import SHADOW, Weights, of_module
 from fairseq_prune.pruning.pruner import Pruned
 from fairseq_prune.pruning.reached import Reached
 from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.rules import check_rules
 from fairseq_prune.pruning.summary import ClassRow, find_dead, find_unseen, format_table
 from fairseq_prune.pruning.whole import whole
 
@@ -44,3 +46,13 @@ def report(
         logger.info("lambda %.6g: class c loses |w| < lambda * sigma_c", notes["lambda"])
     for sentence in (*found.warnings, *find_unseen(notes, masks), *find_dead(rows, masks)):
         logger.warning(sentence)
+
+
+def report_rules(recipe: Recipe, model: nn.Module, weights: Weights, axes: Axes | None) -> None:
+    """Log which weights no rule of --prune-classes names, if any.
+
+    Raises ValueError where a rule names none.
+    """
+    unnamed = check_rules(recipe.settings["classes"], of_module(model), weights, axes)
+    if unnamed is not None:
+        logger.warning(unnamed)

@@ -29,7 +29,6 @@ from fairseq_prune.pruning.pruner import (
 from fairseq_prune.pruning.reached import reached
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
-from fairseq_prune.pruning.rules import check_rules
 from fairseq_prune.pruning.summary import ClassRow, by_class
 from fairseq_prune.pruning.units import axes_of
 from fairseq_prune.saliency import Probe
@@ -39,7 +38,7 @@ from fairseq_prune.tasks._optimizer import Copies, parts_of, trained_parameters
 from fairseq_prune.tasks._penalty import choose, release
 from fairseq_prune.tasks._probe import Sampler, probe_of
 from fairseq_prune.tasks._ranks import check_same, from_first_rank, several
-from fairseq_prune.tasks._report import report
+from fairseq_prune.tasks._report import report, report_rules
 from fairseq_prune.tasks._start import Start, check_same_flags, stored_in
 from fairseq_prune.tasks._trail import Trail
 
@@ -86,9 +85,7 @@ class Session:
             weights = self._find(model)
             check_structure(self.recipe, weights)
             axes = axes_of(model, weights, self.recipe)
-            unnamed = check_rules(self.recipe.settings["classes"], of_module(model), weights, axes)
-            if unnamed is not None:
-                logger.warning(unnamed)
+            report_rules(self.recipe, model, weights, axes)
             self.recipe = bound(self.recipe, weights, axes)
             if self.recipe.mask_from:
                 from_first_rank(lambda: start.resumes or self._given_masks(weights).digest())

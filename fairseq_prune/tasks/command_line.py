@@ -156,7 +156,7 @@ def _parsed(words: list[str]) -> tuple[argparse.Namespace, list[argparse.Action]
             if not action.option_strings:
                 action.nargs = "?"
 
-    parser.error = refuse  # type: ignore[method-assign]
+    parser.error = refuse
     arguments = options.parse_args_and_arch(parser, words, modify_parser=ease)
     flags = [a for a in parser._actions if a.option_strings and a.dest not in ("help", "arch")]
     return arguments, [a for a in flags if a.dest not in ("task", *REGISTRIES)]

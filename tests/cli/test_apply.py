@@ -235,6 +235,19 @@ def test_json_has_what_the_table_has(dense, tmp_path, ask):
     assert sum(row["removed"] for row in found["classes"]) == PRUNABLE // 2
 
 
+def test_what_is_no_pruning_in_the_size_of_a_file_is_said(call, tmp_path):
+    content = checkpoint()
+    moments = {"exp_avg": torch.ones(1000), "exp_avg_sq": torch.ones(1000)}
+    content["last_optimizer_state"]["state"] = {0: moments}
+    path = write(tmp_path / "trained.pt", content)
+    size = in_units(Path(path).stat().st_size)
+    end = f"{path}, {size} (8.0 kB of them the optimizer's state, which is left out)"
+    _, out, _ = call("apply", path, "--output", tmp_path / "out.pt", *BLIND_HALF)
+    assert out.splitlines()[-1].endswith(f", pruned from {end}")
+    _, out, _ = call("export", path, "--output", tmp_path / "e.pt", "--format", "checkpoint")
+    assert out.splitlines()[-1].endswith(f", from {end}")
+
+
 def test_force_replaces_the_checkpoint_itself(dense, pruned, call):
     before = in_units(Path(dense).stat().st_size)
     code, out, _ = call("apply", dense, "--output", dense, "--force", *BLIND_HALF)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fairseq_prune.exports.ctranslate import QUANTIZATIONS, Written, convert
+from fairseq_prune.exports.transformer import shape_of
 from fairseq_prune.masks.storage import CheckpointError
 from tests.conftest import ARCHES, TRAINING, train_here
 from tests.exports import models
@@ -114,6 +115,17 @@ def test_a_shrunk_model_computes_what_the_dense_one_does_without_its_heads_and_u
     assert translator.translate_batch([WORDS[:4]], beam_size=5, max_decoding_length=9)
 
 
+def test_a_language_model_is_no_model_for_translation(tmp_path: Path) -> None:
+    model = {"decoder.embed_tokens.weight": torch.ones(9, 4)}
+    settings = {"model": {"_name": "transformer_lm"}, "task": {"_name": "language_modeling"}}
+    with pytest.raises(ValueError) as caught:
+        shape_of({"cfg": settings, "model": model}, "lm.pt")
+    assert str(caught.value) == (
+        "lm.pt (transformer_lm) has a decoder and no encoder, as language models have: what is "
+        "written for CTranslate2 are models for translation; use it with fairseq-eval-lm."
+    )
+
+
 def test_heads_that_differ_within_a_stack_are_refused(data: str, tmp_path: Path) -> None:
     self_attention = "decoder.layers.{}.self_attn"
     _, checkpoint = shrunk(tmp_path, {self_attention: {0: [1], 1: [0, 3]}})
@@ -122,8 +134,8 @@ def test_heads_that_differ_within_a_stack_are_refused(data: str, tmp_path: Path)
     assert str(caught.value) == (
         f"The decoder of {checkpoint} has, layer by layer, 3, 2 (self-attention) and 4, 4 "
         "(cross-attention) heads, and CTranslate2 takes one number, 1 or more, for all of the "
-        "decoder: shrink to the same number in each of its attentions (heads uniform by layer; "
-        "widths may differ), or decode with fairseq."
+        "decoder: prune its heads with --prune-scheme class-uniform --prune-structure heads before "
+        "shrink, or decode with fairseq."
     )
     assert not (tmp_path / "out").exists()
 
