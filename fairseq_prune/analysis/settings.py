@@ -67,6 +67,11 @@ class Settings:
                 f"--data {self.data} is for classifiers, which have no translations; use "
                 "fairseq-prune classify."
             )
+        if (folder / "dict.txt").is_file() and not list(folder.glob("dict.*.txt")):
+            raise ValueError(
+                f"--data {self.data} has one dictionary, dict.txt, as for language models, which "
+                "have no translations; use fairseq-eval-lm."
+            )
         if not list(folder.glob("dict.*.txt")):
             raise ValueError(
                 f"--data {self.data} holds no dict.*.txt; give the folder that fairseq-preprocess "

@@ -6,6 +6,7 @@ from typing import Any
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY, given_masks
+from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.units import Axes
@@ -94,14 +95,15 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
     Args:
         data: the folder of data to score on, where one is given.
     """
-    recipe = recipe.check()
     timed = times_of(recipe)
-    if recipe.schedule not in (None, "one-shot", "static") or timed:
+    # before what such a schedule would need: apply takes none
+    if recipe.schedule in set(SCHEDULES) - {"one-shot", "static"} or timed:
         flag = f"--prune-{timed[0]}" if timed else f"--prune-schedule {recipe.schedule}"
         raise ValueError(
             f"{flag} needs training, and apply does none: give it to fairseq-train --user-dir "
             "fairseq_prune, or leave it out to prune at once."
         )
+    recipe = recipe.check()
     looks = recipe.looks
     if looks and data is None:
         name = next(n for n in recipe.saliencies if recipe.entry(n).needs in looks)

@@ -9,6 +9,8 @@ from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.pruner import find_extremes
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.shrink import by_unit, without_effect
+from fairseq_prune.pruning.units import every_axis, tensors_in
 from fairseq_prune.pruning.steps import CONTROL, Step, file_digest, read_steps, recipe_of
 
 KINDS = {
@@ -42,6 +44,11 @@ def make_control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Applied
             f"{pruned.path} was pruned by unit ({'+'.join(structure.kinds)}), and {kind} moves "
             "single weights: its control is apply --prune-saliency random with the other flags."
         )
+    if kind != "reinit" and structure is not None and _holds_units(pruned):
+        raise ValueError(
+            f"The masks that {pruned.path} holds are of whole units, and {kind} moves single "
+            "weights: its control is apply --prune-saliency random with the flags that pruned it."
+        )
     check_fits(pruned.masks, dense.tensors, pruned.path)
     masks = _control(pruned, dense, kind, seed)
     weights = {name: dense.weights[name] for name in masks}
@@ -56,6 +63,15 @@ def make_control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Applied
     chose = recipe_of(pruned.record, read_steps(pruned.content, pruned.path))
     facts = {"kind": kind, "seed": seed, "of": file_digest(pruned.path)}
     return Applied(dense, record, Step(kind=CONTROL, recipe=chose, facts=facts))
+
+
+def _holds_units(pruned: Opened) -> bool:
+    """Whether masks that a training held, or took from another file, are of units."""
+    if pruned.record is None or pruned.record.recipe.scheme is not None:
+        return False
+    axes, tensors = every_axis(pruned), tensors_in(pruned.content["model"])
+    dead = {axis.name: without_effect(axis, tensors) for axis in axes}
+    return any(bool(flags.any()) for flags in dead.values()) and by_unit(pruned, axes, dead)
 
 
 def _control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Masks:

@@ -149,18 +149,21 @@ def _check(source: Opened, axes: list[Axis], dead: Mapping[str, Tensor], anyway:
             f"{source.path} has no whole unit to cut out: each of its {total:,} has an effect; "
             f"{advice}."
         )
-    if not anyway and not _by_unit(source, axes, count):
+    if not anyway and not by_unit(source, axes, dead):
         raise ValueError(
             f"The masks of {source.path} remove single weights, not whole units: {count:,} of its "
             f"{total:,} units have no effect; {advice}, or give --anyway to cut out these."
         )
 
 
-def _by_unit(source: Opened, axes: list[Axis], dead: int) -> bool:
+def by_unit(source: Opened, axes: list[Axis], dead: Mapping[str, Tensor]) -> bool:
     """Whether units were pruned as units, whatever was pruned after that or holds their masks.
 
-    The masks say so: most of the ``dead`` units are gone whole, and the others have so much left
-    that weights removed one by one, at the worst unit's rate, would be expected to leave none so.
+    The masks say so: most of the units without effect are gone whole, and the others have so much
+    left that weights removed one by one, at the worst unit's rate, would be expected to leave none.
+
+    Args:
+        dead: bool by axis, the units without effect.
     """
     masks, record = source.masks, source.record
     if masks is None or (record is not None and isinstance(record.recipe.groups(), Units)):
@@ -174,7 +177,7 @@ def _by_unit(source: Opened, axes: list[Axis], dead: int) -> bool:
             lacks, sizes = (sums(axis, values)[~away] for values in (removed, every))
             whole += int(away.sum())
             by_chance += float(axis.units * ((lacks / sizes) ** sizes).max())
-    return 2 * whole >= dead and by_chance < 1
+    return 2 * whole >= sum(int(flags.sum()) for flags in dead.values()) and by_chance < 1
 
 
 def _fill(kept: Tensor, count: int) -> Tensor:

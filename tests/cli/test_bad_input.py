@@ -69,6 +69,12 @@ def test_a_saliency_that_needs_data_without_any(apply):
     )
 
 
+def test_a_schedule_needs_training_whatever_else_it_needs(apply):
+    assert apply(*BLIND, "--prune-schedule", "gradual").startswith(
+        "--prune-schedule gradual needs training, and apply does none: "
+    )
+
+
 @pytest.mark.parametrize("flag", ["saliency", "ratios", "schedule"])
 def test_sensitivity_knows_no_such_name(flag, refused, dense):
     said = refused("sensitivity", dense, "--data", "somewhere", f"--prune-{flag}", "luck")

@@ -130,6 +130,10 @@ def test_weights_that_go_after_units_leave_units_to_cut_out(dense, train, call, 
         code, out, err = call("shrink", last, "--dry-run")
         assert (code, err) == (0, "")
         assert out.count(" 50%\n") == 4  # feed-forward layers
+    control = ("--kind", "shuffle", "--weights", path, "--output", tmp_path / "control.pt")
+    code, _, err = call("control", taken, *control)
+    assert (code, f"The masks that {taken} holds are of whole units" in err) == (2, True)
+    assert call("control", more, *control)[0] == 0
 
 
 def test_nothing_is_overwritten(dense, call, tmp_path):

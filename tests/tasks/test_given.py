@@ -1,6 +1,7 @@
 """Per-class sparsities in real runs: resumed without their file, and the counts verified."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,3 +52,25 @@ def test_units_have_their_axes_as_classes(train: Train, tmp_path: Path) -> None:
     assert gone == {
         name: 8 if name.startswith("decoder.layers.1") else 16 for name in gone
     } and len(gone) == 4  # fmt: skip
+
+
+def test_rules_are_looked_at_before_training(train: Train, tmp_path: Path, caplog: Any) -> None:
+    rules = tmp_path / "rules"
+    prune = ["--prune-scheme", "class-uniform", "--prune-sparsity", "0.5", "--prune-classes", rules]
+    rules.write_text("tables embed_tokens\ngates self_attn\n")
+    with pytest.raises(SystemExit, match="the rule `gates self_attn` names no weight of this"):
+        train(tmp_path / "refused", "--max-update", 1, *prune)
+    rules.write_text("tables embed_tokens\n")
+    train(tmp_path / "run", "--max-update", 1, *prune)
+    (said,) = [r.getMessage() for r in caplog.records if "no rule of" in r.getMessage()]
+    assert "they have the paper's classes: source-layer-1 (encoder.lstm.weight_ih_l0, " in said
+
+
+def test_a_proposal_of_other_classes_is_obeyed(train: Train, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.write_text("# --prune-classes tensor\ndecoder.embed_tokens.weight 0.5\n* 0.25\n")
+    flags = ["--prune-scheme", "given", "--prune-given", given]
+    content = train(tmp_path / "run", "--max-update", 1, *flags)
+    assert content["task_state"]["prune"]["config"]["classes"] == "tensor"
+    with pytest.raises(SystemExit, match="--prune-classes layer contradicts --prune-given"):
+        train(tmp_path / "other", "--max-update", 1, *flags, "--prune-classes", "layer")
