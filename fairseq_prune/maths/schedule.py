@@ -62,9 +62,10 @@ class Gradual:
     """Little by little from `start` to `end`; x runs from 0 to 1 between them.
 
     - cubic: s_f + (s_i - s_f) (1 - x)^3, Zhu and Gupta 2017, section 3 (arXiv 1710.01878)
-    - linear: s_i + (s_f - s_i) x
-    - exponential: each action removes the same share of what is left, as iterative magnitude
-      pruning does: density (1 - s_i)^(1 - x) (1 - s_f)^x
+    - linear: s_i + (s_f - s_i) x; of no paper, to compare the cubic one with
+    - exponential: each action removes the same share of what is left, as a round of iterative
+      magnitude pruning does (Frankle and Carbin 2019), but nothing is rewound:
+      density (1 - s_i)^(1 - x) (1 - s_f)^x
 
     Acts every `every` steps from `start`, and at `end` also where that is between two of them.
 
@@ -184,6 +185,11 @@ class Threshold:
 class Exchange:
     """Constant sparsity: at `start` all at once, later some weights change places.
 
+    SET differs from Mocanu et al. (2018): there the weights nearest to zero go as a fraction of the
+    positive ones and of the negative ones, each by itself, here by magnitude, whatever the sign;
+    the fraction is constant there, once an epoch; and weights that come back start at random there,
+    here at 0.
+
     Attributes:
         final: fraction removed, in [0, 1).
         start: the step of the pruning.
@@ -255,8 +261,7 @@ SCHEDULES: dict[str, Entry] = {
         Gradual, "a cubic rise from start to end", "Zhu and Gupta 2017, section 3", _GRADUAL
     ),
     "gradual-linear": Entry(
-        partial(Gradual, curve="linear"), "a straight rise", "Zhu and Gupta 2017, section 3",
-        _GRADUAL,
+        partial(Gradual, curve="linear"), "a straight rise", "none: for comparison", _GRADUAL
     ),
     "gradual-exponential": Entry(
         partial(Gradual, curve="exponential"), "the same share of what is left each time",
@@ -269,8 +274,8 @@ SCHEDULES: dict[str, Entry] = {
     "one-shot": Entry(OneShot, "all at once, at one step", "See et al. 2016, section 3.2"),
     "static": Entry(OneShot, "all at once, before the first update", "Mocanu et al. 2018"),
     "set": Entry(
-        Exchange, "constant sparsity; the smallest change places at random", "Mocanu et al. 2018",
-        _EXCHANGE,
+        Exchange, "constant sparsity; the smallest change places at random",
+        "after Mocanu et al. 2018", _EXCHANGE,
     ),
     "rigl": Entry(
         partial(Exchange, growth="gradient"),

@@ -1,7 +1,8 @@
 """Sparse training at constant density: pruned weights and kept ones change places.
 
 SET (Mocanu et al. 2018) brings weights back at random, RigL (Evci et al. 2020) where the gradient
-is largest. Each tensor keeps its number of weights.
+is largest. Each tensor keeps its number of weights. Where SET here differs from the paper stands at
+:class:`fairseq_prune.maths.schedule.Exchange`.
 """
 
 from collections.abc import Mapping

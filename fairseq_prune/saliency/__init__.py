@@ -42,19 +42,23 @@ class Entry:
 
 SALIENCIES: dict[str, Entry] = {
     "magnitude": Entry(magnitude, "the absolute value of the weight", "See et al. 2016"),
-    "random": Entry(random, "a random number, the control", "See et al. 2016"),
+    "random": Entry(random, "a random number, the control", "none: a control"),
     "snip": Entry(snip, "|w g|, g the gradient over the sample", "Lee et al. 2019", "data"),
     "taylor": Entry(taylor, "(w g)^2 averaged over batches", "Molchanov et al. 2019", "data"),
-    "grasp": Entry(grasp, "w (H g), H the Hessian", "Wang et al. 2020", "data"),
+    "grasp": Entry(
+        grasp, "w (H g), H the Hessian; for before training", "Wang et al. 2020", "data"
+    ),
     "obd": Entry(
-        obd, "h w^2 / 2, h the squared gradient of each example", "LeCun et al. 1990", "data"
+        obd, "h w^2 / 2, h the squared gradient of each example (empirical Fisher)",
+        "LeCun et al. 1990", "data",
     ),
     "obd-hutchinson": Entry(
-        obd_hutchinson, "h w^2 / 2, h the Hessian's diagonal by random signs", "LeCun et al. 1990",
-        "data",
+        obd_hutchinson, "h w^2 / 2, h a rough estimate of the Hessian's diagonal by random signs",
+        "LeCun et al. 1990; Bekas et al. 2007", "data",
     ),
     "obd-adam": Entry(
-        obd_adam, "h w^2 / 2, h Adam's second moments", "LeCun et al. 1990", "adam"
+        obd_adam, "h w^2 / 2, h Adam's second moments, in the curvature's place",
+        "LeCun et al. 1990", "adam",
     ),
     "wanda": Entry(wanda, "|w| times the norm of its input", "Sun et al. 2023", "data"),
     "synflow": Entry(
@@ -66,7 +70,7 @@ SALIENCIES: dict[str, Entry] = {
 # what scores units, not weights; where a name is in both, this one is for --prune-structure ffn,
 # heads, hidden or embedding, and any other saliency of weights is pooled there (--prune-pool)
 UNIT_SALIENCIES: dict[str, Entry] = {
-    "random": Entry(random_units, "a random number, the control", "See et al. 2016"),
+    "random": Entry(random_units, "a random number, the control", "none: a control"),
     "taylor": Entry(
         taylor_units, "(sum of w g)^2 over the unit's weights, averaged over batches",
         "Molchanov et al. 2019", "data",
