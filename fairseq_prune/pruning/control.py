@@ -10,8 +10,8 @@ from fairseq_prune.pruning.pruner import find_extremes
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.shrink import by_unit, without_effect
-from fairseq_prune.pruning.units import every_axis, tensors_in
 from fairseq_prune.pruning.steps import CONTROL, Step, file_digest, read_steps, recipe_of
+from fairseq_prune.pruning.units import every_axis, tensors_in
 
 KINDS = {
     "shuffle": "each tensor's mask in a random order",
@@ -38,17 +38,8 @@ def make_control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Applied
             f"--weights {dense.path} is pruned itself: what a control keeps may be gone there; "
             "give the dense checkpoint from which the other was pruned."
         )
-    structure = pruned.record.recipe.groups() if pruned.record else None
-    if isinstance(structure, Units) and kind != "reinit":
-        raise ValueError(
-            f"{pruned.path} was pruned by unit ({'+'.join(structure.kinds)}), and {kind} moves "
-            "single weights: its control is apply --prune-saliency random with the other flags."
-        )
-    if kind != "reinit" and structure is not None and _holds_units(pruned):
-        raise ValueError(
-            f"The masks that {pruned.path} holds are of whole units, and {kind} moves single "
-            "weights: its control is apply --prune-saliency random with the flags that pruned it."
-        )
+    if kind != "reinit":
+        _check_weights(pruned, kind)
     check_fits(pruned.masks, dense.tensors, pruned.path)
     masks = _control(pruned, dense, kind, seed)
     weights = {name: dense.weights[name] for name in masks}
@@ -63,6 +54,21 @@ def make_control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Applied
     chose = recipe_of(pruned.record, read_steps(pruned.content, pruned.path))
     facts = {"kind": kind, "seed": seed, "of": file_digest(pruned.path)}
     return Applied(dense, record, Step(kind=CONTROL, recipe=chose, facts=facts))
+
+
+def _check_weights(pruned: Opened, kind: str) -> None:
+    """Raises ValueError where masks are of whole units, as single weights would be moved."""
+    structure = pruned.record.recipe.groups() if pruned.record else None
+    if isinstance(structure, Units):
+        raise ValueError(
+            f"{pruned.path} was pruned by unit ({'+'.join(structure.kinds)}), and {kind} moves "
+            "single weights: its control is apply --prune-saliency random with the other flags."
+        )
+    if structure is not None and _holds_units(pruned):
+        raise ValueError(
+            f"The masks that {pruned.path} holds are of whole units, and {kind} moves single "
+            "weights: its control is apply --prune-saliency random with the flags that pruned it."
+        )
 
 
 def _holds_units(pruned: Opened) -> bool:

@@ -137,8 +137,7 @@ class Recipe:
         "how many batches of the training data a saliency that needs data scores on, the same "
         f"ones each time (default {DEFAULT_SCORE_BATCHES}); embedding rows of tokens that are in "
         "none of them score 0: they go first, or, where scores have a sign, after what is below 0; "
-        "rigl: for the gradient, new ones at each exchange (default "
-        f"{DEFAULT_GROW_BATCHES})",
+        f"rigl: for the gradient, new ones at each exchange (default {DEFAULT_GROW_BATCHES})",
     )
     seed: int | None = _flag(None, "seed of random choices (default 1)")
     mask_from: str | None = _flag(

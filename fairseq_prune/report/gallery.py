@@ -107,19 +107,23 @@ def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery
         gallery.missing[model] = [name for name in KINDS if name not in found]
         gallery.notes.extend(_aside(not_drawn(mine, model)))
     gallery.notes.extend(places.notes)
+    gallery.notes.extend(_left_out(models, {m.model for m in measured} - set(bases.values())))
+    return gallery
+
+
+def _left_out(models: Sequence[str], stray: set[str]) -> Iterator[str]:
+    """What no figure shows: models beyond the first, and measurements of unknown models."""
     if len(models) > MOST:
         left = ", ".join(models[MOST:])
-        gallery.notes.append(
+        yield (
             f"Figures are drawn of the first {MOST} models. The tables have the others too; report "
             f"their folders alone to see figures of {left}."
         )
-    stray = {m.model for m in measured} - set(bases.values())
     if stray:
-        gallery.notes.append(
+        yield (
             f"fairseq-prune sensitivity measured {', '.join(sorted(stray))}, of which there are no "
             "results: give its --tag model=NAME as for fairseq-prune evaluate."
         )
-    return gallery
 
 
 def _charts(
