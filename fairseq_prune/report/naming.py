@@ -55,6 +55,12 @@ def name_all(read: Sequence[Reading], tell: Tell) -> list[Named]:
         tell: is told what a reader has to know.
     """
     rows = [Named(said, said.model, said.stage) for said in read]
+    for row in rows:
+        if row.said.tags.get("stage") == "dense" != row.stage:
+            tell(
+                f"{row.said.file} is tagged stage=dense, but its file says {STAGES[row.stage]!r}: "
+                "it is shown as that, and nothing is tested against it."
+            )
     _name_decodings(rows, tell)
     for mine in _groups(rows, lambda r: r.model).values():
         _name_dense(mine, tell)
@@ -157,7 +163,7 @@ def _name_dense(rows: Sequence[Named], tell: Tell) -> None:
 
 def _place(rows: Sequence[Named]) -> None:
     """Give rows of several seeds the mean of what they removed, where it is about the same."""
-    same = _groups(rows, lambda r: (r.model, r.stage, r.scheme, r.said.asked))
+    same = _groups(rows, lambda r: (r.model, r.stage, r.scheme, _asked(r)))
     for mine in same.values():
         mine.sort(key=lambda r: r.said.removed)
         cluster: list[Named] = []
@@ -171,10 +177,15 @@ def _place(rows: Sequence[Named]) -> None:
             for other in cluster:
                 other.removed = mean
     for mine in _groups(rows, lambda r: r.place).values():
-        if len({row.said.asked for row in mine}) > 1:
+        if len({_asked(row) for row in mine}) > 1:
             for row in mine:
                 asked = row.said.asked
                 row.words.append("nothing asked" if asked is None else f"asked {asked:g}%")
+
+
+def _asked(row: Named) -> float | None:
+    """What all seeds of a place were asked for; what a file of sparsities asks is each seed's."""
+    return None if row.said.row.get("scheme") == "given" else row.said.asked
 
 
 def _tell_apart(rows: Sequence[Named], tell: Tell) -> None:

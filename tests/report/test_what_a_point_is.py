@@ -275,6 +275,15 @@ def test_seeds_that_reached_nearly_the_same_share_a_place(tmp_path: Path) -> Non
     assert [(p.removed, p.seed) for p in points] == [(41.0, "3"), (79.99, "1"), (79.99, "2")]
 
 
+def test_sparsities_that_a_file_gives_each_seed_share_a_place(tmp_path: Path) -> None:
+    rows = []
+    for seed, reached in (("1", 0.6003), ("2", 0.6011)):
+        one = row("pruned", "given", reached, 1.0, sha=seed) | {"recipe": f"given|given:{seed}"}
+        rows.append(one | {"tags": {"model": "m", "seed": seed}})
+    points = read_points([write(tmp_path, *rows)])
+    assert {p.place for p in points} == {("m", "pruned", "given", 60.07)}
+
+
 # ------------------------------------------------------------------------------------- seeds
 def test_figure_4_is_the_mean_over_seeds(tmp_path: Path) -> None:
     def change(seed: str, by: float) -> None:
@@ -447,5 +456,7 @@ def test_a_pruned_file_that_is_tagged_dense_is_not_the_dense_one(
     folder: Path, score: Score
 ) -> None:
     score({"pruned": 20.0}, {"stage": "dense"})
-    points: list[Point] = read_points([folder / "results.jsonl"])
+    notes: list[str] = []
+    points: list[Point] = read_points([folder / "results.jsonl"], notes)
     assert [p.stage for p in points] == ["pruned"]
+    assert len(notes) == 1 and "is tagged stage=dense, but its file says 'pruned'" in notes[0]
