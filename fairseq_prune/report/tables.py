@@ -18,6 +18,9 @@ NUMBERS = (
     ("brevity penalty", "brevity_penalty", 3),
     ("length ratio", "length_ratio", 3),
 )
+# what is removed of all parameters, under masks
+SHARES = ("sparsity_of_all", "sparsity_without_embeddings")
+OF_ALL = ("of all", "of all but embeddings")
 # where a row has them: evaluate --text
 TOKENIZED = (
     ("tokenized BLEU", "tokenized_bleu", 2),
@@ -42,9 +45,10 @@ def full_table(points: Sequence[Point], flags: Mapping[Place, str] | None = None
     places, flags = places_of(points), flags or {}
     seeds = any(len(members) > 1 for members in places.values())
     flagged = any(flags.get(place) for place in places)
+    whole = any(p.row.get("sparsity_of_all") is not None for p in points)
     asked = any(members[0].percent != f"{place[3]:g}" for place, members in places.items())
     table = [["model", "stage", "scheme", "removed", *(["asked"] if asked else []),
-              *(["seeds"] if seeds else [])]]  # fmt: skip
+              *(OF_ALL if whole else []), *(["seeds"] if seeds else [])]]  # fmt: skip
     numbers = _numbers(points)
     for header, _, _ in numbers:
         table[0] += [header, *(["BLEU sd", "BLEU median"] if seeds and header == "BLEU" else [])]
@@ -52,6 +56,7 @@ def full_table(points: Sequence[Point], flags: Mapping[Place, str] | None = None
     for (model, stage, scheme, _), members in places.items():
         cells = [model, STAGES[stage], scheme or "-", _removed(members)]
         cells += [members[0].asked or "-"] if asked else []
+        cells += [_share(members, entry) for entry in SHARES] if whole else []
         cells += [str(len(members))] if seeds else []
         for header, entry, digits in numbers:
             values = [p.row.get(entry) for p in members]
@@ -62,6 +67,11 @@ def full_table(points: Sequence[Point], flags: Mapping[Place, str] | None = None
 
 def _removed(members: Sequence[Point]) -> str:
     return f"{100 * statistics.fmean(float(p.row['sparsity']) for p in members):.2f}%"
+
+
+def _share(members: Sequence[Point], entry: str) -> str:
+    shares = [p.row[entry] for p in members if p.row.get(entry) is not None]
+    return f"{100 * statistics.fmean(shares):.2f}%" if shares else "-"
 
 
 def full_tables(
@@ -88,7 +98,8 @@ def point_table(points: Sequence[Point]) -> Table:
     numbers = _numbers(points)
     table = [[
         "model", "stage", "scheme", "removed", "asked", "seed", *(name for name, _, _ in numbers),
-        "weights removed", "prunable weights", "parameters", "checkpoint", "evaluation",
+        "weights removed", "prunable weights", "parameters", *OF_ALL, "checkpoint",
+        "evaluation",
     ]]  # fmt: skip
     for p in points:
         counts = [p.row.get(name) for name in ("removed", "prunable", "parameters")]
@@ -96,7 +107,7 @@ def point_table(points: Sequence[Point]) -> Table:
             p.model, STAGES[p.stage], p.scheme or "-", f"{100 * p.row['sparsity']:.2f}%",
             p.asked or "-", p.seed, *(number(p.row.get(entry), n) for _, entry, n in numbers),
             *("-" if count is None else str(count) for count in counts),
-            str(p.row.get("checkpoint") or ""), decoding_of(p.row),
+            *(_share([p], entry) for entry in SHARES), str(p.row.get("checkpoint") or ""), decoding_of(p.row),
         ])  # fmt: skip
     return table
 
