@@ -107,7 +107,8 @@ def point_table(points: Sequence[Point]) -> Table:
             p.model, STAGES[p.stage], p.scheme or "-", f"{100 * p.row['sparsity']:.2f}%",
             p.asked or "-", p.seed, *(number(p.row.get(entry), n) for _, entry, n in numbers),
             *("-" if count is None else str(count) for count in counts),
-            *(_share([p], entry) for entry in SHARES), str(p.row.get("checkpoint") or ""), decoding_of(p.row),
+            *(_share([p], entry) for entry in SHARES),
+            str(p.row.get("checkpoint") or ""), decoding_of(p.row),
         ])  # fmt: skip
     return table
 
