@@ -39,7 +39,7 @@ KINDS = {
     "figure5": ("perplexity against the largest magnitude removed", _SENSITIVITY),
     "figure6": (
         "validation loss while training",
-        "fairseq-train ... --save-dir FOLDER 2>&1 | tee FOLDER/train.log",
+        "mkdir -p FOLDER && fairseq-train ... --save-dir FOLDER 2>&1 | tee FOLDER/train.log",
     ),
     "figure7": ("survivors by class", f"{_APPLY} (and keep FILE)"),
     "figure8": ("median and spread over seeds", f"{_EVALUATE} --tag seed=2"),

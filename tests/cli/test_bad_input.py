@@ -238,7 +238,7 @@ def test_masks_of_a_model_with_other_shapes(refused, pruned, tmp_path):
 
 def test_less_sparsity_than_there_is(refused, pruned):
     assert refused("apply", pruned, "--dry-run", *BLIND, "--prune-sparsity", "0.4") == (
-        f"--prune-sparsity 0.4 is below the 0.5000 that {pruned} and its masks have removed "
+        f"--prune-sparsity 0.4 is below the 0.5000 that {pruned} has removed "
         "already, and masks only shrink: ask for more."
     )
 

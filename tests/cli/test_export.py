@@ -88,7 +88,7 @@ def test_an_output_that_exists_needs_force(kind, dense, export, call, tmp_path):
 def test_an_export_over_the_checkpoint_itself_says_what_it_was(pruned, call):
     before = _output.size_of(pruned)
     code, out, _ = call("export", pruned, "--format", "compact", "--output", pruned, "--force")
-    assert code == 0 and out.endswith(f", from {before}\n")
+    assert code == 0 and out.endswith(f", from {pruned}, {before}\n")
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -21,6 +21,11 @@ Start = Callable[..., "subprocess.Popen[str]"]
 Moment = Callable[["subprocess.Popen[str]", Path], bool]
 
 
+def _hears_interrupts() -> None:
+    # a job that a shell put into the background ignores them, and so would what it starts
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a command in a group of its own, as a shell does; what it says goes to a file."""
@@ -30,7 +35,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
         with (tmp_path / "said").open("w") as said:
             process = subprocess.Popen(
                 [str(word) for word in words], cwd=tmp_path, stdout=said, stderr=said, text=True,
-                start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                start_new_session=True, preexec_fn=_hears_interrupts,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )  # fmt: skip
         begun.append(process)
         return process

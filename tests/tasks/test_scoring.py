@@ -52,12 +52,12 @@ def test_scoring_leaves_the_run_as_it_was(train: Train, tmp_path: Path, arch: st
         scored = []
         original = _session.Session._prune
 
-        def prune(self: Any, step: int) -> None:
+        def prune(self: Any, step: int, now: int) -> None:
             sample = self.sampler(2, 1)
             from fairseq_prune.saliency import Probe
 
             scored.append(obd(Probe(self.weights, None, 1, sample)))
-            original(self, step)
+            original(self, step, now)
 
         patch.setattr(_session.Session, "_prune", prune)
         beside = train(tmp_path / "beside", "--max-update", 3, *FLAGS[:4], arch=arch)

@@ -52,7 +52,7 @@ def test_a_run_is_resumed_verified_and_cut(train: Train, tmp_path: Path, name: s
     arch, text = RUNS[name]
     flags = [*text.split(), "--prune-sparsity", "0.5"]
     straight = train(tmp_path / "straight", "--max-update", 6, *flags, arch=arch)
-    train(tmp_path / "cut", "--max-update", 3, *flags, arch=arch)
+    train(tmp_path / "cut", "--max-update", 6, *flags, arch=arch, cut=3)
     resumed = train(tmp_path / "cut", "--max-update", 6, *flags, arch=arch)
     assert differences(trained(straight), trained(resumed)) == []
     last = str(tmp_path / "straight" / "checkpoint_last.pt")
