@@ -59,7 +59,7 @@ def run(arguments: Namespace) -> int:
     print(_output.unit_table(shown.units), end="")
     if shown.pruned:
         print(f"removed: {total}")
-    for line in (*_lines(shown, zeros, made_by(opened.content)), *_steps(opened)):
+    for line in (*_lines(shown, zeros, made_by(opened.content, opened.path)), *_steps(opened)):
         print(line)
     print(f"{opened.path}: {_output.size_of(opened.path)}")
     return 0

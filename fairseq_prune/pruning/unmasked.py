@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairseq_prune.network.options import architecture
+from fairseq_prune.pruning.steps import EXPORTED, SHRUNK, Step, read_steps
 from fairseq_prune.pruning.widths import STOCK
 
-_STEPS = "prune_steps"  # in task_state: how the file came to be, the last step last
 _NOTE = "pruned"  # what an export keeps of the pruning
 
 
 def without_masks(content: Mapping[str, Any], path: str) -> str:
     """A sentence for whoever expects masks in the checkpoint at ``path``: where they are."""
-    made = made_by(content)
+    made = made_by(content, path)
     if made.startswith("shrink"):
         return (
             f"{path} is what {made}: the pruned units are cut out, and no mask is left to verify; "
@@ -30,20 +30,19 @@ def without_masks(content: Mapping[str, Any], path: str) -> str:
     )
 
 
-def made_by(content: Mapping[str, Any]) -> str:
-    """Which command has made a file without masks of which other, or ""."""
-    state = content.get("task_state")
-    stored = state.get(_STEPS) if isinstance(state, Mapping) else None
-    steps = stored.get("steps") if isinstance(stored, Mapping) else None
-    steps = [one for one in steps if isinstance(one, Mapping)] if isinstance(steps, list) else []
-    kinds = [str(one.get("kind")) for one in steps]
-    if kinds[-1:] == ["exported"] or isinstance(content.get(_NOTE), Mapping):
+def made_by(content: Mapping[str, Any], path: str) -> str:
+    """Which command has made a file without masks, and of which other; "" where none has.
+
+    Raises CheckpointError where the steps in the file are damaged.
+    """
+    steps = read_steps(content, path)
+    kinds = [step.kind for step in steps]
+    if kinds[-1:] == [EXPORTED] or isinstance(content.get(_NOTE), Mapping):
         return "export has made" + _of(steps[-1:])
-    if "shrunk" in kinds or architecture(content) in STOCK:
-        return "shrink has left" + _of([one for one in steps if one.get("kind") == "shrunk"])
+    if SHRUNK in kinds or architecture(content) in STOCK:
+        return "shrink has left" + _of([step for step in steps if step.kind == SHRUNK])
     return ""
 
 
-def _of(steps: Sequence[Mapping[str, Any]]) -> str:
-    name = str(steps[-1].get("file") or "")[:255] if steps else ""
-    return f" of {name}" if name else ""
+def _of(steps: Sequence[Step]) -> str:
+    return f" of {steps[-1].file}" if steps and steps[-1].file else ""
