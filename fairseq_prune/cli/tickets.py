@@ -105,7 +105,7 @@ def _summary(row: Row) -> str:
     survivors = row.get("survivors")
     proof = f", survivors {survivors[:12]} as at update {row['rewound_to']}" if survivors else ""
     return (
-        f"sparsity {row['sparsity']:.4f}, {row['updates']} updates, best {metric} {shown}, "
+        f"sparsity {row['sparsity']:.4f} of the prunable weights, {row['updates']} updates, best {metric} {shown}, "
         f"{row['seconds']:.1f} s{proof}"
     )
 

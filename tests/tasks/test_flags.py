@@ -29,6 +29,8 @@ CHOICES: dict[str, Sequence[Any]] = {
         "weight row block:2x2 block:0x2 2:4 3:2 ffn heads hidden embedding ffn+heads 4 x".split()
     ),
     "--prune-pool": "mean max sum norm median".split(),
+    "--prune-keep-at-least": (1, 4, 0.2, 0, 1.5, "nan"),
+    "--prune-multiple": (2, 8, 1, 0),
     "--prune-schedule": (
         "one-shot gradual gradual-linear gradual-exponential gradual-threshold static set rigl "
         "later"
