@@ -105,8 +105,8 @@ def _summary(row: Row) -> str:
     survivors = row.get("survivors")
     proof = f", survivors {survivors[:12]} as at update {row['rewound_to']}" if survivors else ""
     return (
-        f"sparsity {row['sparsity']:.4f} of the prunable weights, {row['updates']} updates, best {metric} {shown}, "
-        f"{row['seconds']:.1f} s{proof}"
+        f"sparsity {row['sparsity']:.4f} of the prunable weights, {row['updates']} updates, "
+        f"best {metric} {shown}, {row['seconds']:.1f} s{proof}"
     )
 
 
