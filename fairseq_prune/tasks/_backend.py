@@ -34,6 +34,22 @@ def check_backend(root: Any) -> None:
         )
 
 
+def check_quantization(common: Any) -> None:
+    """Refuse what replaces the matrices that masks are of while a run goes on.
+
+    Args:
+        common: the ``common`` group of fairseq's configuration.
+
+    Raises ValueError that says what to do instead.
+    """
+    if getattr(common, "quantization_config_path", None) is not None:
+        raise ValueError(
+            "--quantization-config-path replaces matrices by codebooks while it trains, so that no "
+            "mask fits them: prune without it, and give the retrained model "
+            "(--finetune-from-model) to a run of stock fairseq-train with it."
+        )
+
+
 def check_gradients(root: Any, names: Iterable[str]) -> None:
     """Refuse what torch's DistributedDataParallel would stop at in the second update.
 

@@ -23,7 +23,12 @@ from fairseq_prune.pruning.refusal import one_sentence
 from fairseq_prune.pruning.steps import STEPS_KEY
 from fairseq_prune.pruning.summary import ClassRow
 from fairseq_prune.tasks._averages import follow
-from fairseq_prune.tasks._backend import check_backend, check_gradients, in_step
+from fairseq_prune.tasks._backend import (
+    check_backend,
+    check_gradients,
+    check_quantization,
+    in_step,
+)
 from fairseq_prune.tasks._keep import keep_update
 from fairseq_prune.tasks._length import (
     check_begins,
@@ -273,6 +278,7 @@ def _root(config: Any) -> Any:
 def _check(root: Any) -> None:
     """Raise ValueError where fairseq's settings do not go with pruning."""
     check_backend(root)
+    check_quantization(root.common)
     check_saves(root.checkpoint)
 
 

@@ -7,6 +7,7 @@ somewhere within, or goes on: for ever where the number of updates is far below 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from traceback import walk_tb
 from typing import Any
 
 import torch
@@ -50,13 +51,20 @@ def taking_up(path: str | None) -> Iterator[None]:
     except (CheckpointRefused, CheckpointUnreadable) as error:
         raise Refusal(str(error)) from None
     except Exception as error:
-        if path is None:
+        if path is None or _is_of_the_flags(error):
             raise
         raise Refusal(
             f"{path} cannot be taken up ({_reason(error)}): it is damaged, or of another model or "
             "optimizer; give the flags that it was trained with, another checkpoint, or "
             "--reset-optimizer where its weights alone are wanted."
         ) from None
+
+
+def _is_of_the_flags(error: Exception) -> bool:
+    """Whether it is no fault of the file's: fairseq's trainer builds its optimizer as it loads."""
+    return any(
+        frame.f_code.co_name == "_build_optimizer" for frame, _ in walk_tb(error.__traceback__)
+    )
 
 
 def _begins(trainer: Any, path: str) -> bool:

@@ -253,3 +253,28 @@ def test_the_override_goes_on_with_the_new_flags(train: Train, tmp_path: Path) -
     assert masks is not None and round(masks.sparsity(), 3) == 0.7
     dense = train(tmp_path, "--max-update", 3, "--prune-override")
     assert "prune" not in dense["task_state"]
+
+
+def test_what_the_flags_lead_to_is_not_blamed_on_the_file(
+    train: Train, tmp_path: Path, dense: Path
+) -> None:
+    """fairseq's trainer builds its optimizer while it loads; this one needs apex."""
+    for flags in ([], PRUNE):
+        with pytest.raises(ImportError, match="apex"):
+            train(tmp_path / "lamb", "--max-update", 1, "--optimizer", "lamb", *flags,
+                  "--finetune-from-model", dense)  # fmt: skip
+    assert not list((tmp_path / "lamb").glob("*.pt"))
+
+
+def test_what_replaces_the_matrices_is_refused(
+    refused: Refused, tmp_path: Path, train: Train
+) -> None:
+    config = tmp_path / "quantization.yaml"
+    config.write_text("n_centroids: {}\n")
+    sentence = "--quantization-config-path replaces matrices by codebooks while it trains, "
+    assert sentence in refused(*PRUNE, "--quantization-config-path", config)
+    train(tmp_path / "pruned", "--max-update", 1, *PRUNE)
+    pruned = tmp_path / "pruned" / "checkpoint_last.pt"
+    flags = ["--finetune-from-model", pruned, "--quantization-config-path", config]
+    with pytest.raises(SystemExit, match="replaces matrices by codebooks"):
+        train(tmp_path / "again", "--max-update", 3, *flags)
