@@ -16,6 +16,7 @@ def register() -> None:
     criterions.register()
     models.register()
     optim.register()
+    tasks.look_again(register)
 
 
 # fairseq is loaded first whenever this package serves as its --user-dir. Asking for the loaded

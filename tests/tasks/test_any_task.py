@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from tests.conftest import ROOT, TRAINING, Train, read, run, train_here
+import pytest
+
+from tests.conftest import LSTM, ROOT, TRAINING, Train, read, run, train_here
 
 
 def test_every_task_is_registered_twice_and_registering_again_changes_nothing() -> None:
@@ -58,3 +60,37 @@ def test_hydra_takes_the_same_settings(corpus: Path, tmp_path: Path) -> None:
     assert done["cfg"]["task"]["_name"] == "translation", out[-2000:]
     assert done["task_state"]["prune"]["config"]["scheme"] == "class-distribution"
     assert done["task_state"]["prune"]["config"]["sparsity"] == 0.8
+
+
+OWN = """
+from fairseq.tasks import register_task
+from fairseq.tasks.translation import TranslationConfig, TranslationTask
+
+@register_task("my_own", dataclass=TranslationConfig)
+class MyTask(TranslationTask):
+    pass
+"""
+PLUGINS = {
+    "first": {"__init__.py": "import fairseq_prune\n" + OWN},
+    "last": {"__init__.py": OWN + "import fairseq_prune\n"},
+    "in a folder": {"__init__.py": "import fairseq_prune\n", "tasks/__init__.py": "",
+                    "tasks/mine.py": OWN},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [n if n == "first" else pytest.param(n, marks=pytest.mark.slow) for n in PLUGINS]
+)
+def test_tasks_of_another_plugin_are_pruned_wherever_it_imports_us(
+    name: str, corpus: Path, tmp_path: Path
+) -> None:
+    plugin = tmp_path / f"plugin_{name.replace(' ', '_')}"
+    for path, text in PLUGINS[name].items():
+        (plugin / path).parent.mkdir(parents=True, exist_ok=True)
+        (plugin / path).write_text(text)
+    flags = ["--user-dir", plugin, "--task", "my_own", "--max-update", 1]
+    run("fairseq-train", corpus, *LSTM, *TRAINING, *flags, "--save-dir", tmp_path / "run",
+        "--prune-scheme", "class-blind")  # fmt: skip
+    done = read(tmp_path / "run" / "checkpoint_last.pt")
+    assert done["task_state"]["prune"]["config"]["sparsity"] == 0.8
+    assert done["cfg"]["task"]["_name"] == "my_own"
