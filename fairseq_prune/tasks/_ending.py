@@ -8,6 +8,7 @@ from functools import wraps
 from types import TracebackType
 from typing import Any
 
+import torch.distributed as dist
 from fairseq.distributed import utils as distributed
 from torch.multiprocessing.spawn import ProcessRaisedException
 
@@ -33,6 +34,7 @@ def _ending(start: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             result = start(*args, **kwargs)
+            _part()
             if _trains(args):
                 say_what_is_left(args[0])
             return result
@@ -54,6 +56,14 @@ def _ending(start: Callable[..., Any]) -> Callable[..., Any]:
 
     wrapped.refuses = True  # type: ignore[attr-defined]
     return wrapped
+
+
+def _part() -> None:
+    """Let this rank go from the others: fairseq leaves that to the end of the process, where torch
+    now and then aborts ("terminate called without an active exception"), the training being over.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _trains(args: Sequence[Any]) -> bool:
