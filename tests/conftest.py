@@ -38,9 +38,7 @@ ARCHES = {"lstm": LSTM, "transformer": TRANSFORMER}
 TRAINING = (
     "--optimizer adam --lr 0.01 --clip-norm 1 --weight-decay 0.1 --max-tokens 200 --cpu --seed 1 "
     "--criterion label_smoothed_cross_entropy --label-smoothing 0.1 --no-progress-bar "
-    "--log-interval 1 --no-epoch-checkpoints --num-workers 0 "
-    # fairseq's thread that prefetches batches can abort a process that ends meanwhile (SIGABRT)
-    "--data-buffer-size 0"
+    "--log-interval 1 --no-epoch-checkpoints --num-workers 0"
 ).split()
 
 

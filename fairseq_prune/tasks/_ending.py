@@ -59,9 +59,7 @@ def _ending(start: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _part() -> None:
-    """Let this rank go from the others: fairseq leaves that to the end of the process, where torch
-    now and then aborts ("terminate called without an active exception"), the training being over.
-    """
+    """Let this rank go from the others, which fairseq leaves to the end of the process."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 
