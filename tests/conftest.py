@@ -16,6 +16,9 @@ import pytest
 import torch
 from hypothesis import settings
 
+from fairseq_prune.pruning.audit import Audit, audit
+from fairseq_prune.tasks.opening import open_checkpoint
+
 # machines are shared and noisy: a slow example is no wrong one
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
@@ -146,6 +149,11 @@ def train_here(flags: list[Any]) -> None:
     parser = options.get_training_parser()
     arguments = options.parse_args_and_arch(parser, input_args=[str(flag) for flag in flags])
     main(convert_namespace_to_omegaconf(arguments))
+
+
+def audit_of(path: str) -> Audit:
+    """What `fairseq-prune verify` finds in a file."""
+    return audit(open_checkpoint(path, torn=True))
 
 
 def read(path: Path) -> dict[str, Any]:

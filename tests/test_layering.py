@@ -28,8 +28,11 @@ LAYERS = {
     "study": 5,
     "cli": 5,
 }
-# the neighbours that may be imported: a study evaluates, a command prints what was found
+# the neighbours that may be imported: a study evaluates, a command prints what was found; a file is
+# read by its model's class, which may be one of ours
 NEIGHBOURS = {
+    "tasks": {"models"},
+    "exports": {"tasks"},
     "report": {"analysis"},
     "study": {"analysis"},
     "cli": {"analysis", "report", "study"},

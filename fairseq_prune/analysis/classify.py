@@ -15,9 +15,9 @@ from fairseq_prune.analysis.provenance import provenance
 from fairseq_prune.analysis.results import Row
 from fairseq_prune.masks.storage import CheckpointError
 from fairseq_prune.network.work import work_of_texts
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.record import this_command
 from fairseq_prune.pruning.steps import file_digest
+from fairseq_prune.tasks.opening import open_checkpoint
 
 if TYPE_CHECKING:
     from fairseq_prune.tasks.classes import Outcome

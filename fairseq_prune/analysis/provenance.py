@@ -7,14 +7,14 @@ from torch import Tensor
 
 from fairseq_prune.analysis.stages import stage_of
 from fairseq_prune.exports.stripped import NOTE
-from fairseq_prune.masks import storage
-from fairseq_prune.network.ties import parameter_count, parameters_in, retie
+from fairseq_prune.network.ties import parameter_count, parameters_in
 from fairseq_prune.network.weights import of_state_dict
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record, read_record
 from fairseq_prune.pruning.steps import Step, counts_of, read_steps, recipe_at, recipe_of
 from fairseq_prune.pruning.summary import by_class
 from fairseq_prune.pruning.whole import whole
+from fairseq_prune.tasks.opening import read
 
 
 def provenance(path: str) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def provenance(path: str) -> dict[str, Any]:
 
     Raises CheckpointError where the file cannot be read.
     """
-    content = storage.load(path)
+    content = read(path).content
     updates = [h.get("num_updates") for h in content.get("optimizer_history") or []]
     record, steps = read_record(content, path), read_steps(content, path)
     removed, prunable = counts_of(record, steps)
@@ -92,7 +92,7 @@ def _zeros(content: Mapping[str, Any]) -> float:
     """The share of the prunable weights that are exactly zero."""
     state = {str(n): v for n, v in content["model"].items() if isinstance(v, Tensor)}
     try:
-        weights = of_state_dict(retie(state), "paper", ()).values()
+        weights = of_state_dict(state).values()
     except ValueError:  # nothing can be pruned
         return 0.0
     total = zeros = 0

@@ -23,11 +23,12 @@ from fairseq_prune.analysis.unfinished import FORMAT, KIND, Row, Unfinished
 from fairseq_prune.maths.structure import Units
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.apply import Views, apply_recipe, rules_of
-from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import this_command
 from fairseq_prune.pruning.steps import file_digest
 from fairseq_prune.pruning.summary import ClassRow, by_class
+from fairseq_prune.tasks.opening import open_checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)

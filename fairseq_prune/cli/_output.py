@@ -17,6 +17,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from fairseq_prune.analysis.table import as_text
 from fairseq_prune.masks import storage
+from fairseq_prune.tasks.opening import check_written
 
 _SLOW = 1.5  # seconds after which a progress bar is worth its line
 
@@ -192,5 +193,20 @@ class Progress:
 
 
 def write(content: dict[str, Any], path: str, progress: Progress, share: float, about: int) -> None:
-    """Write a checkpoint of ``about`` so many bytes to ``path``, in one step."""
-    storage.save(content, path, progress.phase("writing", share, about))
+    """Write a checkpoint of ``about`` so many bytes to ``path``, in one step.
+
+    Before it takes its place it is opened once, by the class of its own model.
+
+    Raises CheckpointError, with nothing left behind, where that does not work.
+    """
+    save(content, path, progress.phase("writing", share, about))
+
+
+def save(
+    content: Mapping[str, Any], path: str, written: Callable[[int], None] | None = None
+) -> None:
+    """The same, with any other progress."""
+    untried: list[str | None] = []
+    storage.save(content, path, written, lambda whole: untried.append(check_written(whole)))
+    for reason in filter(None, untried):
+        note(f"{path} was not opened once as usual: {reason}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.cli import _output
 from fairseq_prune.cli._fairseq_train import train, value_of
 from fairseq_prune.cli._journal import Row
 from fairseq_prune.cli.apply import views
@@ -15,7 +16,7 @@ from fairseq_prune.pruning.apply import apply_recipe
 from fairseq_prune.pruning.audit import audit
 from fairseq_prune.pruning.control import make_control
 from fairseq_prune.pruning.flags import words_of
-from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.resume import LAST, is_trained
@@ -26,6 +27,7 @@ from fairseq_prune.pruning.tickets import (
     sparsity_of_round,
     updates_of,
 )
+from fairseq_prune.tasks.opening import open_checkpoint
 
 CONTROLS = {
     "reinit": "the last mask on a fresh model of another seed, its data in that seed's order",
@@ -154,7 +156,7 @@ class Part:
     def _write_start(self, content: dict[str, Any]) -> None:
         """Write it where fairseq will resume, once what the disk has is proved right."""
         start = self.folder / "start.pt"
-        storage.save(content, start)
+        _output.save(content, str(start))
         check_survivors(self.plan.open(start))
         os.replace(start, self.folder / LAST)
 
@@ -182,13 +184,13 @@ class Part:
             "best": {metric: best if best is not None and math.isfinite(best) else None},
             "seconds": round(extra["previous_training_time"], 1),
         }
-        return {**row, **(self._proof(last, record) if record is not None else {})}
+        return {**row, **(self._proof(opened, record) if record is not None else {})}
 
-    def _proof(self, last: Path, record: Record) -> Row:
-        found = audit(str(last))
+    def _proof(self, opened: Opened, record: Record) -> Row:
+        found = audit(opened)
         if not found.ok:
             wrong = "; ".join(map(str, (*found.problems, *found.violations)))
-            raise ValueError(f"{last} is not as its masks promise: {wrong}.")
+            raise ValueError(f"{opened.path} is not as its masks promise: {wrong}.")
         ticket = record.notes.get(TICKET, {})
         return {
             "masks": found.digest,

@@ -4,7 +4,8 @@ import os
 from argparse import ArgumentParser, Namespace
 
 from fairseq_prune.cli import _output
-from fairseq_prune.pruning.average import average, open_members
+from fairseq_prune.pruning.average import average, members_of
+from fairseq_prune.tasks.opening import open_checkpoint
 
 HELP = "average the models of several checkpoints, pruned ones included"
 DESCRIPTION = """
@@ -34,7 +35,7 @@ def run(arguments: Namespace) -> int:
     """Average and write; returns the exit code."""
     output = arguments.output
     _output.check_output(output, arguments.force)
-    members = open_members(arguments.checkpoints)
+    members = members_of([open_checkpoint(path) for path in arguments.checkpoints])
     _output.check_space(output, members.last.tensors.values())
     with _output.Progress() as progress:
         model = members.last.content["model"]

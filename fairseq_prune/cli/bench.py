@@ -126,7 +126,7 @@ def _labels(paths: Sequence[str]) -> list[str]:
 
 def _of_the_file(path: str, folder: Path) -> dict[str, Any]:
     from fairseq_prune.analysis.sizes import count, sizes
-    from fairseq_prune.pruning.opened import open_checkpoint
+    from fairseq_prune.tasks.opening import open_checkpoint
 
     opened = open_checkpoint(path)
     return {**count(opened).as_dict(), "bytes": sizes(path, opened.content, folder)}

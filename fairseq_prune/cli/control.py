@@ -6,7 +6,8 @@ from argparse import ArgumentParser, Namespace
 from fairseq_prune.cli import _output
 from fairseq_prune.masks.controls import overlap
 from fairseq_prune.pruning.control import KINDS, make_control
-from fairseq_prune.pruning.opened import Opened, open_checkpoint, with_model
+from fairseq_prune.pruning.opened import Opened, with_model
+from fairseq_prune.tasks.opening import open_checkpoint
 
 HELP = "give a dense model a mask with a pruned model's counts and nothing else of it"
 DESCRIPTION = """

@@ -10,6 +10,7 @@ from fairseq_prune.cli import _output
 from fairseq_prune.exports import compact, ctranslate
 from fairseq_prune.exports.stripped import NOTE, stripped
 from fairseq_prune.masks import storage
+from fairseq_prune.tasks import opening
 
 CTRANSLATE2 = "ctranslate2"
 
@@ -52,7 +53,7 @@ class File:
 
 def _write_checkpoint(content: Mapping[str, Any], path: str, tick: Callable[[int], None]) -> None:
     _output.check_space(path, content["model"].values())
-    storage.save(content, path)
+    _output.save(content, path)
 
 
 FILES = {
@@ -152,4 +153,4 @@ def _file(arguments: Namespace) -> tuple[dict[str, Any], str]:
 
 def read(path: str) -> dict[str, Any]:
     """What a checkpoint or a compact file holds."""
-    return compact.read(path) if storage.is_container(path) else storage.load(path)
+    return opening.read(path, compact.read(path) if storage.is_container(path) else None).content

@@ -6,12 +6,13 @@ from fairseq_prune.cli import _output
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.apply import rules_of
 from fairseq_prune.pruning.eligible import format_eligibility
-from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.steps import read_steps, told
 from fairseq_prune.pruning.summary import format_table
 from fairseq_prune.pruning.unmasked import made_by
 from fairseq_prune.pruning.view import View, view, zeros_by_class
 from fairseq_prune.pruning.whole import whole
+from fairseq_prune.tasks.opening import open_checkpoint
 
 HELP = "show what is pruned in a checkpoint, by weight class"
 DESCRIPTION = """

@@ -17,8 +17,8 @@ from fairseq_prune.models import TRAINABLE
 from fairseq_prune.network.options import architecture, task_name
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.network.units import Axis
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.shrink import Cut, plan, shrink
+from fairseq_prune.tasks.opening import open_checkpoint
 
 HELP = "cut pruned units out of a checkpoint: fewer weights, the same translations"
 DESCRIPTION = """

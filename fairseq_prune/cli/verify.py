@@ -4,7 +4,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from fairseq_prune.cli import _output
-from fairseq_prune.pruning.audit import Audit, audit
+from fairseq_prune.pruning.audit import Audit, audit, damage
+from fairseq_prune.tasks.opening import open_checkpoint
 
 HELP = "check that every pruned weight of a checkpoint is zero"
 DESCRIPTION = """
@@ -56,7 +57,7 @@ def run(arguments: Namespace) -> int:
     unusable: dict[str, str] = {}
     for path in arguments.checkpoints:
         try:
-            audits.append(audit(path, arguments.masks_from, expected))
+            audits.append(_audit(path, arguments.masks_from, expected))
         except ValueError as error:
             unusable[path] = str(error)
             print(f"fairseq-prune: {error}", file=sys.stderr)
@@ -68,6 +69,13 @@ def run(arguments: Namespace) -> int:
         checkpoints = [one.as_dict() for one in audits]
         _output.print_json({"ok": ok, "checkpoints": checkpoints, "unusable": unusable})
     return 2 if unusable else int(not ok)
+
+
+def _audit(path: str, masks_from: str | None, expected: float | None) -> Audit:
+    damaged = None if masks_from else damage(path)
+    if damaged:
+        return Audit(path, problems=[damaged])
+    return audit(open_checkpoint(path, torn=True), masks_from, expected)
 
 
 def _print(one: Audit) -> None:

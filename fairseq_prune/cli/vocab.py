@@ -17,9 +17,10 @@ from fairseq_prune.models import TRAINABLE
 from fairseq_prune.network.options import architecture
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.dictionary import Choice, choose
-from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.vocab import Tables, cut, cut_masks, find_tables
 from fairseq_prune.pruning.widths import STOCK
+from fairseq_prune.tasks.opening import open_checkpoint
 
 if TYPE_CHECKING:  # fairseq takes seconds to load
     from fairseq_prune.tasks.binarised import Split

@@ -19,12 +19,12 @@ from fairseq_prune.exports.folder import check_export, staged
 from fairseq_prune.exports.needs import need
 from fairseq_prune.exports.pieces import find_models, given_models
 from fairseq_prune.exports.transformer import Shape, shape_of
-from fairseq_prune.masks import storage
 from fairseq_prune.network.options import task_options
 from fairseq_prune.network.ties import parameter_count
 from fairseq_prune.network.weights import SHADOW
 from fairseq_prune.pruning.record import read_record
 from fairseq_prune.pruning.steps import export_steps
+from fairseq_prune.tasks.opening import read
 
 QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float16", "int8_float32")
 FILE = "model.bin"  # the weights; every folder of CTranslate2 has it
@@ -107,7 +107,7 @@ def convert(
     """
     spec_module = _ctranslate_spec()  # before reading a large file
     check_export(output, force, FILE)
-    content = storage.load(checkpoint)
+    content = read(checkpoint).content
     shape = shape_of(content, checkpoint)
     pair, vocabularies = _vocabularies(content, shape, Path(data))
     if sentencepiece is None:

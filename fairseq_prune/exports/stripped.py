@@ -9,7 +9,6 @@ from torch import Tensor
 
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.storage import CheckpointError
-from fairseq_prune.network.ties import retie
 from fairseq_prune.network.weights import SHADOW
 from fairseq_prune.pruning.record import read_record
 from fairseq_prune.pruning.steps import export_steps, with_steps
@@ -108,7 +107,7 @@ def _model(state: Mapping[Any, Any], origin: str, half: bool) -> dict[str, Tenso
     kept = {name: tensor for name, tensor in state.items() if not _refilled(name, state)}
     made: dict[Any, Tensor] = {}
     result = {}
-    for name, tensor in retie(kept).items():
+    for name, tensor in kept.items():
         tensor = torch.zeros_like(tensor) if _NOISE.search(name) else tensor
         key: Any = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
         if not tensor.numel():  # has no memory that it could share

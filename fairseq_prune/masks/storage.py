@@ -114,22 +114,27 @@ def save(
     checkpoint: Mapping[str, Any],
     path: str | Path,
     written: Callable[[int], None] | None = None,
+    look: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Write a checkpoint to ``path``, in one step.
 
     Args:
         written: called with the size of each piece, for a progress bar.
+        look: called with the name of the whole file before it takes its place; may refuse it.
 
     Raises CheckpointError, with nothing left behind, where the disk is full or not writable.
     """
-    with replacing(path) as file:
+    with replacing(path, look) as file:
         target_file: Any = file if written is None else _Counted(file, written)
         torch.save(dict(checkpoint), target_file)
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[BinaryIO]:
+def replacing(path: str | Path, look: Callable[[str], None] = lambda _: None) -> Iterator[BinaryIO]:
     """A temporary file beside ``path``, which is renamed into place when all is written.
+
+    Args:
+        look: see :func:`save`.
 
     Raises CheckpointError, with nothing left behind, where the disk is full or not writable.
     """
@@ -144,6 +149,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         # opened again, as a writer that goes by the file's name may have put another in its place
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
+        look(temporary)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     except (OSError, RuntimeError) as error:
@@ -192,21 +198,6 @@ def check_format(state: Mapping[str, Any], origin: str | Path) -> None:
             f"The masks in {origin} have format {state.get('format')!r}; this version of "
             f"fairseq_prune reads format {FORMAT}: install the version that wrote the file."
         )
-
-
-def given_masks(origin: str, weights: Mapping[str, Tensor]) -> Masks:
-    """The masks of the checkpoint ``origin`` for these weights (--prune-mask-from).
-
-    Raises CheckpointError where it holds none, or those of another model.
-    """
-    masks = masks_of(load(origin), origin)
-    if masks is None:
-        raise CheckpointError(
-            f"--prune-mask-from {origin} holds no masks: it was never pruned, or shrink, export or "
-            "a training without --user-dir fairseq_prune has dropped them."
-        )
-    check_fits(masks, weights, origin)
-    return masks
 
 
 def check_fits(masks: Masks, weights: Mapping[str, Tensor], origin: str | Path) -> None:

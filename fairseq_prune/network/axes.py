@@ -1,16 +1,18 @@
 """The units of a network, found in a live module or in a checkpoint's tensors."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 
 from fairseq_prune.maths.structure import UNITS
+from fairseq_prune.network.classes import part_of, prefix_of, prefixes_of
 from fairseq_prune.network.lstm_units import is_lstm, lstm_axes
 from fairseq_prune.network.options import Options
 from fairseq_prune.network.see2016_units import check_kinds, is_see2016, see2016_axes
 from fairseq_prune.network.ties import owners_of
 from fairseq_prune.network.transformer_units import transformer_axes
-from fairseq_prune.network.units import Axes, Axis, check_places, classed, owned
+from fairseq_prune.network.units import Axes, Axis, Place, check_places, classed, owned
 from fairseq_prune.network.weights import Weights, is_prunable
 
 _HEADS = 8  # in fairseq, where nested settings leave them out
@@ -35,7 +37,18 @@ def find_axes(tensors: Mapping[str, Tensor], heads: Mapping[str, int]) -> list[A
         axes = transformer_axes(shapes, heads)
     for axis in axes:
         check_places(axis, shapes)
-    return [owned(axis, owners) for axis in axes]
+    return _once([owned(axis, owners) for axis in axes], prefixes_of(shapes))
+
+
+def _once(axes: Sequence[Axis], prefixes: Collection[str]) -> list[Axis]:
+    """Each axis once, where several models in one share its tensors; labelled by whose it is."""
+    alike: dict[tuple[Place, ...], list[Axis]] = {}
+    for axis in axes:
+        alike.setdefault(axis.places, []).append(axis)
+    return [
+        replace(every[0], label=part_of((axis.name for axis in every), prefixes) + every[0].label)
+        for every in alike.values()
+    ]
 
 
 def choose_axes(
@@ -118,7 +131,8 @@ def heads_in(options: Options, names: Iterable[str]) -> dict[str, int]:
 
 
 def _configured(options: Options, attention: str, layer: int) -> int | None:
-    side = "encoder" if attention.startswith("encoder.") else "decoder"
+    own = attention[len(prefix_of(attention)) :]
+    side = "encoder" if own.startswith("encoder.") else "decoder"
     part = "decoder_cross" if attention.endswith(".encoder_attn") else side
     by_layer = options.get(f"{part}_heads")  # shrunk_transformer's
     if isinstance(by_layer, str):

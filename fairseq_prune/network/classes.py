@@ -6,7 +6,7 @@ and lightconv rows below are their counterparts.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from fairseq_prune.network.patterns import Pattern
@@ -52,14 +52,41 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
 def paper_class(name: str) -> str:
     """The weight class of See et al. (2016), or its counterpart, for one weight name.
 
-    An unknown matrix is a class of its own, named by its module: nothing is dropped silently.
+    A prefix, such as ``models.de-en.`` of a model of several language pairs, changes nothing. An
+    unknown matrix is a class of its own, named by its module: nothing is dropped silently.
     """
+    own = name[len(prefix_of(name)) :]
     for pattern, label in _PATTERNS:
-        match = re.match(pattern, name)
+        match = re.match(pattern, own)
         if match:
             layer = match.groupdict().get("k")
             return label.format(k=int(layer) + 1) if layer is not None else label
     return re.sub(r"\.(weight|weight_v)$", "", name)
+
+
+def prefix_of(name: str) -> str:
+    """What stands before the encoder or decoder that a name lies in; "" where nothing does."""
+    found = re.match(r"(?:[^.]+\.)*?(?=(?:encoder|decoder)\.)", name)
+    return found[0] if found else ""
+
+
+def prefixes_of(names: Iterable[str]) -> set[str]:
+    """The prefixes of all names that have one."""
+    return set(map(prefix_of, names)) - {""}
+
+
+def part_of(names: Iterable[str], every: Collection[str]) -> str:
+    """Which of several models in one a weight with these names belongs to: ``de-en/``, say.
+
+    It is "" where there is one model, and for what all of them share.
+
+    Args:
+        every: the prefixes of all the model's weights.
+    """
+    own = [prefix for prefix in dict.fromkeys(map(prefix_of, names)) if prefix]
+    if not own or len(every) < 2 or set(own) >= set(every):
+        return ""
+    return "+".join(prefix.rstrip(".").rpartition(".")[2] for prefix in own) + "/"
 
 
 def _tied_class(labels: Iterable[str]) -> str:
@@ -130,8 +157,10 @@ def classify(names: Mapping[str, Iterable[str]], granularity: str = "paper") -> 
         return {name: name for name in names}
     rules = [] if granularity in GRANULARITIES else read_rules(granularity)
     classes = {}
-    for name, aliases in names.items():
-        every = list(aliases)
-        own = first_rule(rules, every)
-        classes[name] = own or coarser(_tied_class(map(paper_class, every)), granularity)
+    names = {name: list(aliases) for name, aliases in names.items()}
+    prefixes = prefixes_of(alias for aliases in names.values() for alias in aliases)
+    for name, every in names.items():
+        part = part_of(every, prefixes)
+        label = coarser(_tied_class(map(paper_class, every)), granularity)
+        classes[name] = first_rule(rules, every) or part + label
     return classes

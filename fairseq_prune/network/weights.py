@@ -7,7 +7,7 @@ there is a logit, not an absent weight) and fairseq's shadow copies.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,6 +72,7 @@ class Weight:
 
 
 Weights = Mapping[str, Weight]
+Ties = Sequence[tuple[str, ...]]  # the names of each tensor that has several
 
 
 def is_prunable(name: str, tensor: Tensor) -> bool:
@@ -94,16 +95,19 @@ def _fixed_row(pad: int, tensor: Tensor) -> tuple[int, int]:
     return pad * width, (pad + 1) * width
 
 
-def _collect(named: Iterable[tuple[str, Tensor]], pads: Mapping[str, int]) -> dict[str, Weight]:
+def _collect(
+    named: Iterable[tuple[str, Tensor]], pads: Mapping[str, int], ties: Ties
+) -> dict[str, Weight]:
     everything = dict(named)
     found: dict[str, Weight] = {}
     first: dict[Any, str] = {}
+    tied = {name: every for every in ties for name in every}
     for name, tensor in everything.items():
         if not is_prunable(name, tensor):
             continue
         # tied tensors are one tensor: same memory, same shape
-        key = (tensor.data_ptr(), tuple(tensor.shape)) if tensor.device.type != "meta" else name
-        owner = first.setdefault(key, name)
+        key: Any = id(tensor) if tensor.is_meta else (tensor.data_ptr(), tuple(tensor.shape))
+        owner = first.setdefault(tied.get(name, key), name)
         old = found.get(owner, Weight(owner, tensor))
         fixed = _fixed_row(pads[name], tensor) if name in pads else old.fixed
         gain = everything.get(name[: -len("_v")] + "_g") if name.endswith("weight_v") else None
@@ -111,7 +115,11 @@ def _collect(named: Iterable[tuple[str, Tensor]], pads: Mapping[str, int]) -> di
     return found
 
 
-def _exclude(weights: dict[str, Weight], patterns: Sequence[str]) -> dict[str, Weight]:
+def without(weights: Weights, patterns: Sequence[str]) -> dict[str, Weight]:
+    """The weights that no pattern of --prune-exclude leaves out; see :func:`find`.
+
+    Raises ValueError for a pattern that is none, or matches nothing.
+    """
     gone: set[str] = set()
     for pattern in patterns:
         try:
@@ -139,6 +147,7 @@ def find(
     pads: Mapping[str, int],
     classes: str = "paper",
     exclude: Sequence[str] = (),
+    ties: Ties = (),
 ) -> dict[str, Weight]:
     """The prunable weights among ``named`` tensors, in their order.
 
@@ -147,13 +156,14 @@ def find(
         pads: for each embedding by name, the row that stands for padding.
         classes: granularity or rule file, see :func:`fairseq_prune.network.classes.classify`.
         exclude: weight classes, or regular expressions on classes and names, to leave dense.
+        ties: names that are one tensor, beside those that share memory.
 
     Raises ValueError for an exclusion that matches nothing and where no weight is left.
     """
-    found = _collect(named, pads)
+    found = _collect(named, pads, ties)
     labels = classify({name: w.aliases for name, w in found.items()}, classes)
     found = {name: replace(w, weight_class=labels[name]) for name, w in found.items()}
-    found = _exclude(found, exclude)
+    found = without(found, exclude)
     if not found:
         raise ValueError(
             "No prunable weight is left: the model has no matrix outside the excluded."
@@ -162,9 +172,16 @@ def find(
 
 
 def of_module(
-    model: nn.Module, classes: str = "paper", exclude: Sequence[str] = ()
+    model: nn.Module,
+    classes: str = "paper",
+    exclude: Sequence[str] = (),
+    frozen: Collection[str] = (),
 ) -> dict[str, Weight]:
-    """The prunable weights of a live module (frozen parameters are left out)."""
+    """The prunable weights of a module.
+
+    Args:
+        frozen: names of parameters that count though they are not trained; others do not.
+    """
     pads = {
         f"{path}.weight" if path else "weight": int(module.padding_idx)
         for path, module in model.named_modules()
@@ -173,15 +190,37 @@ def of_module(
     named = (
         (name, parameter)
         for name, parameter in model.named_parameters(remove_duplicate=False)
-        if parameter.requires_grad
+        if parameter.requires_grad or name in frozen
     )
     return find(named, pads, classes, exclude)
 
 
+def with_values(weights: Weights, state: Mapping[str, Any]) -> dict[str, Weight]:
+    """The weights of a module with the tensors of a state dict.
+
+    Raises ValueError, naming it, where one is missing there or has another shape.
+    """
+    found = {}
+    for name, weight in weights.items():
+        tensor = next((state[a] for a in weight.aliases if isinstance(state.get(a), Tensor)), None)
+        if tensor is None or tensor.shape != weight.tensor.shape:
+            has = "is missing" if tensor is None else f"is {tuple(tensor.shape)}"
+            raise ValueError(
+                f"{name} {has}, and {tuple(weight.tensor.shape)} in the model that the settings "
+                "describe"
+            )
+        gain = None if weight.gain is None else state.get(name[: -len("_v")] + "_g")
+        found[name] = replace(weight, tensor=tensor, gain=gain)
+    return found
+
+
 def of_state_dict(
-    state: Mapping[str, Any], classes: str = "paper", exclude: Sequence[str] = ()
+    state: Mapping[str, Any],
+    classes: str = "paper",
+    exclude: Sequence[str] = (),
+    ties: Ties = (),
 ) -> dict[str, Weight]:
     """The prunable weights of a fairseq checkpoint's ``model`` entry; fairseq's pad is row 1."""
     named = [(name, value) for name, value in state.items() if isinstance(value, Tensor)]
     pads = {name: FAIRSEQ_PAD for name, _ in named if _EMBEDDING.search(name)}
-    return find(named, pads, classes, exclude)
+    return find(named, pads, classes, exclude, ties)

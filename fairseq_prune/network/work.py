@@ -6,11 +6,12 @@ with the sentence and not with the weights, and is left out; so is what happens 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from fairseq_prune.network.classes import prefix_of
 from fairseq_prune.network.weights import Weight, Weights, is_embedding
 
 _SOFTMAX = re.compile(r"decoder\.(fc_out|output_projection|embed_out)\b")
@@ -42,19 +43,34 @@ def work(weights: Weights, used: Mapping[str, int] | None = None) -> Work:
         used: by name, how many of a weight's elements are worked with (those that are not zero,
             say); None for all.
     """
+    weights = _of_one_model(weights)
     ties = not any(_SOFTMAX.match(alias) for w in weights.values() for alias in w.aliases)
     source = target = 0
     for name, weight in weights.items():
         count = weight.tensor.numel() if used is None else used[name]
         if _is_softmax(weight, ties):
             target += count
-        elif is_embedding(name) or _ONCE.match(name):
+        elif is_embedding(name) or _ONCE.match(weight.aliases[0]):
             continue
-        elif _OF_THE_SOURCE.match(name):
+        elif _OF_THE_SOURCE.match(weight.aliases[0]):
             source += count
         else:
             target += count
     return Work(source, target)
+
+
+def _of_one_model(weights: Weights) -> Weights:
+    """The weights that take part in one translation, their names without a prefix.
+
+    Of a model of several language pairs, those of the first.
+    """
+    first = next(filter(None, (prefix_of(a) for w in weights.values() for a in w.aliases)), "")
+    found = {}
+    for name, weight in weights.items():
+        own = tuple(a.removeprefix(first) for a in weight.aliases if prefix_of(a) in ("", first))
+        if own:
+            found[name] = replace(weight, aliases=own)
+    return found
 
 
 def _is_softmax(weight: Weight, ties: bool) -> bool:

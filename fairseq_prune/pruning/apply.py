@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairseq_prune.masks.state import Masks
-from fairseq_prune.masks.storage import PRUNE_KEY, given_masks
+from fairseq_prune.masks.storage import PRUNE_KEY
 from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.network.probing import Sample
@@ -29,7 +29,7 @@ from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.rules import check_rules
 from fairseq_prune.pruning.steps import PRUNED, Step, recipe_at, starting_at, with_step
-from fairseq_prune.pruning.units import axes_in, tensors_in
+from fairseq_prune.pruning.units import axes_in
 from fairseq_prune.pruning.zeros import Tick, with_zeros
 from fairseq_prune.saliency import Probe
 from fairseq_prune.saliency.probe import Flow
@@ -140,7 +140,7 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
     recipe = bound(recipe, source.weights, axes)
     extremes: Extremes = dict(source.record.extremes) if source.record else {}
     if recipe.mask_from:
-        given = given_masks(recipe.mask_from, source.tensors)
+        given = source.given_masks(recipe.mask_from, "--prune-mask-from")
         masks = given if masks is None else masks & given
         extremes = merge_extremes(extremes, find_extremes(source.weights, masks))
     notes: Mapping[str, Any] = {}
@@ -166,7 +166,7 @@ def rules_of(source: Opened, classes: str, axes: Axes | None = None) -> str | No
     """What no rule of ``--prune-classes`` names; see `fairseq_prune.pruning.rules.check_rules`."""
     if classes in GRANULARITIES:
         return None
-    everything = of_state_dict(tensors_in(source.content["model"]))
+    everything = of_state_dict(source.content["model"])
     return check_rules(classes, everything, source.weights, axes)
 
 

@@ -10,13 +10,12 @@ from torch import Tensor
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import FORMAT, CheckpointError
-from fairseq_prune.maths.structure import Units
 from fairseq_prune.pruning.audit_counts import look_at_count, look_at_expected
 from fairseq_prune.pruning.moments import moments_of
-from fairseq_prune.pruning.opened import Opened, model_states, open_checkpoint
+from fairseq_prune.pruning.opened import Opened, model_states
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.record import Record
-from fairseq_prune.pruning.unmasked import without_masks
+from fairseq_prune.pruning.unmasked import trained_dense, without_masks
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ class Audit:
         return {**asdict(self), "ok": self.ok}
 
 
-def audit(path: str, masks_from: str | None = None, expected: float | None = None) -> Audit:
-    """What is wrong with the checkpoint at ``path``, if anything.
+def audit(opened: Opened, masks_from: str | None = None, expected: float | None = None) -> Audit:
+    """What is wrong with a checkpoint, if anything; one whose masks :func:`damage` finds sound.
 
     Args:
         masks_from: look for another checkpoint's masks rather than the file's own.
@@ -82,16 +81,11 @@ def audit(path: str, masks_from: str | None = None, expected: float | None = Non
 
     Raises ValueError where the file cannot be used or has no masks to look at.
     """
-    found = Audit(path)
-    damaged = None if masks_from else _damage(path)
-    if damaged:
-        found.problems.append(damaged)
-        return found
-    opened = open_checkpoint(path)
+    found = Audit(opened.path)
     record = opened.record
-    masks = storage.given_masks(masks_from, opened.tensors) if masks_from else opened.masks
+    masks = opened.given_masks(masks_from, "--masks-from") if masks_from else opened.masks
     if record is None and masks is None:
-        raise CheckpointError(without_masks(opened.content, path))
+        raise CheckpointError(without_masks(opened.content, opened.path))
     if masks is None:
         found.unfinished = "nothing is pruned yet: the schedule has not begun"
         if expected:
@@ -110,7 +104,7 @@ def audit(path: str, masks_from: str | None = None, expected: float | None = Non
     return found
 
 
-def _damage(path: str) -> str | None:
+def damage(path: str) -> str | None:
     """The sentence that says what is wrong with the masks in the file, or None."""
     content = storage.load(path)
     stored = storage.prune_state(content)
@@ -124,38 +118,18 @@ def _damage(path: str) -> str | None:
 
 
 def _look_at_weights(found: Audit, opened: Opened, masks: Masks) -> None:
-    aliases = {name: _every_name(name, opened, masks) for name in masks}
     for place, state in model_states(opened.content).items():
         found.checked.append(place)
         for name, mask in masks.items():
             seen: set[int] = set()
-            for alias in aliases[name]:
+            for alias in opened.weights[name].aliases if name in opened.weights else (name,):
                 value = state.get(alias)
                 if isinstance(value, Tensor) and value.data_ptr() not in seen:
                     seen.add(value.data_ptr())
                     _look_at(found, place, alias, value, mask)
-    loose = [n for n in opened.weights if not any(n in every for every in aliases.values())]
-    recipe = opened.record.recipe if opened.record else Recipe()
-    if loose and not recipe.exclude and not isinstance(recipe.groups(), Units):
-        found.notes.append(f"without masks: {', '.join(loose)} (frozen in training, or excluded)")
-
-
-def _every_name(name: str, opened: Opened, masks: Masks) -> tuple[str, ...]:
-    """All names of a masked weight, those included whose tie was broken by values grown back.
-
-    A tensor of the same shape that equals the weight wherever the mask keeps it is its copy.
-    """
-    weight = opened.weights.get(name)
-    if weight is None:
-        return (name,)
-    copies = list(weight.aliases)
-    mask, kept = masks[name], weight.tensor[masks[name]]
-    for other in opened.weights.values():
-        alike = other.tensor.shape == mask.shape and other.tensor.dtype == weight.tensor.dtype
-        if other.name not in masks and alike and kept.numel():
-            if torch.equal(other.tensor[mask], kept):
-                copies += other.aliases
-    return tuple(dict.fromkeys(copies))
+    recipe = Recipe() if opened.record is None else opened.record.recipe
+    loose = trained_dense(opened.weights, masks, recipe)
+    found.notes += [] if loose is None else [loose]
 
 
 def _look_at(found: Audit, place: str, name: str, value: Tensor, mask: Tensor) -> None:

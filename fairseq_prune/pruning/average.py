@@ -11,8 +11,7 @@ from torch import Tensor
 from fairseq_prune import __version__
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY, CheckpointError
-from fairseq_prune.network.ties import retie
-from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.record import this_command
 from fairseq_prune.pruning.steps import AVERAGED, MOST, Step, file_digest, starting_at, with_step
 from fairseq_prune.pruning.zeros import Tick, with_zeros
@@ -38,15 +37,14 @@ class Members:
         return self.opened[-1]
 
 
-def open_members(paths: Sequence[str]) -> Members:
-    """The checkpoints at ``paths``, checked to be of one model with masks that go together.
+def members_of(opened: Sequence[Opened]) -> Members:
+    """These checkpoints, checked to be of one model with masks that go together.
 
     Masks go together when they agree, or when all that the last one keeps is kept by the others
     too, as in a run whose sparsity rises.
 
     Raises ValueError where they do not.
     """
-    opened = tuple(open_checkpoint(path) for path in paths)
     last = opened[-1]
     for other in opened[:-1]:
         _check_alike(other, last)
@@ -54,14 +52,14 @@ def open_members(paths: Sequence[str]) -> Members:
         pruned = next((o for o in opened if o.masks is not None), None)
         if pruned is not None:
             raise ValueError(_mixed(pruned.path, last.path))
-        return Members(opened, None)
+        return Members(tuple(opened), None)
     for other in opened[:-1]:
         _check_masks(other, last, last.masks)
     digests = {None if o.masks is None else o.masks.digest() for o in opened}
     note = ""
     if len(digests) > 1:
         note = f"the masks differ; those of {last.path}, which are the sparsest, are applied"
-    return Members(opened, last.masks, note)
+    return Members(tuple(opened), last.masks, note)
 
 
 def average(members: Members, tick: Tick) -> dict[str, Any]:
@@ -92,7 +90,7 @@ def average(members: Members, tick: Tick) -> dict[str, Any]:
 
 def _mean(opened: Sequence[Opened], tick: Tick) -> dict[str, Any]:
     model: dict[str, Any] = copy.copy(opened[-1].content["model"])
-    states = [retie(o.content["model"]) for o in opened]
+    states = [o.content["model"] for o in opened]
     made: dict[Any, Tensor] = {}
     for name, value in states[-1].items():
         if not isinstance(value, Tensor):

@@ -3,19 +3,43 @@
 import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.state import Masks
-from fairseq_prune.network.ties import retie
-from fairseq_prune.network.weights import Weight, Weights, of_state_dict
+from fairseq_prune.network.weights import (
+    Ties,
+    Weight,
+    Weights,
+    of_module,
+    of_state_dict,
+    with_values,
+)
+from fairseq_prune.pruning.mask_layout import AsLoaded, as_loaded, given_masks
 from fairseq_prune.pruning.record import Record, read_record
 from fairseq_prune.pruning.steps import STEPS_KEY
 from fairseq_prune.pruning.zeros import EMA
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a checkpoint's model is, beside its tensors.
+
+    Args:
+        model: without values; None where it cannot be built here.
+        ties: the names of each tensor that has several.
+        stored: its tensors as they are in the file.
+        load: what the model's class makes of these.
+    """
+
+    model: nn.Module | None = None
+    ties: Ties = ()
+    stored: Mapping[str, Any] = field(default_factory=dict)
+    load: AsLoaded | None = None
 
 
 @dataclass(frozen=True)
@@ -24,8 +48,8 @@ class Opened:
 
     Args:
         path: the file, as messages name it.
-        content: all of it, as loaded.
-        weights: its prunable weights, tied tensors found again.
+        content: all of it, as its model's class reads it; tied tensors are one.
+        weights: its prunable weights.
         record: what it says of its pruning, or None.
         size: of the file when it was opened, in bytes; it may be replaced by what is made of it.
     """
@@ -35,6 +59,7 @@ class Opened:
     weights: Mapping[str, Weight]
     record: Record | None
     size: int = 0
+    layout: Layout = Layout()
 
     @property
     def masks(self) -> Masks | None:
@@ -51,6 +76,10 @@ class Opened:
         """The weights themselves by name."""
         return {name: w.tensor for name, w in self.weights.items()}
 
+    def given_masks(self, origin: str, flag: str) -> Masks:
+        """The masks of another checkpoint for this one; see pruning/mask_layout.py."""
+        return given_masks(origin, self.weights, self.layout.load, flag)
+
     def dense_masks(self) -> Masks:
         """Masks that keep every weight."""
         fixed = {name: w.fixed for name, w in self.weights.items() if w.fixed}
@@ -58,31 +87,52 @@ class Opened:
         return Masks(ones, fixed)
 
 
-def open_checkpoint(path: str, classes: str | None = None, exclude: Sequence[str] = ()) -> Opened:
-    """The checkpoint at ``path``.
+def opened_of(
+    path: str,
+    content: Mapping[str, Any],
+    layout: Layout,
+    classes: str | None = None,
+    exclude: Sequence[str] = (),
+) -> Opened:
+    """A checkpoint that has been read.
 
     Args:
+        content: all of it, as its model's class reads it.
         classes: granularity or rule file; None for the classes that the checkpoint was pruned
             with, and the paper's where it was not.
         exclude: see :func:`fairseq_prune.network.weights.find`.
 
     Raises ValueError where the file cannot be used, or its masks are not for its own model.
     """
-    content = storage.load(path)
-    state = {str(n): v for n, v in content["model"].items() if isinstance(v, Tensor)}
     record = read_record(content, path)
-    if record is not None and record.masks is not None:
-        storage.check_fits(record.masks, state, path)
-    weights = of_state_dict(retie(state), classes or "paper", exclude)
+    masks = None if record is None else record.masks
+    state = {str(n): v for n, v in content["model"].items() if isinstance(v, Tensor)}
+    weights: Weights
+    if layout.model is None:
+        weights = of_state_dict(state, classes or "paper", exclude, layout.ties)
+    else:
+        named = of_module(layout.model, classes or "paper", exclude, frozen=masks or ())
+        try:
+            weights = with_values(named, state)
+        except ValueError as error:
+            raise storage.CheckpointError(f"{path} cannot be used: {error}.") from None
+    if record is not None and masks is not None:
+        if layout.load is not None:
+            masks = as_loaded(masks, weights, layout.stored, layout.load)
+        storage.check_fits(masks, state, path)
+        record = replace(record, masks=masks)
     if classes is None and record is not None:
         weights = _classed(weights, record.classes)
-    return Opened(path, content, weights, record, os.path.getsize(path))
+    return Opened(path, content, weights, record, os.path.getsize(path), layout)
 
 
 def with_model(opened: Opened, model: Mapping[str, Tensor], path: str) -> Opened:
     """The checkpoint with another model of the same kind in it, dense; ``path`` names it.
 
     Averages of the old model are left out.
+
+    Args:
+        model: its tensors, tied ones as one.
     """
     extra = dict(opened.content.get("extra_state") or {})
     extra = {key: value for key, value in extra.items() if not key.startswith("ema")}
@@ -92,8 +142,8 @@ def with_model(opened: Opened, model: Mapping[str, Tensor], path: str) -> Opened
     content = {
         **opened.content, "model": dict(model), "extra_state": extra, "task_state": task_state
     }  # fmt: skip
-    weights = _classed(of_state_dict(retie(content["model"]), "paper", ()), opened.classes)
-    return Opened(path, content, weights, None, opened.size)
+    weights = with_values(opened.weights, model)
+    return Opened(path, content, weights, None, opened.size, opened.layout)
 
 
 def _classed(weights: Weights, classes: Mapping[str, str]) -> dict[str, Weight]:

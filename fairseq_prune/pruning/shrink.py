@@ -11,7 +11,7 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY
 from fairseq_prune.maths.structure import UNITS, Units
 from fairseq_prune.network.options import architecture, changed
-from fairseq_prune.network.ties import owners_of, parameter_count, retie
+from fairseq_prune.network.ties import owners_of, parameter_count
 from fairseq_prune.network.unit_masks import gone, sums
 from fairseq_prune.network.units import Axis
 from fairseq_prune.network.weights import FAIRSEQ_PAD, SHADOW, of_state_dict
@@ -125,7 +125,7 @@ def _step(cut: Cut, content: Mapping[str, Any]) -> Step:
     source = cut.source
     names = source.weights if source.masks is None else source.masks
     before = {name: w.prunable for name, w in source.weights.items() if name in names}
-    after = of_state_dict(retie(content["model"]), "paper", ())
+    after = of_state_dict(content["model"])
     left = sum(after[name].prunable for name in before if name in after)
     counts = {"cut": sum(before.values()) - left, "prunable": sum(before.values())}
     parameters = [parameter_count(whole["model"]) for whole in (source.content, content)]

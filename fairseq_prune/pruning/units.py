@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from fairseq_prune.maths.structure import Units
 from fairseq_prune.network.axes import choose_axes, find_axes, heads_in, heads_of, tensors_of
 from fairseq_prune.network.options import model_options
-from fairseq_prune.network.ties import retie
 from fairseq_prune.network.units import Axes, Axis
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.groups import Groups, groups_of
@@ -56,6 +55,5 @@ def groups_in(source: Opened, recipe: Recipe) -> Groups:
 
 
 def tensors_in(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """A state dict's tensors, those that are tied again as one."""
-    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
-    return retie(tensors)
+    """A state dict's tensors."""
+    return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}

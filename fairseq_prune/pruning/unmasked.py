@@ -1,9 +1,13 @@
-"""Why a checkpoint holds no masks, as far as it says so itself."""
+"""What has no mask: a checkpoint without any, and why; a matrix that could be pruned."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairseq_prune.masks.state import Masks
+from fairseq_prune.maths.structure import Units
 from fairseq_prune.network.options import architecture
+from fairseq_prune.network.weights import Weights, without
+from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.steps import EXPORTED, SHRUNK, Step, read_steps
 from fairseq_prune.pruning.widths import STOCK
 
@@ -27,6 +31,28 @@ def without_masks(content: Mapping[str, Any], path: str) -> str:
         f"{path} holds no masks: it was never pruned, or all that was pruned is cut out by shrink, "
         "or it was trained further without --user-dir fairseq_prune, which drops them; compare it "
         "with --masks-from PRUNED."
+    )
+
+
+def trained_dense(weights: Weights, masks: Masks, recipe: Recipe) -> str | None:
+    """A sentence that names the matrices that could be pruned and have no mask, if any have none.
+
+    Args:
+        weights: all that can be pruned, those that the recipe excludes among them.
+        recipe: by which the masks were made.
+    """
+    if isinstance(recipe.groups(), Units):  # which lie in some of the matrices only
+        return None
+    try:
+        expected = without(weights, recipe.excluded)
+    except ValueError:  # of names that are other ones now
+        expected = dict(weights)
+    loose = [name for name in expected if name not in masks]
+    if not loose:
+        return None
+    return (
+        f"without masks: {', '.join(loose)}, which could be pruned (frozen when the masks were "
+        "made, or not in the model then)"
     )
 
 

@@ -14,7 +14,7 @@ from fairseq_prune import __version__
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY, CheckpointError
 from fairseq_prune.network.options import model_options, task_name
-from fairseq_prune.network.ties import parameter_count, retie
+from fairseq_prune.network.ties import parameter_count
 from fairseq_prune.pruning.dictionary import SPECIALS
 from fairseq_prune.pruning.opened import Opened, with_states
 from fairseq_prune.pruning.record import Record, this_command
@@ -64,7 +64,7 @@ def find_tables(opened: Opened) -> Tables:
     Raises CheckpointError where it is no LSTM or Transformer for translation, or splits its
     vocabulary by frequency.
     """
-    path, model = opened.path, retie(opened.content["model"])
+    path, model = opened.path, opened.content["model"]
     names = [name for name, value in model.items() if isinstance(value, Tensor)]
     task = task_name(opened.content)
     if task not in TASKS:
@@ -131,7 +131,7 @@ def _cut_state(
 ) -> Any:
     result: Any = copy.copy(state)  # keeps an OrderedDict's _metadata too
     made: dict[Any, Tensor] = {}
-    for name, value in retie(state).items():
+    for name, value in state.items():
         side = tables.sides.get(name)
         if side is None or not isinstance(value, Tensor):
             continue

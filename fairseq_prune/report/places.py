@@ -6,9 +6,10 @@ from pathlib import Path
 
 from fairseq_prune.analysis.files import listed
 from fairseq_prune.masks.storage import CheckpointError
-from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.steps import file_digest
 from fairseq_prune.report.points import Point
+from fairseq_prune.tasks.opening import open_checkpoint
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 

@@ -100,7 +100,7 @@ class PruningHooks:
                 self._check_folder(start)
                 if start.path is None:
                     warm_start(model)
-                self.session.check(model, start)
+                self.session.check(model, start, cfg)
                 self._check_gradients(model)
             follow(model, self.session.averages)
         return model

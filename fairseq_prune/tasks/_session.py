@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from fairseq_prune.masks import storage
 from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.axes import on_axes
@@ -16,6 +15,7 @@ from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.act import act
 from fairseq_prune.pruning.before import check_shrinks
 from fairseq_prune.pruning.given import bound
+from fairseq_prune.pruning.mask_layout import given_masks
 from fairseq_prune.pruning.norms import check_norms
 from fairseq_prune.pruning.penalised import Penalised
 from fairseq_prune.pruning.pruner import (
@@ -40,6 +40,7 @@ from fairseq_prune.tasks._probe import Sampler, probe_of
 from fairseq_prune.tasks._ranks import check_same, from_first_rank, several
 from fairseq_prune.tasks._report import report, report_rules
 from fairseq_prune.tasks._start import Start, check_same_flags, stored_in
+from fairseq_prune.tasks._stored_masks import loading, take_masks
 from fairseq_prune.tasks._trail import Trail
 
 logger = logging.getLogger("fairseq_prune")
@@ -59,6 +60,7 @@ class Session:
         self.override = override
         self.in_step = in_step
         self.model: nn.Module | None = None
+        self.settings: Any = None  # the model's own
         self.weights: dict[str, Weight] = {}
         self.axes: Axes | None = None  # where units are pruned
         self.holder: Holder | None = None
@@ -75,8 +77,13 @@ class Session:
         self.resumed: str | None = None  # the file, until its optimizer state has been used
         self.has_moved = False  # the sparsity, since scores began: see _scores.py
 
-    def check(self, model: nn.Module, start: Start) -> None:
-        """Refuse early what cannot work: a damaged file, flags or masks that do not fit."""
+    def check(self, model: nn.Module, start: Start, settings: Any = None) -> None:
+        """Refuse early what cannot work: a damaged file, flags or masks that do not fit.
+
+        Args:
+            settings: the model's own.
+        """
+        self.settings = settings
         if start.by_rank:
             stored_in(start)
         else:
@@ -88,15 +95,14 @@ class Session:
             report_rules(self.recipe, model, weights, axes)
             self.recipe = bound(self.recipe, weights, axes)
             if self.recipe.mask_from:
-                from_first_rank(lambda: start.resumes or self._given_masks(weights).digest())
+                from_first_rank(lambda: start.resumes or self._given_masks(model, weights).digest())
 
     def _find(self, model: nn.Module) -> dict[str, Weight]:
         settings = self.recipe.settings
         return of_module(model, settings["classes"], self.recipe.excluded)
 
-    def _given_masks(self, weights: Mapping[str, Weight]) -> Masks:
-        tensors = {name: w.tensor for name, w in weights.items()}
-        return storage.given_masks(str(self.recipe.mask_from), tensors)
+    def _given_masks(self, model: nn.Module, weights: Mapping[str, Weight]) -> Masks:
+        return given_masks(str(self.recipe.mask_from), weights, loading(model, self.settings))
 
     def begin(self, model: nn.Module, start: Start) -> None:
         """Attach to the model that will be trained, and take up the masks it starts with."""
@@ -118,7 +124,7 @@ class Session:
         self.axes = axes_of(model, self.weights, self.recipe)
         # a run that goes on has them in its own masks
         if given and (self.holder is None or not start.resumes or self.override):
-            packed = from_first_rank(lambda: self._given_masks(self.weights).pack())
+            packed = from_first_rank(lambda: self._given_masks(model, self.weights).pack())
             masks = Masks.unpack(packed, given)
             if self.holder is not None:
                 masks = self.holder.masks() & masks
@@ -139,13 +145,13 @@ class Session:
         if not self.recipe.active:  # retraining a pruned model: hold what the file says
             kept = {k: stored["config"].get(k) for k in ("classes", "exclude")}
             self.recipe = Recipe(mask_from=start.path, **kept)
-        self.weights = self._find(model)
         if self.penalty is not None and start.resumes and not changed:
             self.penalty.take_up(stored["penalty"], str(start.path))
         if stored.get("masks") is None:
+            self.weights = self._find(model)
             return
-        masks = Masks.unpack(stored["masks"], str(start.path))
-        storage.check_fits(masks, {n: w.tensor for n, w in self.weights.items()}, str(start.path))
+        load = loading(model, self.settings)
+        self.weights, masks = take_masks(stored["masks"], start, model, self.recipe, load)
         self.extremes, self.notes = stored.get("extremes", {}), stored.get("notes", {})
         # under other flags (--prune-override) the schedule begins anew
         self.acted = stored.get("acted") if start.resumes and not changed else None

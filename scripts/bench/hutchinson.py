@@ -15,9 +15,9 @@ import torch
 
 from fairseq_prune import models
 from fairseq_prune.network.probing import hessian_times
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.saliency.obd import PROBES
 from fairseq_prune.tasks.offline import open_network
+from fairseq_prune.tasks.opening import open_checkpoint
 
 
 def columns(checkpoint: str, data: str, count: int, batches: int) -> list[tuple[float, float]]:

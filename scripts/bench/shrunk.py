@@ -25,9 +25,9 @@ import fairseq_prune
 from fairseq_prune.masks import storage
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.apply import apply_recipe
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.shrink import plan, shrink
+from fairseq_prune.tasks.opening import open_checkpoint
 
 LENGTH, SOURCE, ROUNDS = 20, 15, 5
 # name: flags, vocabulary, and what is pruned to which fraction

@@ -17,8 +17,9 @@ from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.cli.main import main
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.pruning.apply import apply_recipe
-from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.tasks.opening import open_checkpoint
 from tests.conftest import ARCHES, TRAINING, differences, train_here
 
 Ask = Callable[..., dict[str, Any]]

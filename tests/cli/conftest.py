@@ -1,6 +1,7 @@
 """A dense checkpoint, a pruned one, and the command line called in this process."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
         except SystemExit as stop:  # argparse's --help, --version and errors
             code = int(stop.code or 0)
         out, err = capsys.readouterr()
-        return code, out, err
+        # fairseq has no model with the few tensors of a checkpoint that was made by hand
+        return code, out, re.sub(r"fairseq-prune: note: .* was not opened once .*\n", "", err)
 
     return run
 

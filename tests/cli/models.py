@@ -45,7 +45,10 @@ def checkpoint(seed: int = 1, **more: Any) -> dict[str, Any]:
     history = [{"criterion_name": "C", "optimizer_name": "O", "num_updates": 4}]
     return {
         "args": None,
-        "cfg": {"model": {"_name": "transformer"}, "task": {"_name": "translation"}},
+        "cfg": {
+            "model": {"_name": "transformer", "share_all_embeddings": True},
+            "task": {"_name": "translation"},
+        },
         "model": model(seed, **more),
         "criterion": None,
         "optimizer_history": history,

@@ -10,8 +10,8 @@ import pytest
 from fairseq_prune.analysis.files import write_text
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.pruning.apply import apply_recipe
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.tasks.opening import open_checkpoint
 from tests.cli.models import PRUNABLE, masks_in
 
 HALF = ("--each", "0.5")

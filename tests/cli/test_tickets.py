@@ -16,10 +16,9 @@ import pytest
 import torch
 
 from fairseq_prune.maths.select import round_count
-from fairseq_prune.pruning.audit import audit
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.tickets import survivors
-from tests.conftest import BIN, LSTM, TRAINING, differences, read, run, trained
+from fairseq_prune.tasks.opening import open_checkpoint
+from tests.conftest import BIN, LSTM, TRAINING, audit_of, differences, read, run, trained
 
 SCHEDULE = "--lr-scheduler inverse_sqrt --warmup-updates 6 --max-update 10".split()
 ROUNDS = "--rounds 2 --prune-sparsity 0.75 --rewind-to 3".split()
@@ -71,7 +70,7 @@ def test_the_rounds_are_exact_and_verified(rounds: Rounds) -> None:
     assert [row["name"] for row in rounds.rows] == ["round-0", "round-1", "round-2"]
     assert [row["updates"] for row in rounds.rows] == [10, 10, 10]
     for row, sparsity in zip(rounds.rows[1:], (0.5, 0.75), strict=True):
-        found = audit(str(rounds.folder / row["name"] / "checkpoint_last.pt"))
+        found = audit_of(str(rounds.folder / row["name"] / "checkpoint_last.pt"))
         assert found.ok and found.notes == []
         assert found.removed == round_count(sparsity, found.prunable)
         assert found.digest == row["masks"]
@@ -206,7 +205,7 @@ def test_other_saliencies_and_the_other_rewinding(corpus, tmp_path, call, salien
     code, text, err = call("tickets", "--output", tmp_path, "--json", *flags, *command)
     assert code == 0, err
     last = tmp_path / "round-1" / "checkpoint_last.pt"
-    found, opened = audit(str(last)), open_checkpoint(str(last))
+    found, opened = audit_of(str(last)), open_checkpoint(str(last))
     assert found.ok and opened.record is not None
     dense = open_checkpoint(str(tmp_path / "round-0" / "checkpoint_last.pt"))
     assert survivors(dense, opened.record) == json.loads(text)["rows"][1]["survivors"]

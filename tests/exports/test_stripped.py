@@ -9,6 +9,7 @@ from fairseq_prune.exports.stripped import stripped
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.storage import CheckpointError
 from fairseq_prune.pruning.steps import STEPS_KEY
+from fairseq_prune.tasks import opening
 from tests.cli.models import DECODER_EMBEDDING, EMBEDDING, FC, QUERY, SHADOW, SOFTMAX, checkpoint
 from tests.conftest import read, run
 
@@ -45,7 +46,8 @@ def test_a_shadow_copy_that_fairseq_would_not_refill_stays():
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("half", [False, True])
 def test_tied_tensors_are_one(apart, half):
-    model = stripped(checkpoint(apart=apart), "dense.pt", half)["model"]
+    content = opening.read("dense.pt", checkpoint(apart=apart)).content
+    model = stripped(content, "dense.pt", half)["model"]
     assert len({id(model[name]) for name in TIED}) == 1
 
 

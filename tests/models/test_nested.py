@@ -7,8 +7,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.shrink import plan, shrink
+from fairseq_prune.tasks.opening import open_checkpoint
 from tests.models.nets import checkpoint, logits, save, task
 
 SIDE = {"embed_dim": 16, "ffn_embed_dim": 12, "layers": 2}  # 8 heads: fairseq's default

@@ -10,8 +10,8 @@ from fairseq_prune.maths.structure import UNITS
 from fairseq_prune.network.axes import choose_axes, find_axes, heads_of, tensors_of
 from fairseq_prune.network.unit_masks import cut as masks_without
 from fairseq_prune.network.weights import of_module
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.shrink import plan, shrink
+from fairseq_prune.tasks.opening import open_checkpoint
 from tests.models.nets import NETS, batch, build, checkpoint, load, logits, net, save, settings
 
 STOCK = ("lstm", "transformer", "lightconv")

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.storage import CheckpointError
 from fairseq_prune.pruning.apply import apply_recipe
-from fairseq_prune.pruning.audit import audit
-from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.tickets import (
     PARAMETERS,
@@ -22,7 +21,9 @@ from fairseq_prune.pruning.tickets import (
     survivors,
     updates_of,
 )
+from fairseq_prune.tasks.opening import open_checkpoint
 from tests.cli.models import FC, NAMES, QUERY, SHAPES, checkpoint, write
+from tests.conftest import audit_of
 
 HALF = Recipe(scheme="class-blind", sparsity=0.5)
 ORDER = [[name, SHAPES[name][0] * SHAPES[name][1]] for name in NAMES]
@@ -87,7 +88,10 @@ def test_weights_go_back_under_the_masks_of_the_end(kept: Opened, end: Opened, t
     }
     moment = back.content["last_optimizer_state"]["state"][1]["exp_avg"]
     assert torch.equal(moment, record.masks[QUERY].float())
-    assert audit(back.path).ok and audit(back.path).checked == ["model", "optimizer"]
+    assert audit_of(back.path).ok and audit_of(back.path).checked == [
+        "model",
+        "optimizer",
+    ]
     # what the masks were made from stays as it was
     assert bool(kept.content["last_optimizer_state"]["state"][1]["exp_avg"].all())
 
@@ -109,7 +113,7 @@ def test_learning_rate_rewinding_takes_the_schedule_alone(
     assert state["param_groups"][0]["lr"] == 0.1  # the rate of then, the moments of the end
     assert state["state"][1]["step"] == 9
     assert torch.equal(state["state"][1]["exp_avg"], record.masks[QUERY] * 2.0)
-    assert audit(back.path).ok
+    assert audit_of(back.path).ok
 
 
 @pytest.mark.parametrize("rewind", ["weights", "learning-rate"])

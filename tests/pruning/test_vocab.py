@@ -15,7 +15,6 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import load, masks_of
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.apply import apply_recipe
-from fairseq_prune.pruning.audit import audit
 from fairseq_prune.pruning.dictionary import (
     SPECIALS,
     UNK,
@@ -25,9 +24,11 @@ from fairseq_prune.pruning.dictionary import (
     read_dictionary,
     renumbering,
 )
-from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.vocab import SOURCE, TARGET, cut, cut_masks, find_tables
+from fairseq_prune.tasks.opening import open_checkpoint
+from tests.conftest import audit_of
 
 ENCODER, DECODER = "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"
 SOFTMAX, BIAS = "decoder.fc_out.weight", "decoder.fc_out.bias"
@@ -54,8 +55,9 @@ def model(kind: str = "separate") -> dict[str, Any]:
 
 def checkpoint(state: dict[str, Any]) -> dict[str, Any]:
     task = {"_name": "translation", "data": "old"}
+    one = ENCODER in state and torch.equal(state[ENCODER], state[DECODER])
     return {
-        "cfg": {"task": task, "model": Namespace(share_all_embeddings=False)},
+        "cfg": {"task": task, "model": Namespace(share_all_embeddings=one)},
         "model": state,
         "extra_state": {"epoch": 2, "ema": {name: value + 1 for name, value in state.items()}},
         "last_optimizer_state": {"state": {}},
@@ -213,7 +215,7 @@ def test_masks_go_with_their_rows_and_are_verified(structure: str | None, tmp_pa
     assert torch.equal(after[DECODER], before.masks[DECODER][KEPT[TARGET]])
     assert torch.equal(after[LAYER], before.masks[LAYER])
     assert after.fixed == {ENCODER: (4, 8), DECODER: (4, 8)}
-    found = audit(str(tmp_path / "cut.pt"))
+    found = audit_of(str(tmp_path / "cut.pt"))
     assert found.ok and found.digest == after.digest() and found.checked == ["model", "EMA"]
     assert any(note.startswith("the vocabulary was cut after pruning") for note in found.notes)
 
@@ -221,7 +223,7 @@ def test_masks_go_with_their_rows_and_are_verified(structure: str | None, tmp_pa
 def test_a_record_that_loses_nothing_is_counted_as_before(tmp_path: Path) -> None:
     before = pruned(opened_of(tmp_path, model()))
     torch.save(shorter(before, ALL), tmp_path / "cut.pt")
-    found = audit(str(tmp_path / "cut.pt"))
+    found = audit_of(str(tmp_path / "cut.pt"))
     assert found.ok and not found.notes
     assert before.masks is not None and found.digest == before.masks.digest()
 

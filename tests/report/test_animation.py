@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_prune.pruning.opened import Opened, open_checkpoint
+from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.pruner import Pruned, Pruner
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.report.animation import SCHEMES, Animation, animate
 from fairseq_prune.saliency import Probe
+from fairseq_prune.tasks.opening import open_checkpoint
 from tests.report import tiny
 
 

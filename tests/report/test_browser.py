@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.report.animation import SCHEMES, Animation, animate
 from fairseq_prune.report.gallery import KINDS
+from fairseq_prune.tasks.opening import open_checkpoint
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -9,9 +9,9 @@ import torch
 from fairseq_prune.analysis import results
 from fairseq_prune.masks import storage
 from fairseq_prune.pruning.apply import apply_recipe, check_recipe
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.summary import by_class
+from fairseq_prune.tasks.opening import open_checkpoint
 from tests.cli.models import checkpoint, write
 from tests.report.rows import row
 

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from fairseq.trainer import Trainer
 
-from fairseq_prune.pruning.audit import audit
-from tests.conftest import LSTM, TRAINING, TRANSFORMER, train_here
+from tests.conftest import LSTM, TRAINING, TRANSFORMER, audit_of, train_here
 from tests.tasks.plausible import ARCHES as NAMED
 from tests.tasks.plausible import SEE, plausible_flags
 
@@ -192,7 +191,7 @@ def look_at(run: Path, pruned: bool) -> None:
     assert files
     for file in files:
         try:
-            found = audit(str(file))
+            found = audit_of(str(file))
         except ValueError:
             assert not pruned
             continue

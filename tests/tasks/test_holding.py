@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from fairseq_prune.masks.storage import masks_of
-from fairseq_prune.pruning.audit import audit
-from tests.conftest import Train, differences, trained
+from tests.conftest import Train, audit_of, differences, trained
 
 PRUNE = ["--prune-scheme", "class-blind", "--prune-sparsity", 0.6]
 OPTIMIZERS = {
@@ -80,7 +79,7 @@ def test_the_moving_average_is_held_from_the_moment_of_the_masks(
 ) -> None:
     more = ["--prune-start", 2, "--store-ema", *flags.split()]
     train(tmp_path, "--max-update", 2, *PRUNE, *more, arch="transformer")
-    found = audit(str(tmp_path / "checkpoint_last.pt"))
+    found = audit_of(str(tmp_path / "checkpoint_last.pt"))
     assert found.ok, [*found.violations, *found.problems]
     assert "EMA" in found.checked and ("EMA (fp32)" in found.checked) == ("--ema-fp32" in flags)
 

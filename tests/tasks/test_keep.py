@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from fairseq_prune.pruning.apply import apply_recipe
-from fairseq_prune.pruning.audit import audit
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.tickets import rewound, updates_of
-from tests.conftest import Train, differences, read, trained
+from fairseq_prune.tasks.opening import open_checkpoint
+from tests.conftest import Train, audit_of, differences, read, trained
 
 # an epoch of the corpus has 6 or 7 updates
 WAYS = {
@@ -84,7 +83,7 @@ def test_update_0_is_a_plain_checkpoint_with_the_masks_that_training_starts_with
     start = ["--finetune-from-model", tmp_path / "pruned" / "checkpoint_last.pt"]
     train(tmp_path / "again", *start, "--max-update", 1, "--prune-keep-update", 0)
     kept = tmp_path / "again" / "checkpoint_update_0.pt"
-    assert audit(str(kept)).ok
+    assert audit_of(str(kept)).ok
     task = read(kept)["cfg"]["task"]
     assert task["_name"] == "translation" and not any(n.startswith("prune") for n in task)
 
@@ -125,12 +124,12 @@ def test_learning_rate_rewinding_keeps_weights_and_moments_and_takes_the_schedul
 def test_a_rewound_checkpoint_has_no_trace_of_what_was_pruned(
     train: Train, tmp_path: Path, rewind: str, flags: str
 ) -> None:
-    from fairseq_prune.pruning.audit import audit
+    from tests.conftest import audit_of
 
     train(tmp_path / "d", "--max-update", 4, *flags.split(), "--prune-keep-update", 2)
     half = Recipe(scheme="class-uniform", sparsity=0.5)
     go_back(tmp_path / "d", 2, half, rewind, tmp_path / "r")
-    found = audit(str(tmp_path / "r" / "checkpoint_last.pt"))
+    found = audit_of(str(tmp_path / "r" / "checkpoint_last.pt"))
     assert found.ok and "optimizer" in found.checked
     assert ("EMA" in found.checked) == bool(flags)
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from fairseq_prune.cli.main import main
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.shrink import plan, shrink
 from fairseq_prune.pruning.units import groups_in
+from fairseq_prune.tasks.opening import open_checkpoint
 from tests.conftest import Train, differences, trained
 
 RUNS = {

@@ -1,0 +1,193 @@
+"""A checkpoint opened as the class of its own model reads it.
+
+Every command reads files here: names are those that fairseq has today, whatever version wrote the
+file, and tensors are tied where the model ties them. Where a model cannot be built (an architecture
+of a plugin that is not loaded, say) the file and its settings have to do.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from fairseq_prune.masks import storage
+from fairseq_prune.masks.storage import CheckpointError
+from fairseq_prune.network.options import model_options
+from fairseq_prune.network.ties import (
+    equal_pairs,
+    names_in,
+    tied,
+    ties_by_settings,
+    ties_by_storage,
+    ties_of,
+)
+from fairseq_prune.pruning.opened import Layout, Opened, opened_of, with_states
+from fairseq_prune.pruning.refusal import reason_of
+
+if TYPE_CHECKING:
+    from fairseq_prune.tasks.skeleton import Skeleton
+
+_WRAPPER = "module."  # of torch's DataParallel, in files of scripts
+_NOISE = ("version", "_float_tensor")  # buffers that fairseq makes anew
+# what fairseq asks of a file beside model and settings, where a script has left it out
+_REST: Mapping[str, Any] = {
+    "args": None,
+    "cfg": None,
+    "optimizer_history": [
+        {
+            "criterion_name": "",
+            "optimizer_name": "",
+            "lr_scheduler_state": {},
+            "num_updates": 0,
+        }
+    ],
+    "task_state": {},
+    "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0, "shuffle": True}},
+}
+
+
+@dataclass(frozen=True)
+class Read:
+    """A file as its model's class reads it.
+
+    Args:
+        content: all of it; a plain fairseq checkpoint, as fairseq writes it today.
+        layout: its model.
+        why: the reason where the model cannot be built here.
+        torn: pairs of names that are one tensor in the model and two different ones in the file.
+    """
+
+    content: dict[str, Any]
+    layout: Layout
+    why: str | None = None
+    torn: tuple[tuple[str, str], ...] = ()
+
+
+def read(path: str, raw: Mapping[str, Any] | None = None) -> Read:
+    """The checkpoint at ``path``.
+
+    Args:
+        raw: what is in it, where it has been loaded.
+
+    Raises CheckpointError where it cannot be used, or equals itself in a way that only an
+    architecture which is not known here could explain.
+    """
+    content = _whole(storage.load(path) if raw is None else raw)
+    stored = content["model"]
+    skeleton, why = _skeleton_of(content)
+    if skeleton is None:
+        asked = ties_by_settings(model_options(content))
+        shared = [every for every in ties_by_storage(stored) if not names_in(asked) & {*every}]
+        ties = [*asked, *shared]
+        _check_unequal(path, stored, ties, why)
+    else:
+        ties = ties_of(skeleton.model)
+    torn: list[tuple[str, str]] = []
+
+    def change(state: Mapping[str, Any]) -> Any:
+        today = state if skeleton is None else _today(path, skeleton, state)
+        found, apart = tied(today, ties)
+        torn.extend(apart if state is stored else ())
+        return _like(state, found)
+
+    changed = with_states({**content, "last_optimizer_state": None}, change)
+    changed["last_optimizer_state"] = content.get("last_optimizer_state")
+    if skeleton is None:
+        return Read(changed, Layout(ties=ties), why, tuple(torn))
+    layout = Layout(skeleton.model, ties, stored, skeleton.as_loaded)
+    return Read(changed, layout, why, tuple(torn))
+
+
+def open_checkpoint(
+    path: str,
+    classes: str | None = None,
+    exclude: Sequence[str] = (),
+    torn: bool = False,
+) -> Opened:
+    """The checkpoint at ``path``, to be pruned or looked at.
+
+    Args:
+        classes, exclude: see :func:`fairseq_prune.pruning.opened.opened_of`.
+        torn: take it also where tied tensors differ.
+
+    Raises ValueError where the file cannot be used, or its masks are not for its own model.
+    """
+    found = read(path)
+    if found.torn and not torn:
+        one, other = found.torn[0]
+        raise CheckpointError(
+            f"{path} is damaged: {one} and {other} are one tensor in its model, and differ in the "
+            "file."
+        )
+    return opened_of(path, found.content, found.layout, classes, exclude)
+
+
+def check_written(path: str) -> str | None:
+    """Open a file once, by the class of its own model, before anybody is told that it is there.
+
+    Returns why it could not be tried, or None. Raises CheckpointError where it does not open.
+    """
+    content = storage.load(path)
+    skeleton, why = _skeleton_of(content)
+    if skeleton is None:
+        return why
+    try:
+        skeleton.check(content["model"])
+    except Exception as error:
+        raise CheckpointError(
+            f"the result is not written, as fairseq could not open it: {reason_of(error)}."
+        ) from None
+    return None
+
+
+def _skeleton_of(content: Mapping[str, Any]) -> "tuple[Skeleton | None, str | None]":
+    if "fairseq" not in sys.modules:  # it would log to stdout what it lacks, when it is imported
+        logging.basicConfig(level=logging.WARNING)
+    from fairseq_prune.tasks.skeleton import skeleton_of  # fairseq takes a second to load
+
+    return skeleton_of(content)
+
+
+def _whole(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content, with what fairseq asks for and a script has left out."""
+    model = content["model"]
+    if model and all(str(name).startswith(_WRAPPER) for name in model):
+        model = _like(model, {n.removeprefix(_WRAPPER): value for n, value in model.items()})
+    missing = {key: value for key, value in _REST.items() if content.get(key) is None}
+    if "best_loss" in content:  # fairseq has its own way with files that are so old
+        missing = {}
+    return {**content, **missing, "model": model}
+
+
+def _today(path: str, skeleton: "Skeleton", state: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        found = skeleton.as_loaded(state)
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} does not hold the model that its settings describe: {reason_of(error)}."
+        ) from None
+    same = {n: state[n] if n.endswith(_NOISE) else found[n] for n in state if n in found}
+    return {**same, **{n: v for n, v in found.items() if n not in same and not n.endswith(_NOISE)}}
+
+
+def _like(state: Mapping[str, Any], found: Mapping[str, Any]) -> Any:
+    """``found`` as the kind of mapping that ``state`` is, with what torch notes there."""
+    result: Any = type(state)(found) if isinstance(state, dict) else dict(found)
+    if hasattr(state, "_metadata"):
+        result._metadata = state._metadata
+    return result
+
+
+def _check_unequal(path: str, state: Mapping[str, Any], ties: Any, why: str | None) -> None:
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    apart = equal_pairs(tensors, ties)
+    if apart:
+        one, other = apart[0]
+        raise CheckpointError(
+            f"{path}: {one} and {other} are equal in every bit, and only the model's class says "
+            f"whether they are one tensor, which cannot be asked here ({why}): give the --user-dir "
+            "that brings it."
+        )
