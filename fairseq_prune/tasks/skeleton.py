@@ -188,7 +188,7 @@ class _NoValues(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") in ("normal_", "uniform_", "fill_"):
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "fill_", "cpu"):
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
 
