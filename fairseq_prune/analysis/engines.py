@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fairseq_prune.analysis.decode import Decoder
 from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.exports import ctranslate
+from fairseq_prune.tasks.own import OwnTask, members_of
 
 KINDS = {
     "fairseq": "fairseq in float32",
@@ -34,24 +35,35 @@ class Fairseq:
     """fairseq's task, model and generator.
 
     Args:
+        checkpoint: one, or an ensemble with colons between its files.
         sparse: whether linear layers multiply by sparse matrices.
+
+    Raises ValueError where the checkpoint does not translate, or between which languages is open.
     """
 
     def __init__(self, checkpoint: str, settings: Settings, sparse: bool = False) -> None:
         self._decoder = Decoder(settings)
         self._decoder.open(checkpoint)
-        self._task, self._model = self._decoder.task, self._decoder.model
-        self._task.load_dataset(settings.gen_subset, task_cfg=self._decoder.saved.task)
-        self._data = self._task.dataset(settings.gen_subset)
-        self._model.prepare_for_inference_(self._decoder.cfg)
+        if not self._decoder.translates:
+            raise ValueError(
+                f"{checkpoint} has no speed of translation: {self._decoder.why_no_bleu}."
+            )
+        self._task, self._models = self._decoder.task, self._decoder.translators
+        self._data = self._decoder.prepare(settings.gen_subset)
         self._generators: dict[int, Any] = {}
-        if sparse:
-            with_sparse_layers_(self._model)
+        for model in self._models if sparse else ():
+            with_sparse_layers_(model)
 
     @property
     def data(self) -> Any:
         """The test set."""
         return self._data
+
+    @property
+    def own(self) -> OwnTask:
+        """The checkpoint's task."""
+        own: OwnTask = self._decoder.own
+        return own
 
     @cached_property
     def sentences(self) -> list[list[str]]:
@@ -68,11 +80,11 @@ class Fairseq:
         if generator is None:
             config = copy.deepcopy(self._decoder.cfg.generation)
             config.beam = beam
-            generator = self._generators[beam] = self._task.build_generator([self._model], config)
+            generator = self._generators[beam] = self._task.build_generator(self._models, config)
         count = 0
         for batch in batches:
             sample = self._data.collater([self._data[number] for number in batch])
-            found = self._task.inference_step(generator, [self._model], sample)
+            found = self._task.inference_step(generator, self._models, sample)
             count += sum(len(hypotheses[0]["tokens"]) for hypotheses in found)
         return count
 
@@ -154,6 +166,12 @@ def build(
         return stock
     if kind == "fairseq-csr":
         return Fairseq(checkpoint, settings, sparse=True)
+    if len(members_of(checkpoint)) > 1:
+        raise ValueError("an ensemble is several models, and CTranslate2 has one at a time.")
+    if stock.own.name not in (None, "translation"):
+        raise ValueError(
+            f"the task {stock.own.name} decodes in a way of its own, and CTranslate2 in another."
+        )
     quantization = "int8" if kind.endswith("int8") else "float32"
     ctranslate.convert(checkpoint, settings.data, str(folder / kind), quantization, force=True)
     return CTranslate2(str(folder / kind), stock.sentences, settings.max_len_b, threads)

@@ -3,22 +3,23 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairseq_prune import __version__
 from fairseq_prune.analysis import results
+from fairseq_prune.analysis.ensembles import digest_of, kept_paths, name_of, provenance_of
 from fairseq_prune.analysis.files import inside, write_text
 from fairseq_prune.analysis.provenance import provenance
 from fairseq_prune.analysis.results import Row
-from fairseq_prune.analysis.scores import perplexity, score, tokenized_bleu
+from fairseq_prune.analysis.scores import Scores, perplexity, score, tokenized_bleu
 from fairseq_prune.analysis.sentences import write_sentences
 from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.analysis.texts import Texts, split_compounds, texts_of
 from fairseq_prune.masks.storage import CheckpointError
 from fairseq_prune.pruning.record import this_command
-from fairseq_prune.pruning.steps import file_digest
+from fairseq_prune.tasks.own import OwnTask, members_of, read_task
 
 if TYPE_CHECKING:
     from fairseq_prune.analysis.decode import Decoder
@@ -33,7 +34,7 @@ def evaluate(
     """Yields each checkpoint's row, in order, and whether it was known before.
 
     Args:
-        checkpoints: files of fairseq.
+        checkpoints: files of fairseq, an ensemble's with colons between them.
         settings: what to decode, and how.
         tags: what else the rows shall say, e.g. ``stage``; part of a measurement's identity.
         output: results file to append to and to look in; translations go to the folder
@@ -41,15 +42,15 @@ def evaluate(
 
     Raises ValueError before any decoding where a file is missing or the settings cannot work.
     """
-    settings.check()
-    _check_files(checkpoints)
+    check(checkpoints, settings)
     known = {results.identity(row): row for row in results.read(output)} if output else {}
     digest = settings.data_digest()
     decoder = LazyDecoder(settings)
     for path, own in zip(checkpoints, results.tags_of_each(tags, len(checkpoints)), strict=True):
+        members = members_of(path)
         row: Row = {
-            "checkpoint": results.kept_path(path, output),
-            "sha256": file_digest(path),
+            "checkpoint": kept_paths(members, output),
+            "sha256": digest_of(members),
             "data_digest": digest,
             "settings": settings.deciding(),
             "tags": own,
@@ -58,7 +59,7 @@ def evaluate(
         if found is not None and not _is_credited(found, output):
             yield told_anew(found, path, output), True
             continue
-        row.update(provenance(path))
+        row.update(provenance_of(members, output))
         row.update(_measure(decoder(), path, row, output))
         row.update(command=this_command(), version=__version__)
         if output:
@@ -87,10 +88,25 @@ def _is_credited(row: Row, output: str | None) -> bool:
                for path in paths if path is not None)  # fmt: skip
 
 
-def _check_files(checkpoints: Sequence[str]) -> None:
-    for path in checkpoints:
+def check(checkpoints: Sequence[str], settings: Settings) -> list[OwnTask]:
+    """The tasks of checkpoints; raises ValueError where they and the settings do not go together.
+
+    Nothing is decoded, and fairseq is not loaded, for that.
+    """
+    settings.check()
+    for path in (member for checkpoint in checkpoints for member in members_of(checkpoint)):
         if not Path(path).is_file():
             raise CheckpointError(f"{path} is not a file; give the path of a fairseq checkpoint.")
+    owns = [read_task(path, settings.model_overrides) for path in checkpoints]
+    for own in owns:
+        own.check_text("evaluate")
+        own.pair(settings.given())
+        for name in ("reference", "text"):
+            if getattr(settings, name) is not None:
+                own.check_translates(f"--{name}")
+        if len(members_of(own.path)) > 1:
+            own.check_translates("an ensemble")
+    return owns
 
 
 class LazyDecoder:
@@ -116,25 +132,34 @@ def _measure(decoder: "Decoder", path: str, known: Row, output: str | None) -> R
     settings = decoder.settings
     begin = time.perf_counter()
     decoder.open(path)
-    row: Row = {}
+    row: Row = {"task": decoder.own.name}
     for subset in filter(None, (settings.valid_subset, settings.gen_subset)):
         nll = decoder.nll(subset)
         row[f"{subset}_nll"] = nll if math.isfinite(nll) else None
         row[f"{subset}_ppl"] = perplexity(nll)
-    translations = decoder.translate(settings.gen_subset)
-    texts = texts_of(settings, translations, decoder.languages)
-    scores = score(texts.hypotheses, texts.references)
-    row.update(asdict(scores), sentences=len(texts.references))
-    row["unknown_words"], row["unknown_reference_words"] = texts.unknown
-    row.update(tokenized(texts, settings.split_compounds))
+    texts = None
+    if decoder.translates:
+        texts = texts_of(settings, decoder.translate(settings.gen_subset), decoder.languages)
+        row.update(_scored(texts, settings))
+    else:
+        row.update(dict.fromkeys(f.name for f in fields(Scores)))
+        row["no_bleu"] = decoder.why_no_bleu
     row["seconds"] = round(time.perf_counter() - begin, 2)
-    if output:
+    if output and texts is not None:
         row["hypotheses"] = _write_hypotheses(path, output, texts.hypotheses)
         if texts.tokens is not None:
             tokens = _write_hypotheses(path, output, texts.tokens[0], ".tok.txt")
             row["tokenized_hypotheses"] = tokens
         base = Path(output).absolute().parent
         row["sentences_file"] = write_sentences(base, known, texts.sentences)
+    return row
+
+
+def _scored(texts: Texts, settings: Settings) -> Row:
+    scores = score(texts.hypotheses, texts.references)
+    row: Row = {**asdict(scores), "sentences": len(texts.references)}
+    row["unknown_words"], row["unknown_reference_words"] = texts.unknown
+    row.update(tokenized(texts, settings.split_compounds))
     return row
 
 
@@ -164,10 +189,7 @@ def _write_hypotheses(
     checkpoint: str, output: str, lines: Sequence[str], ending: str = ".txt"
 ) -> str:
     base = Path(output).absolute().parent
-    path = Path(checkpoint).absolute()
-    inside = path.is_relative_to(base)
-    parts = path.relative_to(base).parts if inside else (path.parent.name, path.name)
-    target = base / "hypotheses" / ("-".join(parts).removesuffix(".pt") + ending)
+    target = base / "hypotheses" / (name_of(members_of(checkpoint), base) + ending)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, "".join(line + "\n" for line in lines))
     return str(target.relative_to(base))

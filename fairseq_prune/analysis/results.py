@@ -44,7 +44,7 @@ def read(path: str | Path, notes: list[str] | None = None, score: str = "bleu") 
     notes = [] if notes is None else notes
     for row in _lines(Path(path), notes, score):
         old = rows.pop(identity(row), None)
-        if old is not None and old[score] != row[score]:
+        if old is not None and old[score] != row[score] and None not in (old[score], row[score]):
             notes.append(
                 f"{path}: {row.get('checkpoint')} was measured twice; {score} "
                 f"{float(old[score]):.2f} is replaced by the later {float(row[score]):.2f}."

@@ -12,7 +12,7 @@ _NUMBERS = (
 _TEXTS = (
     "checkpoint", "sha256", "data_digest", "scheme", "saliency", "structure", "schedule", "recipe",
     "bleu_signature", "bleu_text", "tokenized_bleu_signature", "tokenized_bleu_split_signature",
-    "command", "hypotheses", "masks_digest", "stage", "method",
+    "command", "hypotheses", "masks_digest", "stage", "method", "task", "no_bleu",
 )  # fmt: skip
 LARGEST = 1e300  # of a number, so that sums and percentages stay numbers
 
@@ -21,9 +21,9 @@ def check_row(row: Mapping[str, Any], needed: str) -> None:
     """Raise ValueError, with what is wrong, where an entry is of another kind than evaluate's.
 
     Args:
-        needed: the score that every row has.
+        needed: the score that every row has; BLEU may be missing where the row says why.
     """
-    if row.get(needed) is None:
+    if row.get(needed) is None and not (needed == "bleu" and row.get("no_bleu")):
         raise ValueError(f"it has no {needed}")
     for name in _NUMBERS:
         value = row.get(name)

@@ -8,7 +8,7 @@ back.
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -29,6 +29,7 @@ from fairseq_prune.pruning.record import this_command
 from fairseq_prune.pruning.steps import file_digest
 from fairseq_prune.pruning.summary import ClassRow, by_class
 from fairseq_prune.tasks.opening import open_checkpoint
+from fairseq_prune.tasks.own import read_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +124,7 @@ def _open(asked: Asked) -> Opened:
             "classes; sensitivity takes weight, row or block:RxC."
         )
     asked.decoding.check()
+    _check_task(asked)
     recipe = asked.recipe
     source = open_checkpoint(asked.checkpoint, recipe.settings["classes"], recipe.excluded)
     unnamed = rules_of(source, recipe.settings["classes"])
@@ -136,6 +138,19 @@ def _open(asked: Asked) -> Opened:
     return source
 
 
+def _check_task(asked: Asked) -> None:
+    own = read_task(asked.checkpoint, asked.decoding.model_overrides)
+    own.check_text("sensitivity")
+    pair = own.pair(asked.decoding.given())
+    if asked.bleu:
+        own.check_translates("--bleu")
+        if own.pairs and pair is None:
+            raise ValueError(
+                f"{asked.checkpoint} is of several language pairs ({', '.join(own.pairs)}); name "
+                "the one that --bleu is of with -s and -t."
+            )
+
+
 class _Meter:
     """Measures the model with some of its weights removed."""
 
@@ -147,8 +162,11 @@ class _Meter:
         asked, decoder = self._asked, self._decoder()
         if decoder.model is None or asked.bleu:  # a model that has translated is changed for good
             decoder.open(asked.checkpoint)
-            _forget_copies(decoder.model)
-        with pruned(decoder.model, self._source.weights, masks):
+            for model in decoder.live:
+                _forget_copies(model)
+        with ExitStack() as stack:
+            for model in decoder.live:
+                stack.enter_context(pruned(model, self._source.weights, masks))
             nll = decoder.nll(asked.decoding.gen_subset)
             bleu = self._bleu() if asked.bleu else None
         return {
@@ -201,6 +219,8 @@ def _places(
     found: dict[tuple[int, tuple[int, ...]], tuple[Tensor, Tensor]] = {}
     for name, mask in masks.items():
         for alias in weights[name].aliases:
+            if _is_of_another_pair(model, alias):
+                continue
             tensor = live.get(alias)
             if tensor is None or tensor.shape != mask.shape:
                 raise ValueError(
@@ -210,6 +230,15 @@ def _places(
                 )
             found.setdefault((tensor.data_ptr(), tuple(tensor.shape)), (tensor, mask))
     return list(found.values())
+
+
+def _is_of_another_pair(model: nn.Module, name: str) -> bool:
+    """Whether a weight is of a language pair that a model, made to translate one pair, lacks."""
+    pairs = getattr(model, "models", None)
+    models, _, rest = name.partition(".")
+    if not isinstance(pairs, nn.ModuleDict) or models != "models":
+        return False
+    return rest.partition(".")[0] not in pairs
 
 
 def _row(row: ClassRow, now: Row, dense: Row) -> Row:

@@ -3,7 +3,7 @@
 import gzip
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,20 @@ def count(opened: Opened) -> Counts:
         sum(int((value != 0).sum()) for value in everything.values()),
         work(weights),
         work(weights, used),
+    )
+
+
+def together(every: Sequence[Counts]) -> Counts:
+    """The counts of models that all take part in each translation; of one, its own."""
+
+    def work_of(pick: Callable[[Counts], Work]) -> Work:
+        return Work(sum(pick(c).source for c in every), sum(pick(c).target for c in every))
+
+    return Counts(
+        sum(c.parameters for c in every),
+        sum(c.nonzero for c in every),
+        work_of(lambda c: c.dense),
+        work_of(lambda c: c.sparse),
     )
 
 

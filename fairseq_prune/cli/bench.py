@@ -12,7 +12,9 @@ from fairseq_prune.analysis.files import write_text
 from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.analysis.table import Table, as_markdown, as_text
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._task import TASK, add_task
 from fairseq_prune.exports.folder import check_folder
+from fairseq_prune.tasks.own import members_of, read_task
 
 if TYPE_CHECKING:
     from fairseq_prune.analysis.engines import Engine
@@ -38,7 +40,10 @@ examples:
 def add(parser: ArgumentParser) -> None:
     """Add this subcommand's arguments."""
     parser.add_argument(
-        "checkpoints", metavar="CHECKPOINT", nargs="+", help="the first is compared with"
+        "checkpoints",
+        metavar="CHECKPOINT",
+        nargs="+",
+        help="the first is compared with; colons between the files of an ensemble",
     )
     parser.add_argument("--data", required=True, metavar="BIN", help="made by fairseq-preprocess")
     parser.add_argument("--gen-subset", default="test", help="subset to translate (default test)")
@@ -59,6 +64,7 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--max-len-b", type=int, default=200, metavar="N", help="longest translation (default 200)"
     )
+    add_task(parser)
     parser.add_argument(
         "--output", metavar="FOLDER", help="write table.md, bench.json and bench.png there"
     )
@@ -69,6 +75,8 @@ def run(arguments: Namespace) -> int:
     """Measure and print; returns the exit code."""
     _check(arguments)
     settings = _settings(arguments)
+    for path in arguments.checkpoints:
+        _check_task(path, settings)
     logging.basicConfig(level=logging.WARNING)  # fairseq would log to stdout
     facts: dict[str, Any] = {"models": {}, "left_out": [], "speeds": []}
     with tempfile.TemporaryDirectory() as temporary:
@@ -111,25 +119,41 @@ def _settings(arguments: Namespace) -> Settings:
     return Settings(
         data=arguments.data, gen_subset=arguments.gen_subset, valid_subset=None,
         max_len_b=arguments.max_len_b, cpu=True,
+        **{name: getattr(arguments, name) for name in TASK},
     ).check()  # fmt: skip
+
+
+def _check_task(path: str, settings: Settings) -> None:
+    own = read_task(path, settings.model_overrides)
+    own.check_text("bench")
+    own.check_translates("bench")
+    if own.pairs and own.pair(settings.given()) is None:
+        raise ValueError(
+            f"{path} is of several language pairs ({', '.join(own.pairs)}); name one with -s and "
+            "-t."
+        )
 
 
 def _labels(paths: Sequence[str]) -> list[str]:
     """The ends of paths, as much of them as tells them apart."""
-    parts = [Path(path).parts for path in paths]
-    for depth in range(1, max(map(len, parts)) + 1):
-        ends = ["/".join(part[-depth:]) for part in parts]
+    parts = [[Path(path).parts for path in members_of(paths)] for paths in paths]
+    for depth in range(1, max(len(path) for members in parts for path in members) + 1):
+        ends = [":".join("/".join(path[-depth:]) for path in members) for members in parts]
         if len(set(ends)) == len(ends):
             return ends
     return list(paths)
 
 
 def _of_the_file(path: str, folder: Path) -> dict[str, Any]:
-    from fairseq_prune.analysis.sizes import count, sizes
+    from fairseq_prune.analysis.sizes import count, sizes, together
     from fairseq_prune.tasks.opening import open_checkpoint
 
-    opened = open_checkpoint(path)
-    return {**count(opened).as_dict(), "bytes": sizes(path, opened.content, folder)}
+    every = [open_checkpoint(member) for member in members_of(path)]
+    bytes_of = [sizes(opened.path, opened.content, folder) for opened in every]
+    return {
+        **together([count(opened) for opened in every]).as_dict(),
+        "bytes": {form: sum(one[form] for one in bytes_of) for form in bytes_of[0]},
+    }
 
 
 def _speeds(
@@ -149,9 +173,10 @@ def _speeds(
         lengths = [int(stock.data.num_tokens(number)) for number in range(size)]
         first = ["fairseq"] if not engines else []  # what the others are compared with
         for kind in dict.fromkeys([*first, *arguments.engines]):
+            no_beam = " (no beam: it refines whole sentences)" if stock.own.refines else ""
             try:
                 with contextlib.redirect_stdout(None):
-                    engines[f"{label}: {kind}"] = build(
+                    engines[f"{label}: {kind}{no_beam}"] = build(
                         kind, path, settings, stock, folder, arguments.threads
                     )
             except ValueError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fairseq_prune.analysis.settings import TEXTS, Settings
 from fairseq_prune.cli import _output, _results
+from fairseq_prune.cli._task import add_task
 
 HELP = "decode and score checkpoints, many in one process"
 DESCRIPTION = """
@@ -48,7 +49,12 @@ if TYPE_CHECKING:
 
 def add(parser: ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    parser.add_argument("checkpoints", metavar="CHECKPOINT", nargs="+", help="checkpoints to score")
+    parser.add_argument(
+        "checkpoints",
+        metavar="CHECKPOINT",
+        nargs="+",
+        help="checkpoints to score; colons between the files of an ensemble",
+    )
     parser.add_argument("--data", required=True, metavar="BIN", help="made by fairseq-preprocess")
     parser.add_argument("--gen-subset", default="test", help="subset to translate (default test)")
     parser.add_argument(
@@ -100,24 +106,45 @@ def add_decoding(parser: ArgumentParser) -> None:
         help="what the data's lines are: gives the tokenized BLEU of papers, and sacreBLEU of "
         "plain text (default: sacreBLEU alone, of the lines as they are)",
     )
-    parser.add_argument("-s", "--source-lang", help="source language")
-    parser.add_argument("-t", "--target-lang", help="target language")
-    parser.add_argument("--user-dir", help="a fairseq plugin that the checkpoints need")
+    add_refinement(parser)
+    add_task(parser)
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+
+
+def add_refinement(parser: ArgumentParser) -> None:
+    """Add the arguments of models that refine whole sentences (translation_lev)."""
+    parser.add_argument(
+        "--iter-decode-max-iter",
+        type=int,
+        metavar="N",
+        help="translation_lev: refine at most so often (default 10); it has no beam",
+    )
+    parser.add_argument(
+        "--iter-decode-eos-penalty",
+        type=float,
+        metavar="P",
+        help="translation_lev: a penalty on short sentences (default 0)",
+    )
+    parser.add_argument(
+        "--iter-decode-force-max-iter",
+        action="store_true",
+        help="translation_lev: refine exactly so often",
+    )
 
 
 def run(arguments: Namespace) -> int:
     """Evaluate and print; returns the exit code."""
-    from fairseq_prune.analysis.evaluate import evaluate
+    from fairseq_prune.analysis.evaluate import check, evaluate
     from fairseq_prune.analysis.results import signatures
 
     # fairseq would log to stdout, between the results
     logging.basicConfig(level=logging.WARNING)
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings)}
     given["valid_subset"] = given["valid_subset"] or None
-    settings = Settings(**given).check()
+    settings = Settings(**given)
+    tasks = check(arguments.checkpoints, settings)
     _results.check(arguments.output)
-    for doubt in settings.doubts():
+    for doubt in (*settings.doubts(), *settings.unused(tasks)):
         _output.warn(doubt)
     count = len(arguments.checkpoints)
     tags = _results.tags_of(arguments.tag, count)
@@ -126,21 +153,36 @@ def run(arguments: Namespace) -> int:
         if arguments.json:
             _output.print_json(row)
             continue
-        ppl = row[f"{settings.gen_subset}_ppl"]
         print(
             f"checkpoint {number} of {count}: {arguments.checkpoints[number - 1]}: "
-            f"{bleus(row)}  chrF {row['chrf']:.2f}  "
-            f"ppl {'-' if ppl is None else format(ppl, '.2f')}  "
-            f"BP {row['brevity_penalty']:.3f}  ratio {row['length_ratio']:.3f}  "
-            f"{unknown(row)}{left(row)}{' (known)' if known else ''}",
+            f"{scores(row, settings)}{unknown(row)}{left(row)}{' (known)' if known else ''}",
             flush=True,
         )
     if not arguments.json:
-        for name, signature in signatures(row):
+        for name, signature in signatures(row) if row["bleu"] is not None else ():
             print(f"{name} {signature}")
         if arguments.output:
             print(f"results: {arguments.output}")
     return 0
+
+
+def scores(row: "Row", settings: Settings) -> str:
+    """The scores of a row; perplexities, and why there is no BLEU, where it has none."""
+    subset = settings.gen_subset
+    ppl = _ppl(row, subset)
+    if row["bleu"] is not None:
+        return (
+            f"{bleus(row)}  chrF {row['chrf']:.2f}  ppl {ppl}  "
+            f"BP {row['brevity_penalty']:.3f}  ratio {row['length_ratio']:.3f}  "
+        )
+    valid = settings.valid_subset
+    more = f"{valid} ppl {_ppl(row, valid)}  " if valid else ""
+    return f"{subset} ppl {ppl}  {more}no BLEU ({row['no_bleu']})  "
+
+
+def _ppl(row: "Row", subset: str) -> str:
+    value = row[f"{subset}_ppl"]
+    return "-" if value is None else format(value, ".2f")
 
 
 def left(row: "Row") -> str:

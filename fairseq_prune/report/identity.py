@@ -21,9 +21,10 @@ STAGES = {
     "waiting": "not pruned yet",
     "derived": "made of a dense model",
     "unrecorded": "no record of pruning",
+    "ensemble": "ensemble",
 }
-# stages of what no figure shows: nothing is removed, or nothing says what
-ASIDE = ("waiting", "derived", "unrecorded")
+# stages of what no figure shows: nothing is removed, nothing says what, or they are several models
+ASIDE = ("waiting", "derived", "unrecorded", "ensemble")
 TAGS = tuple(stage for stage in STAGES if stage not in ASIDE)  # what --tag stage= may say
 NAMES = ("model", "data", "stage", "seed")  # tags that say where a row belongs
 # parts of a signature that a place, a method's name or a file says
