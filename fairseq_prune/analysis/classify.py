@@ -18,6 +18,7 @@ from fairseq_prune.network.work import work_of_texts
 from fairseq_prune.pruning.record import this_command
 from fairseq_prune.pruning.steps import file_digest
 from fairseq_prune.tasks.opening import open_checkpoint
+from fairseq_prune.tasks.own import Given, parse_overrides
 
 if TYPE_CHECKING:
     from fairseq_prune.tasks.classes import Outcome
@@ -32,12 +33,14 @@ class Settings:
     Args:
         data: the folder with input0/ and label/.
         subset: the split.
+        model_overrides: settings of the checkpoint to replace, as for fairseq-generate.
         user_dir: a plugin that the checkpoints need.
         cpu: leave a GPU alone.
     """
 
     data: str
     subset: str = "test"
+    model_overrides: str | None = None
     user_dir: str | None = None
     cpu: bool = False
 
@@ -57,7 +60,17 @@ class Settings:
                     f"--data {self.data} has no {part} of subset {self.subset!r}; it has "
                     f"{', '.join(known)}."
                 )
+        parse_overrides(self.model_overrides)
         return self
+
+    def deciding(self) -> dict[str, str]:
+        """What decides the numbers, wherever the files lie."""
+        given = {"subset": self.subset, "model_overrides": self.model_overrides}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def given(self) -> Given:
+        """What is said of the checkpoints' tasks."""
+        return Given(data=self.data, model_overrides=self.model_overrides, user_dir=self.user_dir)
 
     def data_digest(self) -> str:
         """A digest of dictionaries and subset."""
@@ -103,7 +116,7 @@ def classify(
             "checkpoint": results.kept_path(path, output),
             "sha256": file_digest(path),
             "data_digest": digest,
-            "settings": {"subset": settings.subset},
+            "settings": settings.deciding(),
             "tags": own,
         }
         found = known.get(results.identity(row))
@@ -120,7 +133,7 @@ def _measured(path: str, settings: Settings) -> Row:
     from fairseq_prune.tasks.classes import run_classifier
 
     models.register()  # our own need no --user-dir here
-    outcome = run_classifier(path, settings.data, settings.subset, settings.cpu, settings.user_dir)
+    outcome = run_classifier(path, settings.given(), settings.subset, settings.cpu)
     return {
         "accuracy": 100 * outcome.correct / outcome.examples,
         "loss": outcome.nats / outcome.examples,

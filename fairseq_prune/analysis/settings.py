@@ -138,6 +138,7 @@ class Settings:
             target_lang=self.target_lang,
             dataset_impl=self.dataset_impl,
             model_overrides=self.model_overrides,
+            user_dir=self.user_dir,
         )
 
     def check_text(self) -> "Settings":

@@ -28,6 +28,7 @@ from fairseq_prune.pruning.tickets import (
     updates_of,
 )
 from fairseq_prune.tasks.opening import open_checkpoint
+from fairseq_prune.tasks.own import Given
 
 CONTROLS = {
     "reinit": "the last mask on a fresh model of another seed, its data in that seed's order",
@@ -146,9 +147,9 @@ class Part:
             return rewound(kept, dense, record, plan.rewind, ticket)
         trained = plan.open(plan.output / f"round-{self.number - 1}" / LAST)
         recipe = plan.recipe_of(self.number)
-        data = plan.command[0] if recipe.looks else None
+        given = Given(data=plan.command[0]) if recipe.looks else None
         record = apply_recipe(
-            trained, recipe, views(trained.path, data, recipe, lambda *_: None)
+            trained, recipe, views(trained.path, given, recipe, lambda *_: None)
         ).record
         ticket = {"round": self.number, "rounds": plan.rounds, **ticket}
         return rewound(kept, trained, record, plan.rewind, ticket)

@@ -1,6 +1,8 @@
 """Flags of commands that run models: what they say of a checkpoint's task overrides the file."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
+
+from fairseq_prune.tasks.own import Given
 
 # the names under which they are parsed
 TASK = ("source_lang", "target_lang", "dataset_impl", "model_overrides", "user_dir")
@@ -22,12 +24,17 @@ def add_opening(parser: ArgumentParser) -> None:
         metavar="KIND",
         help="how the data are stored, as for fairseq-train, e.g. raw (default: it is found out)",
     )
+    add_overrides(parser)
+    add_plugin(parser)
+
+
+def add_overrides(parser: ArgumentParser) -> None:
+    """Add --model-overrides."""
     parser.add_argument(
         "--model-overrides",
         metavar="DICT",
         help="settings of the checkpoint to replace, its task's included, e.g. \"{'dropout': 0}\"",
     )
-    add_plugin(parser)
 
 
 def add_plugin(parser: ArgumentParser) -> None:
@@ -37,3 +44,9 @@ def add_plugin(parser: ArgumentParser) -> None:
         metavar="DIR",
         help="a fairseq plugin that the checkpoint needs; this package's models need none",
     )
+
+
+def given_of(arguments: Namespace) -> Given:
+    """What the arguments say of a checkpoint's task, its data included."""
+    names = ("data", "dataset_impl", "model_overrides", "user_dir")
+    return Given(**{name: getattr(arguments, name) for name in names})

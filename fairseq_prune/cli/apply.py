@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._task import add_opening, given_of
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.apply import Applied, Views, apply_recipe, check_recipe
 from fairseq_prune.pruning.eligible import format_eligibility
@@ -16,6 +17,7 @@ from fairseq_prune.pruning.summary import find_dead, find_unseen, format_table
 from fairseq_prune.pruning.view import view
 from fairseq_prune.pruning.whole import whole
 from fairseq_prune.tasks.opening import open_checkpoint
+from fairseq_prune.tasks.own import Given
 
 HELP = "prune a trained checkpoint, without training"
 DESCRIPTION = """
@@ -50,6 +52,7 @@ def add(parser: ArgumentParser) -> None:
         help="binarised data, for a saliency that scores on data or on the network; others do not "
         "read them",
     )
+    add_opening(parser)
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     parser.add_argument(
         "--dry-run", action="store_true", help="print what would be removed, write nothing"
@@ -67,8 +70,8 @@ def run(arguments: Namespace) -> int:
         source = open_checkpoint(arguments.checkpoint, recipe.settings["classes"], recipe.excluded)
         if output is not None:
             _output.check_space(output, source.tensors.values())
-        data = arguments.data if recipe.looks else None
-        looks = views(source.path, data, recipe, progress.scored)
+        given = given_of(arguments) if recipe.looks else None
+        looks = views(source.path, given, recipe, progress.scored)
         applied = apply_recipe(source, recipe, looks)
         done(1)
         if output is not None:
@@ -79,20 +82,21 @@ def run(arguments: Namespace) -> int:
 
 
 def views(
-    checkpoint: str, data: str | None, recipe: Recipe, told: Callable[[int, int], None]
+    checkpoint: str, given: Given | None, recipe: Recipe, told: Callable[[int, int], None]
 ) -> Views:
     """What the recipe's saliency looks at beside the weights of a checkpoint.
 
     Args:
+        given: the data, and what else flags say of the checkpoint's task; None for nothing.
         told: is told now and then how many batches of how many are scored.
     """
-    if data is None:
+    if given is None:
         return Views()
     from fairseq_prune import models  # fairseq takes seconds to load
     from fairseq_prune.tasks.offline import open_network
 
     models.register()
-    network = open_network(checkpoint, data, told)
+    network = open_network(checkpoint, given, told)
     count, seed = recipe.settings["score_batches"], recipe.settings["seed"]
     return Views(
         sample=network.sampler(count, seed) if "data" in recipe.needs else None,

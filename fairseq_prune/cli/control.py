@@ -4,6 +4,7 @@ import os
 from argparse import ArgumentParser, Namespace
 
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._task import add_opening, given_of
 from fairseq_prune.masks.controls import overlap
 from fairseq_prune.pruning.control import KINDS, make_control
 from fairseq_prune.pruning.opened import Opened, with_model
@@ -41,6 +42,7 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=1, help="of random kinds and fresh weights (default 1)"
     )
+    add_opening(parser)
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--json", action="store_true", help="print one line of JSON, no text")
 
@@ -85,5 +87,5 @@ def _fresh(pruned: Opened, arguments: Namespace) -> Opened:
     from fairseq_prune.tasks.offline import fresh_weights
 
     models.register()
-    model = fresh_weights(pruned.path, arguments.data, arguments.seed)
+    model = fresh_weights(pruned.path, given_of(arguments), arguments.seed)
     return with_model(pruned, model, f"the fresh model of seed {arguments.seed}")

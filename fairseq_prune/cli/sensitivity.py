@@ -96,7 +96,10 @@ def run(arguments: Namespace) -> int:
         _output.warn(doubt)
     with _output.Progress() as progress:
         looks = views(
-            asked.checkpoint, _data(arguments, asked.recipe), asked.recipe, progress.scored
+            asked.checkpoint,
+            asked.decoding.given() if asked.recipe.looks else None,
+            asked.recipe,
+            progress.scored,
         )
         result = measure(
             asked, looks, arguments.output, arguments.force,

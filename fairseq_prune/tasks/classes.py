@@ -1,16 +1,17 @@
 """A trained classifier run over a subset: what ``fairseq-validate`` does, with its numbers kept."""
 
-from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq import checkpoint_utils, utils
+from fairseq import utils
 from torch import Tensor
 
 from fairseq_prune.pruning.refusal import reason_of
 from fairseq_prune.pruning.stored import check_stored, check_tokens
+from fairseq_prune.tasks.loaded import import_plugin, load
+from fairseq_prune.tasks.own import Given, overrides_of, read_task
 
 
 @dataclass(frozen=True)
@@ -30,32 +31,31 @@ class Outcome:
     counts: Tensor
 
 
-def run_classifier(
-    checkpoint: str, data: str, subset: str, cpu: bool = False, user_dir: str | None = None
-) -> Outcome:
-    """Run a checkpoint's model, by the criterion it was trained with, over ``subset`` of ``data``.
+def run_classifier(checkpoint: str, given: Given, subset: str, cpu: bool = False) -> Outcome:
+    """Run a checkpoint's model, by the criterion it was trained with, over a subset of the data.
 
     Raises ValueError where fairseq cannot open one or the other, or the model is no classifier.
     """
     for part in ("input0", "label"):
-        check_stored(Path(data) / part / subset)
+        check_stored(Path(given.data) / part / subset)
+    import_plugin(given.user_dir)
+    own = read_task(checkpoint, given.model_overrides)
     try:
-        utils.import_user_module(Namespace(user_dir=user_dir))
-        loaded, saved, task = checkpoint_utils.load_model_ensemble_and_task(
-            [checkpoint], arg_overrides={"data": data}
-        )
-        if not hasattr(loaded[0], "classification_heads"):
+        loaded = load([checkpoint], overrides_of(own, given))
+        task = loaded.task
+        if not hasattr(loaded.models[0], "classification_heads"):
             raise ValueError("it is no classifier; fairseq-prune evaluate scores translations")
         task.load_dataset(subset, combine=False, epoch=1)
-        criterion = task.build_criterion(saved.criterion)
+        criterion = task.build_criterion(loaded.saved.criterion)
     except Exception as error:
         raise ValueError(
-            f"fairseq cannot open {checkpoint} with --data {data}: {reason_of(error)}."
+            f"fairseq cannot open {checkpoint} with --data {given.data}: {reason_of(error)}."
         ) from None
-    model = loaded[0].cuda() if torch.cuda.is_available() and not cpu else loaded[0]
+    model = loaded.models[0]
+    model = model.cuda() if torch.cuda.is_available() and not cpu else model
     model.eval()
     criterion.eval()
-    return _run(task, model, criterion, subset, saved.dataset)
+    return _run(task, model, criterion, subset, loaded.saved.dataset)
 
 
 def _run(task: Any, model: Any, criterion: Any, subset: str, limits: Any) -> Outcome:

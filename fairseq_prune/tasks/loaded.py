@@ -2,7 +2,8 @@
 
 import re
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,17 +68,28 @@ def _model(
     path: str, state: dict[str, Any], task: Any, overrides: Mapping[str, Any]
 ) -> tuple[Any, Any]:
     """The model in a checkpoint, and its configuration."""
-    shapes = {name: tuple(value.shape) for name, value in state["model"].items()}
-    try:
+    with misfits_named(state["model"], task):
         (model,), saved, _ = checkpoint_utils.load_model_ensemble_and_task(
             [path], dict(overrides), task, state=state
         )
+    return model, saved
+
+
+@contextmanager
+def misfits_named(model: Mapping[str, Any], task: Any) -> Iterator[None]:
+    """Makes an error in loading a Misfit where it is a dictionary that has another size.
+
+    Args:
+        model: what is loaded, which a model may change.
+    """
+    shapes = {name: tuple(value.shape) for name, value in model.items()}
+    try:
+        yield
     except RuntimeError as error:
         sentence = _misfit(shapes, task) if "size mismatch" in str(error) else None
         if sentence is None:
             raise
         raise Misfit(sentence) from None
-    return model, saved
 
 
 def _task(config: Any) -> Any:

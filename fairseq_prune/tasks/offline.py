@@ -14,6 +14,8 @@ from fairseq_prune.saliency.probe import Flow
 from fairseq_prune.tasks._flow import flow_of
 from fairseq_prune.tasks._sample import Told, sampler
 from fairseq_prune.tasks._start import warm_start
+from fairseq_prune.tasks.loaded import config_of, import_plugin, load, misfits_named
+from fairseq_prune.tasks.own import Given, overrides_of, read_task
 
 
 @dataclass(frozen=True)
@@ -30,46 +32,52 @@ class Network:
     flow: Callable[[], Flow]
 
 
-def open_network(checkpoint: str, data: str, told: Told) -> Network:
-    """The model in a checkpoint.
+def open_network(checkpoint: str, given: Given, told: Told) -> Network:
+    """The model in a checkpoint, under its own task, with that task's training data.
 
     Args:
         checkpoint: a fairseq checkpoint.
-        data: the binarised data, as fairseq-train takes it.
+        given: the binarised data, as fairseq-train takes them, and what else flags say.
         told: is told how many batches of how many are scored, every ten seconds or so.
 
     Raises ValueError where fairseq cannot open one or the other.
     """
+    import_plugin(given.user_dir)
+    own = read_task(checkpoint, given.model_overrides)
     try:
-        models, saved, task = checkpoint_utils.load_model_ensemble_and_task(
-            [checkpoint], arg_overrides={"data": data}
-        )
+        loaded = load([checkpoint], overrides_of(own, given))
+        task, saved = loaded.task, loaded.saved
         task.load_dataset(saved.dataset.train_subset, combine=False, epoch=1)
         criterion = task.build_criterion(saved.criterion)
     except Exception as error:
-        raise _cannot_open(checkpoint, data, error) from None
-    model = models[0].cuda() if torch.cuda.is_available() else models[0]
+        raise _cannot_open(checkpoint, given.data, error) from None
+    model = loaded.models[0].cuda() if torch.cuda.is_available() else loaded.models[0]
     make = sampler(task, model, criterion, saved.dataset, told)
     return Network(make, lambda: flow_of(model))
 
 
-def fresh_weights(checkpoint: str, data: str, seed: int) -> dict[str, Tensor]:
+def fresh_weights(checkpoint: str, given: Given, seed: int) -> dict[str, Tensor]:
     """A state dict of the checkpoint's model before training: that of ``fairseq-train --seed``.
 
     Raises ValueError where fairseq cannot make it.
     """
+    import_plugin(given.user_dir)
+    own = read_task(checkpoint, given.model_overrides)
     try:
-        state = checkpoint_utils.load_checkpoint_to_cpu(checkpoint, {"data": data})
-        saved = state["cfg"]
+        overrides = overrides_of(own, given)
+        state = checkpoint_utils.load_checkpoint_to_cpu(checkpoint, overrides)
+        saved = config_of(state)
         # as fairseq_cli.train does, in this order
         np.random.seed(seed)
         utils.set_torch_seed(seed)
-        model = tasks.setup_task(saved.task).build_model(saved.model)
+        task = tasks.setup_task(saved.task)
+        model = task.build_model(saved.model)
         warm_start(model)  # the folder of the run may be there, so that the task did not
         fresh = {name: value.clone() for name, value in model.state_dict().items()}
-        model.load_state_dict(state["model"], strict=True, model_cfg=saved.model)  # do they fit?
+        with misfits_named(state["model"], task):  # do they fit?
+            model.load_state_dict(state["model"], strict=True, model_cfg=saved.model)
     except Exception as error:
-        raise _cannot_open(checkpoint, data, error) from None
+        raise _cannot_open(checkpoint, given.data, error) from None
     return fresh
 
 

@@ -41,6 +41,7 @@ class Given:
         data: one folder, or several with colons between them.
         source_lang, target_lang, dataset_impl: None for the checkpoint's, or what the data tell.
         model_overrides: a dictionary of settings as text, as fairseq-generate takes it.
+        user_dir: a plugin that the checkpoint needs.
     """
 
     data: str
@@ -48,6 +49,7 @@ class Given:
     target_lang: str | None = None
     dataset_impl: str | None = None
     model_overrides: str | None = None
+    user_dir: str | None = None
 
 
 @dataclass(frozen=True)
