@@ -103,7 +103,7 @@ def _watched(
     """
     watch = _watch(sample, readings, statistic, tables)
     size, split = 0.0, sample.unpadded or sample.examples
-    with undisturbed(sample.model), plain_kernels(), torch.no_grad():
+    with undisturbed(sample.model), plain_kernels():
         for batch in sample.batches:
             for part in split(batch):
                 with watch:
@@ -134,17 +134,21 @@ def each_example(
     Sums and counts are over the example's tokens, of the weight's shape.
     """
     readings = list(readings)
-    with undisturbed(sample.model), plain_kernels(), torch.no_grad():
+    with undisturbed(sample.model), plain_kernels():
         for batch in sample.batches:
             for one in sample.examples(batch):
                 watch = _watch(sample, readings, statistic)
                 with watch:
                     loss, size = loss_of(sample, one)
-                yield float(loss) / size, watch.sums(), watch.counts()
+                yield float(loss.detach()) / size, watch.sums(), watch.counts()
+
+
+class UnknownInput(ValueError):
+    """A weight reads what cannot be told."""
 
 
 class _Watch(TorchDispatchMode):
-    """Notes the inputs of ``weights`` while it is entered."""
+    """Notes the inputs of ``weights`` while it is entered, in what gradients would go through."""
 
     def __init__(
         self,
@@ -177,7 +181,7 @@ class _Watch(TorchDispatchMode):
     def _spread(self, parts: Mapping[Part, Any]) -> Readings:
         missed = next((name for name in self._made if name not in self._multiplied), None)
         if missed is not None:
-            raise ValueError(_unknown(missed, "an operation that takes what it makes"))
+            raise UnknownInput(_unknown(missed, "an operation that takes what it makes"))
         found = {
             reading: torch.zeros_like(
                 self.weights[reading[0]], dtype=torch.float64, requires_grad=False
@@ -195,6 +199,8 @@ class _Watch(TorchDispatchMode):
         """Runs an operation, and notes the inputs of the weights in it."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
+        if not torch.is_grad_enabled():  # no part of the loss: a task's own decoding, say
+            return result
         if not func.is_view and any(self._name(x) for x in _tensors((*args, *kwargs.values()))):
             self._note(func, args, result)
         elif func is _TIMES and self._made:
@@ -221,7 +227,7 @@ class _Watch(TorchDispatchMode):
                 self._look_up(args[0], args[1].flatten(), args[2] if len(args) > 2 else -1)
         else:
             name = next(found for x in _tensors(args) if (found := self._name(x)))
-            raise ValueError(_unknown(name, func))
+            raise UnknownInput(_unknown(name, func))
 
     def _note_multiplied(self, one: Any, other: Any) -> None:
         """Notes the values that a product takes beside what a weight has made."""
@@ -291,7 +297,7 @@ def _unknown(name: str, how: Any) -> str:
 
 def _check_unpadded(tokens: Tensor, pad: int) -> None:
     if pad >= 0 and bool((tokens == pad).any()):
-        raise ValueError(
+        raise UnknownInput(
             "examples are padded even where they are alone, and padding must not count as input: "
             "leave out --required-seq-len-multiple, or choose another --prune-saliency."
         )

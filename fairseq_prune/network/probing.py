@@ -50,10 +50,14 @@ class Sample:
     unpadded: Callable[[Any], Sequence[Any]] | None = None
 
 
+class EmptySample(ValueError):
+    """There is nothing to score on."""
+
+
 def gradient(sample: Sample, names: Iterable[str], temperature: float = 1.0) -> Tensors:
     """dL/dw by name, L being the loss of the whole sample over its size; float64.
 
-    Raises ValueError where the loss is not a number, or the sample is empty.
+    Raises ValueError where the loss is not a number, EmptySample where there is none.
     """
     weights = weights_of(sample, names)
     with undisturbed(sample.model):
@@ -135,6 +139,24 @@ def hessian_times(
         return _divide(sample, sums, size)
 
 
+def unused(sample: Sample, names: Iterable[str]) -> list[str]:
+    """Those of these weights that no batch's loss depends on, whatever their values are.
+
+    All ranks have to ask for the same names.
+    """
+    weights = weights_of(sample, names)
+    left = dict(weights)
+    with undisturbed(sample.model):
+        for batch in sample.batches:
+            if left:
+                found, _ = _gradient_of(sample, batch, left)
+                left = {name: weight for name, weight in left.items() if name not in found}
+        device = next(iter(weights.values())).device
+        seen = torch.tensor([name not in left for name in weights], device=device).double()
+        sample.reduce(seen)
+    return [name for name, count in zip(weights, seen, strict=True) if not float(count)]
+
+
 def weights_of(sample: Sample, names: Iterable[str]) -> Tensors:
     """The parameters of these names."""
     named = dict(sample.model.named_parameters(remove_duplicate=False))
@@ -160,7 +182,8 @@ def loss_of(sample: Sample, batch: Any, temperature: float = 1.0) -> tuple[Tenso
 
 
 def _grad(value: Tensor, weights: Mapping[str, Tensor], create_graph: bool = False) -> Tensors:
-    if not value.requires_grad:
+    weights = {name: weight for name, weight in weights.items() if weight.requires_grad}
+    if not value.requires_grad or not weights:
         return {}
     found = torch.autograd.grad(
         value, list(weights.values()), create_graph=create_graph, allow_unused=True
@@ -185,7 +208,7 @@ def check_size(sample: Sample, size: float, sums: Tensors) -> Tensor:
     total = torch.tensor([size], dtype=torch.float64, device=next(iter(sums.values())).device)
     sample.reduce(total)
     if not float(total) > 0:
-        raise ValueError(
+        raise EmptySample(
             "the sample to score on is empty: it has no target tokens; check the data, or ask for "
             "more with --prune-score-batches."
         )

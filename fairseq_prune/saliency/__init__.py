@@ -10,14 +10,14 @@ from fairseq_prune.saliency.magnitude import magnitude
 from fairseq_prune.saliency.mutual_information import mutual_information
 from fairseq_prune.saliency.n2ps import n2ps
 from fairseq_prune.saliency.obd import obd, obd_adam, obd_hutchinson
-from fairseq_prune.saliency.probe import Probe, Saliency
+from fairseq_prune.saliency.probe import Probe, Saliency, all_zero
 from fairseq_prune.saliency.random import random, random_units
 from fairseq_prune.saliency.snip import snip
 from fairseq_prune.saliency.synflow import ROUNDS, synflow
 from fairseq_prune.saliency.taylor import taylor, taylor_units
 from fairseq_prune.saliency.wanda import wanda
 
-__all__ = ["SALIENCIES", "UNIT_SALIENCIES", "Entry", "Probe", "Saliency", "every_name"]
+__all__ = ["SALIENCIES", "UNIT_SALIENCIES", "Entry", "Probe", "Saliency", "all_zero", "every_name"]
 
 
 @dataclass(frozen=True)

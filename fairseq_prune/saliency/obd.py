@@ -15,6 +15,10 @@ from fairseq_prune.maths.select import Scores
 from fairseq_prune.network.probing import hessian_times, mean_of_squares
 from fairseq_prune.saliency.probe import Probe
 
+NO_MOMENTS = (
+    "--prune-saliency obd-adam needs Adam's second moments: prune a checkpoint that has "
+    "its optimizer state, or prune while training with --optimizer adam."
+)
 PROBES = 5  # random vectors of Hutchinson's estimate
 
 
@@ -50,10 +54,7 @@ def obd_hutchinson(probe: Probe) -> Scores:
 def obd_adam(probe: Probe) -> Scores:
     """The scores 1/2 h w^2, h being Adam's running mean of squared gradients of batches."""
     if probe.second_moments is None:
-        raise ValueError(
-            "--prune-saliency obd-adam needs Adam's second moments: prune a checkpoint that has "
-            "its optimizer state, or prune while training with --optimizer adam."
-        )
+        raise ValueError(NO_MOMENTS)
     moments = {
         name: probe.second_moments[name].to(torch.float64, copy=True) for name in probe.weights
     }

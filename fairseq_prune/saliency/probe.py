@@ -17,6 +17,8 @@ from fairseq_prune.network.unit_masks import Part, gone, sums, sums_over_readers
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, Weights
 
+_NAMED = 4  # weights in a message
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -46,6 +48,7 @@ class Probe:
         flow: the linear copy, for SynFlow.
         second_moments: Adam's ``exp_avg_sq`` by weight name, for saliencies that need it.
         axes: of the units that are to be pruned, where units are.
+        partial: whether the sample is a part of what is scored on, which some weights may not see.
     """
 
     weights: Weights
@@ -55,6 +58,7 @@ class Probe:
     second_moments: Mapping[str, Tensor] | None = None
     flow: Flow | None = None
     axes: Axes | None = None
+    partial: bool = False
 
     @property
     def linear(self) -> Flow:
@@ -102,11 +106,9 @@ class Probe:
                 raise ValueError(
                     f"the scores of {name} are not all finite: the model has diverged."
                 )
-            if self.masks is None and total == 0.0 and not bool(value.any()):
-                raise ValueError(
-                    f"the scores of {name} are all zero: the loss does not depend on it; leave it "
-                    "out with --prune-exclude, or choose another --prune-saliency."
-                )
+            whole = self.masks is None and not self.partial
+            if whole and total == 0.0 and not bool(value.any()):
+                raise ValueError(all_zero([name]))
         return {name: self.score(self.weights[name], value) for name, value in values.items()}
 
     @property
@@ -156,6 +158,17 @@ class Probe:
         """A random generator of this weight's own: its numbers depend on seed and name alone."""
         digest = hashlib.sha256(f"{self.seed}:{name}".encode()).digest()
         return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def all_zero(names: Sequence[str]) -> str:
+    """The sentence about weights that the loss does not depend on."""
+    shown, more = ", ".join(names[:_NAMED]), len(names) - _NAMED
+    them = "it" if len(names) == 1 else "them"
+    return (
+        f"the scores of {shown}{f' and {more} more' if more > 0 else ''} are all zero: the loss "
+        f"does not depend on {them}; leave {them} out with --prune-exclude, or choose another "
+        "--prune-saliency."
+    )
 
 
 class Saliency(Protocol):

@@ -7,8 +7,9 @@ and state_dict for each checkpoint. No trainer, optimizer, model or criterion is
 
 import weakref
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from fairseq import metrics
@@ -22,6 +23,7 @@ from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.refusal import one_sentence
 from fairseq_prune.pruning.steps import STEPS_KEY
 from fairseq_prune.pruning.summary import ClassRow
+from fairseq_prune.tasks._ahead import check_ahead, next_action
 from fairseq_prune.tasks._averages import follow
 from fairseq_prune.tasks._backend import (
     check_backend,
@@ -80,7 +82,7 @@ class PruningHooks:
             if recipe.active and root is not None:
                 _check(root)
                 check_begins(recipe, most_updates(root.optimization))
-        task = super().setup_task(cfg, **kwargs)  # type: ignore[misc]
+        task = _as(cls, super().setup_task(cfg, **kwargs))  # type: ignore[misc]
         task.session = Session(recipe, override, _in_step(cfg))
         if keep is not None:
             keep_update(task, keep)
@@ -148,9 +150,11 @@ class PruningHooks:
     ) -> Any:  # fmt: skip
         """The task's own step, its gradients masked; the first one prunes if it is time."""
         if not self._begun:
-            self._begun = True
-            self.session.sampler = self._sampler(criterion)
+            self._begun, self._updates, self._more = True, update_num, kwargs
+            if self.session.model is not None:
+                self.session.sampler = self._sampler(criterion)
             with one_sentence():
+                self._look_ahead(update_num, optimizer)
                 self.session.catch_up(update_num, optimizer)
             self._look_at_scores()
         result = super().train_step(  # type: ignore[misc]
@@ -160,11 +164,20 @@ class PruningHooks:
             self.session.holder.zero_gradients_()
         return result
 
+    def own_step(
+        self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int
+    ) -> Any:
+        """The task's own step and nothing else, for a batch that weights are scored on."""
+        return super().train_step(  # type: ignore[misc]
+            sample, model, criterion, optimizer, update_num, **self._more
+        )
+
     def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
         """The optimizer's step, then masks; a schedule acts on the number of updates completed."""
         with taking_up(self.session.resumed):
             super().optimizer_step(optimizer, model, update_num)  # type: ignore[misc]
         self.session.resumed = None
+        self._updates = update_num + 1
         with one_sentence():
             self.session.after_update(update_num + 1, optimizer)
         self._look_at_scores()
@@ -212,7 +225,17 @@ class PruningHooks:
 
     # ------------------------------------------------------------------------------ private
     _begun = True
+    _updates = 0  # completed
+    _more: Mapping[str, Any] = MappingProxyType({})  # what fairseq's trainer gives to each step
     _trainer: Callable[[], Any] = staticmethod(lambda: None)
+
+    def _look_ahead(self, update_num: int, optimizer: Any) -> None:
+        """What the schedule needs when it acts next is tried once, as of that update."""
+        due = next_action(self.session.recipe, self.session.acted, update_num)
+        if due is not None:
+            self._updates = due
+            check_ahead(self.session, optimizer)
+            self._updates = update_num
 
     def _look_at_scores(self) -> None:
         """Where the sparsity has moved, scores begin anew."""
@@ -249,7 +272,8 @@ class PruningHooks:
     def _sampler(self, criterion: Any) -> Any:
         root = _root(self._config())
         data = self._config() if root is None else root.dataset
-        return sampler(self, self.session.model, criterion, data) if self.session.model else None
+        assert self.session.model is not None
+        return sampler(self, self.session.model, criterion, data, updates=lambda: self._updates)
 
     def _save_as_stock(self) -> None:
         """Make the saved configuration one that fairseq opens without this plugin."""
@@ -265,6 +289,14 @@ class PruningHooks:
         with open_dict(root):
             root.pop("task")
             root.task = {**task, "_name": self.stock_name}
+
+
+def _as(kind: type, task: Any) -> Any:
+    """The task with our hooks, where its own set-up names its class (sentence_ranking's does)."""
+    if not isinstance(task, PruningHooks):
+        task.__class__ = kind
+        task._readers = Readers()
+    return task
 
 
 def _root(config: Any) -> Any:

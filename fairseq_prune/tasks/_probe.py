@@ -20,6 +20,15 @@ logger = logging.getLogger("fairseq_prune")
 Sampler = Callable[[int, int], Sample]  # count and seed to a sample
 
 
+def seed_of(recipe: Recipe, moved_at: int | None = None) -> int:
+    """That of the sample: what is scored again is scored on the same; exchanges see new batches.
+
+    Args:
+        moved_at: the step of an exchange, else None.
+    """
+    return int(recipe.settings["seed"] + (moved_at or 0)) % SEEDS
+
+
 def probe_of(
     recipe: Recipe,
     model: nn.Module,
@@ -41,8 +50,7 @@ def probe_of(
         assert sampler is not None
         what = recipe.saliency or "magnitude" if moved_at is None else "gradient"
         logger.info("scoring weights (%s) on %d batches", what, settings["score_batches"])
-        # what is scored again is scored on the same batches; exchanges see new ones
-        sample = sampler(settings["score_batches"], (settings["seed"] + (moved_at or 0)) % SEEDS)
+        sample = sampler(settings["score_batches"], seed_of(recipe, moved_at))
     return Probe(
         weights,
         masks,

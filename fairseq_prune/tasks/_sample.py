@@ -3,7 +3,7 @@
 import copy
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +12,14 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from fairseq import utils
-from fairseq.data import data_utils
+from fairseq.data import RoundRobinZipDatasets, data_utils
 from fairseq.distributed import utils as distributed
 from torch import Tensor, nn
 
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import FAIRSEQ_PAD
 from fairseq_prune.tasks._readers import BERT_INPUT
+from fairseq_prune.tasks._step import Step, drawn_by
 
 _MAX_TOKENS = 4096  # where the configuration limits neither tokens nor sentences
 
@@ -30,40 +31,30 @@ Told = Callable[[int, int], None]
 logger = logging.getLogger("fairseq_prune")
 
 
-class _Tempered:
-    """A model whose logits are divided by a temperature."""
-
-    def __init__(self, model: nn.Module, temperature: float) -> None:
-        self._model, self._temperature = model, temperature
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        output = self._model(*args, **kwargs)
-        if isinstance(output, tuple):
-            return (output[0] / self._temperature, *output[1:])
-        return output / self._temperature
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-
 def log_progress(done: int, total: int) -> None:
     """Says in the log how far the scoring is."""
     logger.info("scored %d of %d batches", done, total)
 
 
 def sampler(
-    task: Any, model: nn.Module, criterion: Any, data: Any, told: Told = log_progress
+    task: Any,
+    model: nn.Module,
+    criterion: Any,
+    data: Any,
+    told: Told = log_progress,
+    updates: Callable[[], int] = lambda: 0,
 ) -> Callable[[int, int], Sample]:
     """A function that makes the sample: (how many batches, seed) -> Sample.
 
     The batches are drawn once from those of the training set, by seed; ranks share them. The
-    trainer's own iterator is not touched.
+    trainer's own iterator is not touched. The loss is that of the task's own step.
 
     Args:
         task: with its training set loaded.
         model: not wrapped.
         data: fairseq's ``dataset`` configuration, or a Namespace that has its flags.
         told: is told now and then how many batches of how many are done, at each reading.
+        updates: how many updates are completed.
     """
 
     def make(count: int, seed: int) -> Sample:
@@ -73,17 +64,17 @@ def sampler(
         scored = model if _is_exact(model) else _wide_copy(model)
         device = next(scored.parameters()).device
         collater = _Collater(dataset, seed)
+        step = Step(task, scored, criterion, updates, () if scored is model else (model,))
 
         def loss(batch: Batch, temperature: float = 1.0) -> tuple[Tensor, float]:
-            sample = collater(batch)
-            sample = utils.move_to_cuda(sample, device) if device.type == "cuda" else sample
-            with torch.autocast(device.type, enabled=False), without_checkpoints(scored):
-                called = scored if temperature == 1.0 else _Tempered(scored, temperature)
-                value, size, _ = criterion(called, sample)
-            return value, float(size)
+            with drawn_by(collater.seed_of(batch)):
+                sample = collater(batch)
+                sample = utils.move_to_cuda(sample, device) if device.type == "cuda" else sample
+                with torch.autocast(device.type, enabled=False), without_checkpoints(scored):
+                    return step(sample, temperature, alone=isinstance(batch, _OfPart))
 
         shared = _Told(batches[rank::ranks], told)
-        return Sample(scored, shared, loss, _singles, reduce, collater.unpadded)
+        return Sample(scored, shared, loss, collater.singles, reduce, collater.unpadded)
 
     return make
 
@@ -125,20 +116,48 @@ class _Collater:
     dataset: Any
     seed: int
 
+    def seed_of(self, batch: Batch) -> int:
+        """That of a batch: what is drawn for it is the same at each asking."""
+        return int(hash((self.seed, int(batch[0]))) % 1e6)  # as fairseq's numpy_seed
+
     def __call__(self, batch: Batch) -> Any:
-        with data_utils.numpy_seed(self.seed, int(batch[0])):
-            return self.dataset.collater([self.dataset[int(number)] for number in batch])
+        with drawn_by(self.seed_of(batch)):
+            sample = self.dataset.collater([self.dataset[int(number)] for number in batch])
+        return batch.only(sample) if isinstance(batch, _OfPart) else sample
+
+    def singles(self, batch: Batch) -> list[Batch]:
+        """The batch in examples; where it is of several data sets, those of each."""
+        if isinstance(batch, _OfPart) or not _is_zipped(self.dataset):
+            return _one_by_one(batch)
+        return [_OfPart([n], part) for n in batch for part in self.dataset.datasets]
 
     def unpadded(self, batch: Batch) -> list[Batch]:
         """The batch in parts without padding: examples of the same size, or else one by one."""
         parts = _alike(self.dataset, batch)
         # sizes can be those of before words were dropped, or pieces joined
         if any(len(part) > 1 and _is_padded(self(part)) for part in parts):
-            return _singles(batch)
+            return _one_by_one(batch)
         return parts
 
 
-def _singles(batch: Batch) -> list[Batch]:
+class _OfPart(list[int]):
+    """Of the examples that a data set of several zips together, those of one of them."""
+
+    def __init__(self, numbers: Iterable[int], part: str) -> None:
+        super().__init__(numbers)
+        self._part = part
+
+    def only(self, sample: Any) -> Any:
+        """The sample with nothing but its own part."""
+        return {name: s if name == self._part else None for name, s in sample.items()}
+
+
+def _is_zipped(dataset: Any) -> bool:
+    """Whether an example is one of each of several data sets, of language pairs say."""
+    return isinstance(dataset, RoundRobinZipDatasets) and dataset.eval_key is None
+
+
+def _one_by_one(batch: Batch) -> list[Batch]:
     return [[number] for number in batch]
 
 
@@ -151,10 +170,19 @@ def _alike(dataset: Any, batch: Batch) -> list[Batch]:
 
 
 def _is_padded(sample: Any) -> bool:
-    inputs = {name: x for name, x in sample["net_input"].items() if isinstance(x, Tensor)}
-    if BERT_INPUT in inputs and bool((inputs[BERT_INPUT] < 0).any()):
-        return True
-    return any(bool((x == FAIRSEQ_PAD).any()) for n, x in inputs.items() if n.endswith("tokens"))
+    for name, x in sample.items():
+        if isinstance(x, Mapping) and _is_padded(x):
+            return True
+        if not isinstance(x, Tensor):
+            continue
+        if name == BERT_INPUT and bool((x < 0).any()):
+            return True
+        # the tokens of speech are numbers of another kind: lengths tell
+        if name.endswith("lengths") and bool((x != x.flatten()[:1]).any()):
+            return True
+        if name.endswith("tokens") and not x.is_floating_point() and bool((x == FAIRSEQ_PAD).any()):
+            return True
+    return False
 
 
 def _ranks() -> tuple[int, int, Callable[[Tensor], Any]]:
