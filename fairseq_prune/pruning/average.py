@@ -11,10 +11,17 @@ from torch import Tensor
 from fairseq_prune import __version__
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY, CheckpointError
+from fairseq_prune.network.options import architecture, model_options
 from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.record import this_command
 from fairseq_prune.pruning.steps import AVERAGED, MOST, Step, file_digest, starting_at, with_step
 from fairseq_prune.pruning.zeros import Tick, with_zeros
+
+# settings that change what a network computes and no tensor's shape
+_SHAPELESS = (
+    *("encoder_attention_heads", "decoder_attention_heads", "activation_fn"),
+    *("encoder_normalize_before", "decoder_normalize_before"),
+)
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,7 @@ def _mean_of(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _check_alike(other: Opened, last: Opened) -> None:
+    _check_settings(other, last)
     here, there = _shapes(other), _shapes(last)
     odd = min(here.keys() ^ there.keys(), default=None)
     if odd is not None:
@@ -126,6 +134,19 @@ def _check_alike(other: Opened, last: Opened) -> None:
             raise CheckpointError(
                 f"{other.path} and {last.path} are different models: {name} is {shape} in the "
                 f"first and {there[name]} in the second."
+            )
+
+
+def _check_settings(other: Opened, last: Opened) -> None:
+    """Raise where equal shapes do not make equal networks."""
+    one, two = model_options(other.content), model_options(last.content)
+    pairs = {"architecture": (architecture(other.content), architecture(last.content))}
+    pairs |= {name: (one.get(name), two.get(name)) for name in _SHAPELESS}
+    for name, (mine, theirs) in pairs.items():
+        if None not in (mine, theirs) and mine != theirs:
+            raise CheckpointError(
+                f"{other.path} and {last.path} are different models: {name} is {mine} in the "
+                f"first and {theirs} in the second."
             )
 
 

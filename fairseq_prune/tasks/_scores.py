@@ -16,13 +16,13 @@ import torch
 
 from fairseq_prune.masks.storage import CheckpointError, load
 from fairseq_prune.maths.schedule import reached_at
+from fairseq_prune.pruning.newest import EARLIER
 from fairseq_prune.pruning.record import read_record
 from fairseq_prune.tasks._stopping import loops
 
 logger = logging.getLogger("fairseq_prune")
 
 BEST = ("checkpoint_best*.pt", "checkpoint.best_*.pt")  # of --keep-best-checkpoints
-EARLIER = "earlier."  # before the name of a file that was the best of another sparsity
 
 
 def count_scores() -> None:
