@@ -26,15 +26,15 @@ def check_data_folder(folder: str, data: str, force: bool) -> None:
 
 
 def check_stale(folder: str, names: set[str]) -> None:
-    """Raise ValueError where the folder has binarised data that is not among the new files.
+    """Raise ValueError where the folder has data or dictionaries that are not among the new files.
 
-    Its numbers would be those of another dictionary. Alignments have no such numbers.
+    Their numbers would be those of another dictionary. Alignments have no such numbers.
     """
     target = Path(folder)
-    old = sorted(path.name for path in target.glob("*.idx")) if target.is_dir() else []
-    stale = next((name for name in old if name not in names and ".align." not in name), None)
+    old = [*sorted(target.glob("*.idx")), *sorted(target.glob("dict.*txt"))]
+    stale = next((p.name for p in old if p.name not in names and ".align." not in p.name), None)
     if stale:
         raise ValueError(
-            f"--output-data {folder} has {stale}, which --data has not, and which would not fit "
-            "the new dictionary: remove it, or give another folder."
+            f"--output-data {folder} has {stale}, which is not among the new files and would not "
+            "fit the new dictionary: remove it, or give another folder."
         )

@@ -2,24 +2,22 @@
 
 import logging
 import os
-import shlex
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairseq_prune.analysis.table import Table, as_text
 from fairseq_prune.cli import _corpus, _folder, _output
+from fairseq_prune.cli._trying import to_try
 from fairseq_prune.exports.folder import staged
 from fairseq_prune.masks.state import Masks
-from fairseq_prune.models import TRAINABLE
-from fairseq_prune.network.options import architecture
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.dictionary import Choice, choose
+from fairseq_prune.pruning.languages import ONE_PAIR, Vocabularies
 from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.vocab import Tables, cut, cut_masks, find_tables
-from fairseq_prune.pruning.widths import STOCK
 from fairseq_prune.tasks.opening import open_checkpoint
 
 if TYPE_CHECKING:  # fairseq takes seconds to load
@@ -27,10 +25,17 @@ if TYPE_CHECKING:  # fairseq takes seconds to load
 
 HELP = "take the tokens that a corpus never or rarely uses out of a model and its data"
 DESCRIPTION = """
-Writes a translation model (LSTM or Transformer) without the embedding and softmax rows of tokens
-that are rarer than --min-count, and a folder with its dictionaries and the binarised splits of DATA
-under their new numbers; stock fairseq reads both. What counts is the binarised training data, or
-with --corpus the texts of a domain, tokenised as the training data was.
+Writes a model (LSTM or Transformer; for translation, multilingual or not, a language model, or one
+for denoising) without the embedding and softmax rows of tokens that are rarer than --min-count, and
+a folder with its dictionaries and the binarised splits of DATA under their new numbers; stock
+fairseq reads both. What counts is the binarised training data, or with --corpus the texts of a
+domain, tokenised as the training data was.
+
+Of a multilingual model --pairs says which languages stay: what their training data never has goes.
+translation_multi_simple_epoch has one dictionary for all languages; the new folder is for these
+pairs, and the checkpoint names them. multilingual_translation has one for each language, and all
+of its models stay; a dictionary that no such pair uses stays whole. What the task itself adds to
+a dictionary, language tokens and <mask>, stays where it is.
 
 Tokens keep their order. Special tokens stay, and so do language tags (__de__, [de_DE]) and whatever
 is in angle brackets; fairseq's filling (madeupword0000) goes, so that the number of tokens need not
@@ -54,22 +59,30 @@ examples:
       --corpus medical/train.bpe
       reads medical/train.bpe.de and medical/train.bpe.en
   fairseq-generate small-bin --path small.pt --beam 5
+  fairseq-prune vocab m2m.pt --data data-bin --output small.pt --output-data small-bin \\
+      --pairs de-en,fr-en
+      what German, French and English use of a model for many languages
 """
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What goes; nothing is written yet. ``choices`` and ``languages`` are by side."""
+    """What goes; nothing is written yet. ``choices`` are by key."""
 
     opened: Opened
     tables: Tables
-    languages: Mapping[str, str]
+    vocabularies: Vocabularies
     choices: Mapping[str, Choice]
     splits: "list[Split]"
 
     @property
     def kept(self) -> dict[str, Any]:
         return {side: choice.kept for side, choice in self.choices.items()}
+
+    def counts_for(self, key: str) -> bool:
+        """Whether something was counted that says what stays of a dictionary."""
+        groups = [group for group in self.tables.groups if key in group] or [(key,)]
+        return bool(set(groups[0]) & self.vocabularies.used)
 
     @property
     def masks(self) -> Masks | None:
@@ -81,10 +94,10 @@ class _Plan:
         """How many weights the model has, and will have."""
         before = after = 0
         for name, tensor in parameters_in(self.opened.content["model"]).items():
-            side = self.tables.sides.get(name)
+            key = self.tables.sides.get(name)
             before += tensor.numel()
-            row = 0 if side is None else tensor.numel() // len(tensor)
-            after += tensor.numel() - (row * self.choices[side].removed if side else 0)
+            row = 0 if key is None else tensor.numel() // len(tensor)
+            after += tensor.numel() - (row * self.choices[key].removed if key else 0)
         return before, after
 
 
@@ -99,10 +112,18 @@ def add(parser: ArgumentParser) -> None:
         "--output-data", metavar="FOLDER", help="where to write dictionaries and binarised splits"
     )
     parser.add_argument(
+        "--pairs",
+        "--lang-pairs",
+        metavar="PAIRS",
+        help="of a multilingual model: count tokens of these pairs only, such as de-en,fr-en "
+        "(default: all that it was trained on)",
+    )
+    parser.add_argument(
         "--corpus",
         metavar="PREFIX",
         nargs="+",
-        help="count tokens in the texts PREFIX.SOURCE and PREFIX.TARGET, not in DATA's train split",
+        help="count tokens in the texts PREFIX.SOURCE and PREFIX.TARGET, not in DATA's train "
+        "split; of a language model, in the text PREFIX",
     )
     parser.add_argument(
         "--min-count",
@@ -161,71 +182,71 @@ def _check(arguments: Namespace) -> None:
 def _plan(arguments: Namespace, progress: _output.Progress) -> _Plan:
     data = arguments.data
     opened = open_checkpoint(arguments.checkpoint)
-    tables = find_tables(opened)
-
-    from fairseq_prune.tasks.binarised import open_splits
-
-    languages = _corpus.languages_of(opened, data)
-    dictionaries = _corpus.dictionaries_of(opened, tables, data, languages)
+    pairs = arguments.pairs.split(",") if arguments.pairs else None
+    its = _corpus.vocabularies_in(opened, data, pairs)
+    tables = find_tables(opened, its)
+    dictionaries = _corpus.dictionaries_of(opened, tables, data, its)
     if not arguments.dry_run:
         _output.check_space(arguments.output, opened.tensors.values())
-    splits = open_splits(Path(data), *languages.values())
+    splits = _corpus.splits_of(data, its)
     if not arguments.dry_run:
         written = () if arguments.dict_only else splits
-        _folder.check_stale(arguments.output_data, {f"{s.path.name}.idx" for s in written})
+        names = {f"{s.path.name}.idx" for s in written} | {*map(its.file_of, its.languages)}
+        _folder.check_stale(arguments.output_data, names)
 
     def phase(total: int) -> Any:
         return progress.phase("counting", 0.3, total)
 
     if arguments.corpus:
-        counts = _corpus.counts_in_text(arguments.corpus, dictionaries, languages, phase)
+        counts = _corpus.counts_in_text(arguments.corpus, dictionaries, its, phase)
     else:
-        counts = _corpus.counts_in_train(splits, dictionaries, languages, data, phase)
-    choices = choose(dictionaries, counts, arguments.min_count, tables.shared)
-    return _Plan(opened, tables, languages, choices, splits)
+        counts = _corpus.counts_in_train(splits, dictionaries, its, data, phase)
+    choices = choose(dictionaries, counts, arguments.min_count, tables.groups)
+    return _Plan(opened, tables, its, choices, splits)
 
 
 def _write(plan: _Plan, arguments: Namespace, progress: _output.Progress) -> None:
     from fairseq_prune.tasks.binarised import copy_alignments, renumber
 
-    sides = {language: side for side, language in plan.languages.items()}
+    its = plan.vocabularies
     with staged("--output-data", arguments.output_data, whole=False) as folder:
         if not arguments.dict_only:
             total = sum(len(split.sentences) for split in plan.splits)
             tick = progress.phase("renumbering", 0.4, total)
             for split in plan.splits:
-                choice = plan.choices[sides[split.language]]
+                choice = plan.choices[_corpus.key_of(split, its)]
                 renumber(split, choice.renumbering(), len(choice.kept), folder, tick)
             copy_alignments(Path(arguments.data), folder)
-        for side, choice in plan.choices.items():
+        for key, choice in plan.choices.items():
             text = choice.dictionary.text(choice.kept)
-            path = folder / f"dict.{plan.languages[side]}.txt"
-            path.write_text(text, encoding="utf-8")
+            (folder / its.file_of(key)).write_text(text, encoding="utf-8")
         model = plan.opened.content["model"]
         tick = progress.phase("cutting", 0.1, sum(model[n].numel() for n in plan.tables.sides))
-        content = cut(plan.opened, plan.tables, plan.kept, arguments.output_data, tick)
+        data = arguments.output_data
+        content = cut(plan.opened, plan.tables, plan.kept, data, tick, its.settings)
         _output.write(content, arguments.output, progress, 0.2, plan.opened.size)
 
 
 def _facts(plan: _Plan, arguments: Namespace) -> dict[str, Any]:
     written = not arguments.dry_run
     before, after = plan.weights()
-    masks = plan.masks
+    masks, its = plan.masks, plan.vocabularies
     return {
         "output": arguments.output if written else None,
         "output_data": arguments.output_data if written else None,
         "sides": {
-            side: {
-                "language": plan.languages[side],
+            key: {
+                "language": plan.vocabularies.languages[key] or None,
                 "before": len(choice.dictionary),
                 "kept": len(choice.kept),
                 "removed": choice.removed,
                 "corpus_tokens": choice.used,
                 "became_unk": choice.lost,
             }
-            for side, choice in plan.choices.items()
+            for key, choice in plan.choices.items()
         },
         "shared": plan.tables.shared,
+        "pairs": ["-".join(its.languages[key] for key in pair) for pair in its.counted],
         "weights_before": before,
         "weights": after,
         "bytes_before": plan.opened.size,
@@ -236,14 +257,15 @@ def _facts(plan: _Plan, arguments: Namespace) -> dict[str, Any]:
 
 
 def _print(plan: _Plan, arguments: Namespace) -> None:
+    its = plan.vocabularies
     lines: Table = [["side", "tokens", "kept", "removed", "of the corpus now <unk>"]]
-    for side, c in plan.choices.items():
-        name, lost = f"{side} ({plan.languages[side]})", c.lost / max(c.used, 1)
+    for key, c in plan.choices.items():
+        lost = c.lost / max(c.used, 1)
         counts = (len(c.dictionary), len(c.kept), c.removed)
-        lines.append([name, *(f"{count:,}" for count in counts), f"{lost:.2%}"])
+        lines.append([its.label(key), *(f"{count:,}" for count in counts), f"{lost:.2%}"])
     print(as_text(lines), end="")
-    if plan.tables.shared:
-        print("both sides have one table: it keeps what either of them uses")
+    for line in _together(plan):
+        print(line)
     before, after = plan.weights()
     print(f"weights: {before:,} -> {after:,} ({1 - after / before:.1%} less)")
     masks = plan.masks
@@ -258,22 +280,20 @@ def _print(plan: _Plan, arguments: Namespace) -> None:
         print(f"dry run of {plan.opened.path}, {size}: nothing was written")
         return
     print(f"file: {size} -> {_output.size_of(arguments.output)}, without optimizer state")
-    print(f"{arguments.output}, {arguments.output_data}: written; try {_next(plan, arguments)}")
+    names = set() if arguments.dict_only else {split.name for split in plan.splits}
+    command = to_try(plan.opened.content, its, arguments, sorted(names), plan.tables.shared)
+    more = f"; try {command}" if command else ""
+    print(f"{arguments.output}, {arguments.output_data}: written{more}")
 
 
-def _next(plan: _Plan, arguments: Namespace) -> str:
-    """The command of stock fairseq to try."""
-    folder, languages = arguments.output_data, [*plan.languages.values()]
-    pair = ["-s", languages[0], "-t", languages[1]]
-    names = [] if arguments.dict_only else sorted({split.name for split in plan.splits})
-    if names:
-        subset = "test" if "test" in names else names[-1]
-        more = [] if subset == "test" else ["--gen-subset", subset]
-        stock = architecture(plan.opened.content) not in (*TRAINABLE, *STOCK)
-        plugin = [] if stock else ["--user-dir", "fairseq_prune"]
-        command = ["fairseq-generate", folder, *pair, *plugin, "--path", arguments.output, *more]
-        return shlex.join([*command, "--beam", "5"])
-    source, target = (f"{folder}/dict.{language}.txt" for language in languages)
-    joined = ["--joined-dictionary"] if plan.tables.shared else ["--tgtdict", target]
-    texts = ["--testpref", "PREFIX", "--destdir", "FOLDER"]
-    return shlex.join(["fairseq-preprocess", *pair, "--srcdict", source, *joined, *texts])
+def _together(plan: _Plan) -> Iterator[str]:
+    """What is said of dictionaries that stay alike, and of those that stay whole."""
+    its = plan.vocabularies
+    for group in plan.tables.groups:
+        if its.task in ONE_PAIR:
+            yield "both sides have one table: it keeps what either of them uses"
+        else:
+            yield f"{', '.join(group)} have one dictionary: it keeps what any of them uses"
+    whole = [key for key in plan.choices if not plan.counts_for(key)]
+    if whole:
+        yield f"no pair that counts has {', '.join(whole)}: nothing was removed there"

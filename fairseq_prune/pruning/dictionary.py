@@ -8,7 +8,7 @@ which no text has.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,8 @@ class Dictionary:
     Args:
         path: its file.
         lines: of the file, one a token, without line ends.
-        tokens: all of them by number, the special ones first.
+        tokens: all of them by number: the special ones, those of the file, and those that the
+            task puts after them.
     """
 
     path: str
@@ -46,12 +47,13 @@ class Dictionary:
     def text(self, kept: Tensor) -> str:
         """The file with these tokens only, their lines as they were."""
         first = len(SPECIALS)
-        return "".join(f"{self.lines[i - first]}\n" for i in kept.tolist() if i >= first)
+        end = first + len(self.lines)
+        return "".join(f"{self.lines[i - first]}\n" for i in kept.tolist() if first <= i < end)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which tokens of one side stay.
+    """Which tokens of one dictionary stay.
 
     Args:
         counts: how often the corpus has each token.
@@ -89,11 +91,17 @@ def renumbering(size: int, kept: Tensor) -> Tensor:
     return table
 
 
-def read_dictionary(path: Path) -> Dictionary:
-    """The dictionary in a file; raises ValueError where it is none."""
+def read_dictionary(path: Path, appended: Sequence[str] = ()) -> Dictionary:
+    """The dictionary in a file; raises ValueError where it is none.
+
+    Args:
+        appended: what the task adds to it, where it does not have it.
+    """
     lines = tuple(line.rstrip("\n") for line in _lines_of(path))
-    tokens = tuple(_token(path, number, line) for number, line in enumerate(lines, start=1))
-    return Dictionary(str(path), lines, (*SPECIALS, *tokens))
+    tokens = [_token(path, number, line) for number, line in enumerate(lines, start=1)]
+    known = {*SPECIALS, *tokens}
+    added = [token for token in dict.fromkeys(appended) if token not in known]
+    return Dictionary(str(path), lines, (*SPECIALS, *tokens, *added))
 
 
 def _token(path: Path, number: int, line: str) -> str:
@@ -149,22 +157,28 @@ def choose(
     dictionaries: Mapping[str, Dictionary],
     counts: Mapping[str, Counts],
     min_count: int,
-    shared: bool,
+    groups: Iterable[Iterable[str]] = (),
 ) -> dict[str, Choice]:
-    """By side, the tokens that the corpus has ``min_count`` times or more.
+    """By key, the tokens that the corpus has ``min_count`` times or more.
 
-    Special tokens and what looks like a tag stay in any case.
+    Special tokens, what looks like a tag and what the task adds stay in any case, and so does a
+    dictionary whole that nothing was counted for.
 
     Args:
-        counts: by side, how often each token occurs.
-        shared: whether both sides have one table; then the sum of both counts decides.
+        counts: by key, how often each token occurs.
+        groups: keys that have one dictionary; the sum of their counts decides.
 
     Raises ValueError where no other token would stay.
     """
-    together = np.sum(list(counts.values()), axis=0) if shared else None
+    together = {key: [*group] for group in groups for key in group}
     choices = {}
-    for side, dictionary in dictionaries.items():
-        deciding = counts[side] if together is None else together
+    for key, dictionary in dictionaries.items():
+        parts = [counts[one] for one in together.get(key, [key]) if one in counts]
+        own = counts.get(key, np.zeros(len(dictionary), dtype=np.int64))
+        if not parts:
+            choices[key] = Choice(dictionary, own, torch.arange(len(dictionary)))
+            continue
+        deciding = np.sum(parts, axis=0)
         used = deciding[len(SPECIALS) :]
         if not (used >= min_count).any():
             raise ValueError(
@@ -173,6 +187,7 @@ def choose(
                 "that the dictionary is for."
             )
         always = np.array([bool(_TAG.fullmatch(token)) for token in dictionary.tokens])
+        always[len(SPECIALS) + len(dictionary.lines) :] = True
         kept = torch.from_numpy(np.flatnonzero(always | (deciding >= min_count)))
-        choices[side] = Choice(dictionary, counts[side], kept)
+        choices[key] = Choice(dictionary, own, kept)
     return choices

@@ -23,18 +23,21 @@ _KINDS = {"mmap": "mmap", "cached": "lazy", "huffman": "huffman"}  # as stored: 
 
 @dataclass(frozen=True)
 class Split:
-    """One language of a split.
+    """One side of a split.
 
     Args:
         name: such as train, valid or test1.
         path: its files without .bin and .idx.
+        language: empty where there is only one.
         sentences: fairseq's data set.
+        pair: the languages of both sides, in no order.
     """
 
     name: str
     language: str
     path: Path
     sentences: Any
+    pair: frozenset[str] = frozenset()
 
     @property
     def is_train(self) -> bool:
@@ -58,10 +61,19 @@ def open_splits(folder: Path, source: str, target: str) -> list[Split]:
     rule = re.compile(rf"([^.]+)\.({pair})\.({languages})\.idx")
     found = filter(None, map(rule.fullmatch, sorted(os.listdir(folder))))
     return [
-        Split(match[1], match[3], path, _open(path))
+        Split(match[1], match[3], path, _open(path), frozenset((source, target)))
         for match in found
         for path in [folder / match[0].removesuffix(".idx")]
     ]
+
+
+def open_texts(folder: Path) -> list[Split]:
+    """Every binarised split of a language model, which names no language, by name.
+
+    Raises ValueError where one cannot be read.
+    """
+    found = filter(None, map(re.compile(r"([^.]+)\.idx").fullmatch, sorted(os.listdir(folder))))
+    return [Split(match[1], "", folder / match[1], _open(folder / match[1])) for match in found]
 
 
 def _open(path: Path) -> Any:

@@ -349,8 +349,8 @@ def test_outputs_that_exist_or_are_the_input(corpus, tmp_path, refused):
         "name."
     )
     assert refused("--force", outputs=outputs) == (
-        f"--output-data {outputs[1]} has old.de-en.de.idx, which --data has not, and which would "
-        "not fit the new dictionary: remove it, or give another folder."
+        f"--output-data {outputs[1]} has old.de-en.de.idx, which is not among the new files and "
+        "would not fit the new dictionary: remove it, or give another folder."
     )
     assert refused("--force", outputs=(outputs[0], f"{corpus}/../{corpus.name}")) == (
         f"--output-data {corpus}/../{corpus.name} is --data itself, whose numbers the old "

@@ -24,9 +24,10 @@ from fairseq_prune.pruning.dictionary import (
     read_dictionary,
     renumbering,
 )
+from fairseq_prune.pruning.languages import SOURCE, TARGET
 from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.vocab import SOURCE, TARGET, cut, cut_masks, find_tables
+from fairseq_prune.pruning.vocab import cut, cut_masks, find_tables
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests.conftest import audit_of
 
@@ -99,7 +100,7 @@ def test_new_numbers_keep_the_order_and_all_else_is_unk(stays: list[bool]) -> No
 def test_a_token_stays_where_it_is_used_often_enough(used: list[int], least: int) -> None:
     its = dictionary(*(f"w{i}" for i in range(len(used))))
     counts = np.array([0, 0, 0, 7, *used])
-    (choice,) = choose({SOURCE: its}, {SOURCE: counts}, least, False).values()
+    (choice,) = choose({SOURCE: its}, {SOURCE: counts}, least).values()
     stays = [f"w{i}" for i, count in enumerate(used) if count >= least]
     assert choice.dictionary.text(choice.kept) == "".join(f"{token} 1\n" for token in stays)
     assert choice.removed == len(used) - len(stays)
@@ -109,23 +110,23 @@ def test_a_token_stays_where_it_is_used_often_enough(used: list[int], least: int
 def test_one_table_keeps_what_both_sides_use_together() -> None:
     both = {SOURCE: dictionary("a", "b", "c"), TARGET: dictionary("a", "b", "c")}
     counts = {SOURCE: np.array([0, 0, 0, 0, 1, 2, 0]), TARGET: np.array([0, 0, 0, 0, 1, 0, 1])}
-    together = choose(both, counts, 2, True)
+    together = choose(both, counts, 2, [(SOURCE, TARGET)])
     assert [c.kept.tolist() for c in together.values()] == [[0, 1, 2, 3, 4, 5]] * 2
     assert [c.lost for c in together.values()] == [0, 1]
-    apart = choose(both, counts, 1, False)
+    apart = choose(both, counts, 1)
     assert [c.kept.tolist()[4:] for c in apart.values()] == [[4, 5], [4, 6]]
 
 
 def test_tags_and_bytes_stay_and_filling_goes() -> None:
     tokens = ("a", "__de__", "[de_DE]", "<mask>", "<0x0A>", "[sic!]", "madeupword0000")
     counts = {SOURCE: np.array([0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0])}
-    (choice,) = choose({SOURCE: dictionary(*tokens)}, counts, 1, False).values()
+    (choice,) = choose({SOURCE: dictionary(*tokens)}, counts, 1).values()
     assert choice.kept.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_a_count_that_no_token_has_is_refused_with_the_largest() -> None:
     with pytest.raises(ValueError, match="^--min-count 9 leaves no token of dict.txt: the most fr"):
-        choose({SOURCE: dictionary("a")}, {SOURCE: np.array([0, 0, 0, 0, 8])}, 9, False)
+        choose({SOURCE: dictionary("a")}, {SOURCE: np.array([0, 0, 0, 0, 8])}, 9)
 
 
 def test_lines_of_a_dictionary_stay_as_they_are(tmp_path: Path) -> None:
@@ -272,8 +273,8 @@ def test_a_model_that_cannot_be_cut_is_refused(
 
 
 def test_another_task_is_refused(tmp_path: Path) -> None:
-    opened = opened_of(tmp_path, model(), cfg={"task": {"_name": "language_modeling"}})
-    with pytest.raises(ValueError, match="for the task language_modeling; give a checkpoint"):
+    opened = opened_of(tmp_path, model(), cfg={"task": {"_name": "masked_lm"}})
+    with pytest.raises(ValueError, match="for the task masked_lm; give a checkpoint"):
         find_tables(opened)
 
 
