@@ -27,9 +27,9 @@ from fairseq_prune.pruning.stored import check_stored
 from fairseq_prune.tasks.loaded import (
     DataProblem,
     Loaded,
-    import_plugin,
     load,
 )
+from fairseq_prune.tasks.opening import import_plugin
 from fairseq_prune.tasks.own import (
     A_MODEL_A_PAIR,
     OwnTask,

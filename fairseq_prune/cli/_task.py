@@ -25,7 +25,6 @@ def add_opening(parser: ArgumentParser) -> None:
         help="how the data are stored, as for fairseq-train, e.g. raw (default: it is found out)",
     )
     add_overrides(parser)
-    add_plugin(parser)
 
 
 def add_overrides(parser: ArgumentParser) -> None:

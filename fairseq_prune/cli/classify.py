@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from fairseq_prune.analysis.table import Table, as_text, number
 from fairseq_prune.cli import _output, _results
-from fairseq_prune.cli._task import add_overrides, add_plugin
+from fairseq_prune.cli._task import add_overrides
 
 HELP = "the accuracy of classifiers (sentence_prediction), many in one process"
 DESCRIPTION = """
@@ -33,7 +33,6 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("--data", required=True, metavar="DATA", help="with input0/ and label/")
     parser.add_argument("--subset", default="test", help="subset to classify (default test)")
     add_overrides(parser)
-    add_plugin(parser)
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     _results.add_flags(parser)
 

@@ -29,7 +29,9 @@ from fairseq_prune.cli import (
     verify,
     vocab,
 )
+from fairseq_prune.cli._task import add_plugin
 from fairseq_prune.pruning.refusal import Refusal, what_to_send
+from fairseq_prune.tasks.opening import import_plugin
 
 COMMANDS: dict[str, Any] = {
     "apply": apply,
@@ -49,6 +51,11 @@ COMMANDS: dict[str, Any] = {
     "verify": verify,
     "vocab": vocab,
 }
+# those that open a checkpoint, which may be of an architecture that only a plugin has
+OPENING = (
+    *("apply", "average", "bench", "classify", "control", "evaluate", "export", "inspect"),
+    *("report", "sensitivity", "shrink", "verify", "vocab"),
+)
 DESCRIPTION = "Prunes fairseq models; shows, checks, shrinks, scores and exports pruned ones."
 BUG, FAILED, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
@@ -81,6 +88,8 @@ def build_parser() -> ArgumentParser:
             allow_abbrev=False,
         )
         module.add(sub)
+        if name in OPENING:
+            add_plugin(sub)
         sub.set_defaults(run=module.run)
     return parser
 
@@ -92,6 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", module="torch")
     try:
         arguments = build_parser().parse_args(argv)
+        import_plugin(getattr(arguments, "user_dir", None))
         code: int = arguments.run(arguments)
         sys.stdout.flush()
         return code

@@ -1,17 +1,14 @@
 """Checkpoints' models under their own task, as fairseq's programs for decoding load them."""
 
 import re
-from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from fairseq import checkpoint_utils, tasks, utils
+from fairseq import checkpoint_utils, tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
-import fairseq_prune
 from fairseq_prune.pruning.refusal import reason_of
 from fairseq_prune.tasks.samples import dictionary_of
 
@@ -109,21 +106,6 @@ def config_of(state: Mapping[str, Any]) -> Any:
     if state.get("args") is not None:
         return convert_namespace_to_omegaconf(state["args"])
     return state["cfg"]
-
-
-def import_plugin(user_dir: str | None) -> None:
-    """Import what --user-dir names, this package included.
-
-    Raises ValueError where it cannot be imported.
-    """
-    if user_dir is None:
-        return
-    try:
-        utils.import_user_module(Namespace(user_dir=user_dir))
-    except (OSError, ImportError) as error:
-        raise ValueError(f"--user-dir {user_dir} cannot be imported: {error}.") from None
-    if Path(user_dir).name == "fairseq_prune":  # imported before fairseq, it has not registered
-        fairseq_prune.register()
 
 
 def _misfit(shapes: Mapping[str, tuple[int, ...]], task: Any) -> str | None:

@@ -14,7 +14,8 @@ from fairseq_prune.saliency.probe import Flow
 from fairseq_prune.tasks._flow import flow_of
 from fairseq_prune.tasks._sample import Told, sampler
 from fairseq_prune.tasks._start import warm_start
-from fairseq_prune.tasks.loaded import config_of, import_plugin, load, misfits_named
+from fairseq_prune.tasks.loaded import config_of, load, misfits_named
+from fairseq_prune.tasks.opening import import_plugin
 from fairseq_prune.tasks.own import Given, overrides_of, read_task
 
 

@@ -7,12 +7,15 @@ of a plugin that is not loaded, say) the file and its settings have to do.
 
 import logging
 import sys
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+import fairseq_prune
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.storage import CheckpointError
 from fairseq_prune.network.options import model_options
@@ -125,6 +128,25 @@ def open_checkpoint(
     return opened_of(path, found.content, found.layout, classes, exclude)
 
 
+def import_plugin(user_dir: str | None) -> None:
+    """Import what --user-dir names, this package included; again changes nothing.
+
+    Raises ValueError where it cannot be imported.
+    """
+    if user_dir is None:
+        return
+    _quiet_fairseq()
+    from fairseq.utils import import_user_module
+
+    try:
+        import_user_module(Namespace(user_dir=user_dir))
+        if Path(user_dir).name == "fairseq_prune":  # imported before fairseq, it has not registered
+            fairseq_prune.register()
+    except Exception as error:  # of anybody's code
+        why = "there is no such folder" if isinstance(error, OSError) else reason_of(error)
+        raise ValueError(f"--user-dir {user_dir} cannot be imported: {why}.") from None
+
+
 def check_written(path: str) -> str | None:
     """Open a file once, by the class of its own model, before anybody is told that it is there.
 
@@ -144,11 +166,16 @@ def check_written(path: str) -> str | None:
 
 
 def _skeleton_of(content: Mapping[str, Any]) -> "tuple[Skeleton | None, str | None]":
-    if "fairseq" not in sys.modules:  # it would log to stdout what it lacks, when it is imported
-        logging.basicConfig(level=logging.WARNING)
+    _quiet_fairseq()
     from fairseq_prune.tasks.skeleton import skeleton_of  # fairseq takes a second to load
 
     return skeleton_of(content)
+
+
+def _quiet_fairseq() -> None:
+    """Before it is imported: it would log to stdout what it lacks, between results."""
+    if "fairseq" not in sys.modules:
+        logging.basicConfig(level=logging.WARNING)
 
 
 def _whole(content: Mapping[str, Any]) -> dict[str, Any]:

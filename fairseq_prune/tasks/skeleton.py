@@ -7,6 +7,7 @@ stood in for by ones of the right size, which the shapes in the file tell.
 """
 
 import copy
+import re
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +30,7 @@ from fairseq_prune.pruning.refusal import reason_of
 
 _UNIT = 1_000_000  # tokens: of dictionaries whose size is not known yet, and larger than any
 _FEW = 4  # tokens of a dictionary that no tensor depends on
-_MOST_LAYERS = 10_000
+_MANY = re.compile(r"(^|_)(layers|blocks|depth)(_|$)")  # settings that count parts of a model
 _READ = ("encoder_embed_path", "decoder_embed_path")  # what training begins with: in the file now
 _FUSED = "transformer_bert_fused"  # would load the whole of a BERT
 
@@ -101,9 +102,18 @@ def _check_sane(content: Mapping[str, Any]) -> None:
     name = str(architecture(content))
     if name.startswith(_FUSED):
         raise ValueError(f"the architecture {name} has a BERT, which would have to be loaded")
-    for key, value in model_options(content).values.items():
-        if "layers" in str(key) and isinstance(value, int) and value > _MOST_LAYERS:
-            raise ValueError(f"{key} {value} is beyond any model")
+    most = len(content["model"])
+    for key, value in _every_setting(model_options(content).values):
+        if _MANY.search(key) and isinstance(value, int) and value > most:
+            raise ValueError(f"its settings have {key} {value}, and the file only {most} tensors")
+
+
+def _every_setting(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values, those of an encoder or decoder's own part among them."""
+    for key, value in values.items():
+        yield str(key), value
+        if isinstance(value, Mapping):
+            yield from ((str(inner), own) for inner, own in value.items())
 
 
 def _settings(content: Mapping[str, Any]) -> _Settings:
