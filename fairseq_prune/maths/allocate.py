@@ -91,9 +91,7 @@ def given(
     members = by_class(scores, classes)
     totals = {n: sum(s.numel_prunable for s in part.values()) for n, part in members.items()}
     alive = {n: sum(s.numel_alive for s in part.values()) for n, part in members.items()}
-    each = dict.fromkeys(members, sparsity)
-    if shares is not None:
-        each = scaled(shares, sparsity, totals)
+    each = scaled(shares, sparsity, totals)
     away = removals(each, totals, {n: totals[n] - alive[n] for n in totals})
     parts = {n: count_kept(part, totals[n] - away[n], least=least) for n, part in members.items()}
     kept = {name: n for part in parts.values() for name, n in part.items()}
@@ -117,10 +115,12 @@ def overall(shares: Mapping[str, float], totals: Mapping[str, int]) -> float:
 
 
 def scaled(
-    shares: Mapping[str, float], sparsity: float, totals: Mapping[str, int]
+    shares: Mapping[str, float] | None, sparsity: float, totals: Mapping[str, int]
 ) -> dict[str, float]:
     """Each class's share where the whole is to have `sparsity`: in proportion, and the shares
-    themselves from :func:`overall` on."""
+    themselves from :func:`overall` on. Where none are given, all have the same."""
+    if shares is None:
+        return dict.fromkeys(totals, sparsity)
     whole = overall(shares, totals)
     factor = 1.0 if sparsity >= whole else sparsity / whole
     return {label: factor * share_of(label, shares) for label in totals}

@@ -8,11 +8,11 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.allocate import removals, scaled
 from fairseq_prune.maths.schedule import Threshold
 from fairseq_prune.maths.select import round_count
-from fairseq_prune.maths.structure import Block, NofM, Units
+from fairseq_prune.maths.structure import NofM
 from fairseq_prune.pruning.counts import least_of
 from fairseq_prune.pruning.groups import sums_by_class
 from fairseq_prune.pruning.opened import Opened
-from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.reached import things_of
 from fairseq_prune.pruning.record import Record
 from fairseq_prune.pruning.units import groups_in
 from fairseq_prune.pruning.vocab import VOCABULARY
@@ -47,7 +47,7 @@ def look_at_count(found: "Audit", opened: Opened, masks: Masks, record: Record) 
     if recipe.multiple is not None:
         _look_at_multiples(found, opened, masks, record)
         return
-    things = _things(recipe)
+    things = things_of(recipe)
     # what was pruned before lies across the groups of M, and each of them loses its share
     more = isinstance(recipe.groups(), NofM) and "before" in record.notes
     for part in _parts(opened, masks, record, sparsity):
@@ -73,23 +73,17 @@ def _look_at_multiples(found: "Audit", opened: Opened, masks: Masks, record: Rec
 
 def look_at_expected(found: "Audit", opened: Opened, masks: Masks, expected: float) -> None:
     """Whether what is removed is ``expected``, up to the rounding of each count."""
-    record, what, roundings = opened.record, "weights", len(masks)
+    record, what, roundings = opened.record, "prunable weights", len(masks)
     prunable, removed = found.prunable, found.removed
     if record is not None and record.recipe.scheme is not None and record.masks is masks:
         parts = list(_parts(opened, masks, record, expected))
         prunable, removed = sum(p.total for p in parts), sum(p.removed for p in parts)
-        what, roundings = _things(record.recipe), len(parts)
+        what, roundings = things_of(record.recipe), len(parts)
     if abs(removed - expected * prunable) > roundings / 2:
         found.problems.append(
             f"{removed:,} of {prunable:,} {what} are removed ({removed / max(prunable, 1):.4f}), "
             f"not the {expected:g} expected"
         )
-
-
-def _things(recipe: Recipe) -> str:
-    """What a recipe counts."""
-    is_block = isinstance(recipe.groups(), Block | Units)
-    return f"groups ({recipe.structure})" if is_block else "weights"
 
 
 @dataclass(frozen=True)
@@ -133,9 +127,7 @@ def _parts(opened: Opened, masks: Masks, record: Record, sparsity: float) -> Ite
     by_class = sums_by_class(counts, record.classes)
     most_by_class = sums_by_class(may_go, record.classes)
     totals = {label: total for label, (total, _) in by_class.items()}
-    each = dict.fromkeys(totals, sparsity)
-    if shares is not None:
-        each = scaled(shares, sparsity, totals)
+    each = scaled(shares, sparsity, totals)
     away = removals(each, totals, {label: before.get(label, 0) for label in totals})
     for label, (total, removed) in by_class.items():
         most = most_by_class[label][1]

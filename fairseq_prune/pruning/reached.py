@@ -87,9 +87,9 @@ def _shares(recipe: Recipe, totals: Mapping[str, int], asked: float) -> dict[str
     """By class, the fraction asked for; empty where a scheme does not count classes."""
     if isinstance(recipe.groups(), NofM):
         return {}
-    if recipe.shares is not None:
-        return scaled(recipe.shares, asked, totals)
-    return dict.fromkeys(totals, asked) if recipe.scheme == "class-uniform" else {}
+    if recipe.shares is None and recipe.scheme != "class-uniform":
+        return {}
+    return scaled(recipe.shares, asked, totals)
 
 
 def _rises(recipe: Recipe) -> bool:

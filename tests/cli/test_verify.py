@@ -197,7 +197,9 @@ def test_a_count_that_is_off_by_one_is_found(change, call):
 
     code, out, _ = call("verify", change(plant))
     assert code == 1
-    assert out.splitlines()[1] == ("  172 of 344 weights are removed, but sparsity 0.502907 is 173")
+    assert out.splitlines()[1] == (
+        "  172 of 344 prunable weights are removed, but sparsity 0.502907 is 173"
+    )
 
 
 def test_class_uniform_counts_in_each_class(dense, tmp_path, call):
@@ -251,7 +253,10 @@ def test_a_gradual_run_in_the_middle_with_a_wrong_count_is_found(tmp_path, call)
     prune_state(content)["acted"] = 6
     code, out, _ = call("verify", write(tmp_path / "six.pt", content))
     assert code == 1
-    assert "WRONG" in out and "241 of 344 weights are removed, but sparsity 0.7488 is 258" in out
+    assert (
+        "WRONG" in out
+        and "241 of 344 prunable weights are removed, but sparsity 0.7488 is 258" in out
+    )
 
 
 def test_a_gradual_run_at_its_end_has_its_sparsity(tmp_path, call):
@@ -278,7 +283,9 @@ def test_what_is_expected_is_what_is_removed(expected, pruned, call):
     code, out, _ = call("verify", pruned, "--expect", expected)
     right = expected in ("0.5", "0.499", "0.501")
     assert code == (0 if right else 1)
-    sentence = f"172 of 344 weights are removed (0.5000), not the {float(expected):g} expected"
+    sentence = (
+        f"172 of 344 prunable weights are removed (0.5000), not the {float(expected):g} expected"
+    )
     assert (sentence in out) is not right
 
 
@@ -288,7 +295,7 @@ def test_of_units_what_is_expected_is_their_share(dense, tmp_path, call):
     assert call("apply", dense, "--output", path, *flags, "--prune-sparsity", "0.5")[0] == 0
     assert call("verify", path, "--expect", "0.5")[0] == 0
     code, out, _ = call("verify", path, "--expect", "0.6")
-    assert code == 1 and "groups (block:4x4) are removed (0." in out
+    assert code == 1 and "tiles (block:4x4) are removed (0." in out
 
 
 def test_what_is_expected_of_given_masks_is_a_share_of_weights(pruned, dense, tmp_path, call):
