@@ -79,3 +79,35 @@ def test_a_bad_rule_file_is_refused(tmp_path: Path, text: str, message: str) -> 
 def test_an_unknown_granularity_names_the_known() -> None:
     with pytest.raises(ValueError, match="neither one of paper, layer, component, tensor nor"):
         classify({"a": ("a",)}, "papre")
+
+
+PAIRS = ("models.de-en.", "models.fr-en.")
+
+
+def test_a_prefix_changes_no_class() -> None:
+    for prefix in ("", "module.", "models.de-en.", "w2v_model."):
+        name = f"{prefix}encoder.layers.0.self_attn.q_proj.weight"
+        assert classify({name: [name]}) == {name: "source-layer-1.self-attention"}
+
+
+def test_each_language_pair_has_classes_and_what_they_share_has_one() -> None:
+    shared = [f"{pair}encoder.layers.0.fc1.weight" for pair in PAIRS]
+    own = [f"{pair}decoder.layers.1.fc2.weight" for pair in PAIRS]
+    names = {shared[0]: shared, **{name: [name] for name in own}}
+    assert list(classify(names).values()) == [
+        "source-layer-1.ffn", "de-en/target-layer-2.ffn", "fr-en/target-layer-2.ffn",
+    ]  # fmt: skip
+    assert list(classify(names, "layer").values())[1:] == [
+        "de-en/target-layer-2", "fr-en/target-layer-2",
+    ]  # fmt: skip
+    assert list(classify(names, "component").values())[:2] == [
+        "source-layers.ffn", "de-en/target-layers.ffn",
+    ]  # fmt: skip
+
+
+def test_what_some_pairs_share_is_theirs() -> None:
+    three = [f"models.{pair}.encoder.layers.0.fc1.weight" for pair in ("de-en", "de-fr", "en-de")]
+    names = {three[0]: three[:2], three[2]: three[2:]}
+    assert list(classify(names).values()) == [
+        "de-en+de-fr/source-layer-1.ffn", "en-de/source-layer-1.ffn",
+    ]  # fmt: skip
