@@ -21,14 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fairseq.models.lstm import base_architecture
 
 from fairseq_prune.cli.main import main as fairseq_prune
 
 LAYERS, WORDS = 4, 50_000
 
 
-def lstm(weights: int) -> dict[str, torch.Tensor]:
-    """A model of about so many weights: names as in fairseq, values normal, biases zero."""
+def lstm(weights: int) -> tuple[dict[str, torch.Tensor], int]:
+    """fairseq's LSTM of about so many weights, values normal, biases zero; and its units."""
     # 3 tables of WORDS x units, 8 or 9 gates' matrices a layer of 4 units x units
     squares = 8 * LAYERS * 2 + 4 + 3
     units = 8
@@ -49,22 +50,35 @@ def lstm(weights: int) -> dict[str, torch.Tensor]:
         inputs = 2 * units if layer == 0 else units  # input feeding
         model[f"decoder.layers.{layer}.weight_ih"] = normal(4 * units, inputs)
         model[f"decoder.layers.{layer}.weight_hh"] = normal(4 * units, units)
-        model[f"decoder.layers.{layer}.bias_ih"] = torch.zeros(4 * units)
+        for part in ("ih", "hh"):
+            model[f"decoder.layers.{layer}.bias_{part}"] = torch.zeros(4 * units)
     model["decoder.attention.input_proj.weight"] = normal(units, units)
     model["decoder.attention.output_proj.weight"] = normal(units, 2 * units)
     model["decoder.fc_out.weight"] = normal(WORDS, units)
-    return model
+    model["decoder.fc_out.bias"] = torch.zeros(WORDS)
+    return model, units
+
+
+def settings(units: int) -> dict[str, Any]:
+    """The configuration that fairseq saves with such a model, as far as it is read again."""
+    widths = ("encoder_embed_dim", "encoder_hidden_size", "decoder_embed_dim",
+              "decoder_hidden_size", "decoder_out_embed_dim")  # fmt: skip
+    model = {**dict.fromkeys(widths, units), "encoder_layers": LAYERS, "decoder_layers": LAYERS}
+    task = {"_name": "translation", "data": "bin", "source_lang": "de", "target_lang": "en"}
+    arguments = argparse.Namespace(arch="lstm", _name="lstm", criterion="cross_entropy", **model)
+    base_architecture(arguments)
+    return {"model": arguments, "task": task}
 
 
 def write_dense(path: Path, weights: int) -> int:
     """Writes the checkpoint; returns how many numbers its model has."""
-    model = lstm(weights)
+    model, units = lstm(weights)
     history = [{"criterion_name": "c", "optimizer_name": "o", "num_updates": 0}]
     extra = {"train_iterator": {"epoch": 1}}
     torch.save(
         {
             "args": None,
-            "cfg": {"model": {"_name": "lstm"}},
+            "cfg": settings(units),
             "model": model,
             "optimizer_history": history,
             "task_state": {},
@@ -76,7 +90,8 @@ def write_dense(path: Path, weights: int) -> int:
 
 
 def load_and_save(path: Path, output: Path) -> None:
-    torch.save(torch.load(path, weights_only=True), output)
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        torch.save(torch.load(path, weights_only=True), output)
 
 
 def apply(path: Path, output: Path, scheme: str) -> None:
