@@ -128,9 +128,11 @@ class PruningHooks:
         self.session.penalty = at_work(penalty, self.session.recipe)
 
     def begin_epoch(self, epoch: int, model: nn.Module) -> None:
-        """Before the first epoch, training begins."""
+        """Before the first epoch, training begins, and what it will need is tried."""
         super().begin_epoch(epoch, model)  # type: ignore[misc]
         self.begin_training(model)
+        if not self._begun and self._trainer() is not None:
+            self._look_ahead(self._trainer())
 
     def begin_training(self, model: nn.Module) -> None:
         """The masks that training starts with, and a plain saved config; again changes nothing."""
@@ -151,10 +153,8 @@ class PruningHooks:
         """The task's own step, its gradients masked; the first one prunes if it is time."""
         if not self._begun:
             self._begun, self._updates, self._more = True, update_num, kwargs
-            if self.session.model is not None:
-                self.session.sampler = self._sampler(criterion)
+            self.session.sampler = self._sampler(criterion)
             with one_sentence():
-                self._look_ahead(update_num, optimizer)
                 self.session.catch_up(update_num, optimizer)
             self._look_at_scores()
         result = super().train_step(  # type: ignore[misc]
@@ -229,13 +229,19 @@ class PruningHooks:
     _more: Mapping[str, Any] = MappingProxyType({})  # what fairseq's trainer gives to each step
     _trainer: Callable[[], Any] = staticmethod(lambda: None)
 
-    def _look_ahead(self, update_num: int, optimizer: Any) -> None:
-        """What the schedule needs when it acts next is tried once, as of that update."""
-        due = next_action(self.session.recipe, self.session.acted, update_num)
+    def _look_ahead(self, trainer: Any) -> None:
+        """What the schedule needs when it acts next is tried once, as of that update.
+
+        Not within a step: fairseq's trainer writes crash.pt where one fails.
+        """
+        due = next_action(self.session.recipe, self.session.acted, trainer.get_num_updates())
         if due is not None:
+            if trainer.cfg.ema.store_ema and getattr(self, "uses_ema", False):
+                self._more = {"ema_model": trainer.ema.get_model()}
             self._updates = due
-            check_ahead(self.session, optimizer)
-            self._updates = update_num
+            self.session.sampler = self._sampler(trainer.criterion)
+            with one_sentence():
+                check_ahead(self.session, trainer.optimizer)
 
     def _look_at_scores(self) -> None:
         """Where the sparsity has moved, scores begin anew."""
@@ -272,8 +278,8 @@ class PruningHooks:
     def _sampler(self, criterion: Any) -> Any:
         root = _root(self._config())
         data = self._config() if root is None else root.dataset
-        assert self.session.model is not None
-        return sampler(self, self.session.model, criterion, data, updates=lambda: self._updates)
+        model = self.session.model
+        return model and sampler(self, model, criterion, data, updates=lambda: self._updates)
 
     def _save_as_stock(self) -> None:
         """Make the saved configuration one that fairseq opens without this plugin."""

@@ -60,7 +60,8 @@ TASKS = {
     "masked_lm": "text --task masked_lm --criterion masked_lm --sample-break-mode eos "
     "--tokens-per-sample 32 --arch roberta " + SENTENCES,
     "denoising": f"text --task denoising {WORDS} --tokens-per-sample 16 --mask 0.3 "
-    f"--mask-length span-poisson --poisson-lambda 2 --insert 0.1 --permute-sentences 1 " + " ".join(LSTM),
+    "--mask-length span-poisson --poisson-lambda 2 --insert 0.1 --permute-sentences 1 "
+    + " ".join(LSTM),
     "sentence_prediction": "classes --task sentence_prediction --criterion sentence_prediction "
     "--num-classes 2 --arch roberta " + SENTENCES,
     "sentence_ranking": "ranked --task sentence_ranking --criterion sentence_ranking "
