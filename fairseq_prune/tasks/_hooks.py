@@ -31,6 +31,7 @@ from fairseq_prune.tasks._backend import (
     check_quantization,
     in_step,
 )
+from fairseq_prune.tasks._draws import take_turns
 from fairseq_prune.tasks._keep import keep_update
 from fairseq_prune.tasks._length import (
     check_begins,
@@ -95,6 +96,7 @@ class PruningHooks:
         if not from_checkpoint:
             keep_stopping()
             count_scores()
+            take_turns()
             watch_loading()
             with one_sentence():
                 start = start_of(self._checkpoint_config())

@@ -6,13 +6,11 @@ model each, a target that is noised first, a source that is made by back-transla
 through. Dropout stays off, and what the step draws is drawn by seed: the same at each asking.
 """
 
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from fairseq import metrics
 from torch import Tensor, nn
@@ -106,22 +104,6 @@ def _sum(losses: list[Tensor]) -> Tensor:
     for loss in losses[1:]:
         total = total + loss
     return total
-
-
-@contextmanager
-def drawn_by(seed: int) -> Iterator[None]:
-    """Within it all generators begin at a seed; they come back as they were."""
-    python, numpy_state = random.getstate(), np.random.get_state()
-    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices):
-        try:
-            random.seed(seed)
-            np.random.seed(seed)
-            torch.manual_seed(seed)
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy_state)
 
 
 @contextmanager

@@ -100,12 +100,12 @@ def _write(path: Path, lines: list[str]) -> Path:
     return path
 
 
-def _sets(where: Path, *suffixes: str) -> list[str]:
+def _sets(where: Path, *suffixes: str, seed: int = 0) -> list[str]:
     """Three sets of lines, with each suffix the same; the flags that name them."""
     raw = where.with_name(f"{where.name}.raw")
-    for seed, (split, size) in enumerate((("train", 60), ("valid", 12), ("test", 12))):
+    for number, (split, size) in enumerate((("train", 60), ("valid", 12), ("test", 12))):
         for suffix in suffixes:
-            lines = _lines(seed, size)
+            lines = _lines(seed + number, size)
             turned = [" ".join(line.upper().split()[::-1]) for line in lines]
             _write(raw / f"{split}{suffix}", turned if suffix == ".en" else lines)
     return [f"--{split}pref={raw / split}" for split in ("train", "valid", "test")]
@@ -140,8 +140,8 @@ def _text(where: Path) -> None:
 def _labelled(where: Path) -> None:
     """Sentences with a label: one each, or two to be ranked after a first."""
     parts = ("input0", "input1", "input2") if where.name == "ranked" else ("input0",)
-    prefs = _sets(where, "")
-    for part in parts:
+    for number, part in enumerate(parts):
+        prefs = _sets(where, "", seed=10 * number)
         more = [] if part == "input0" else ["--srcdict", where / "input0" / "dict.txt"]
         run("fairseq-preprocess", "--only-source", *prefs, *more, f"--destdir={where / part}")
     raw = where.with_name(f"{where.name}.raw")

@@ -11,7 +11,7 @@ from fairseq_prune.masks.storage import masks_of
 from fairseq_prune.network.probing import Sample, gradient, undisturbed
 from fairseq_prune.network.weights import of_module
 from fairseq_prune.tasks import _hooks
-from fairseq_prune.tasks._sample import drawn_by
+from fairseq_prune.tasks._draws import drawn_by
 from tests.conftest import differences, read, train_here, trained
 from tests.tasks.stock import TASKS, flags_of
 
@@ -127,7 +127,8 @@ def test_a_batch_has_one_loss_and_asking_leaves_no_trace(name: str, looked: Any)
 def test_a_run_prunes_and_the_trial_changes_nothing(
     name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flags = [*flags_of(name, data), *by("snip", name)]
+    # fairseq's thread draws of the same generators: denoising is not the same twice with it
+    flags = [*flags_of(name, data), *by("snip", name), "--data-buffer-size", 0]
     train_here([*flags, "--save-dir", tmp_path / "tried"])
     monkeypatch.setattr(_hooks, "check_ahead", lambda *_: None)
     train_here([*flags, "--save-dir", tmp_path / "not"])
@@ -237,3 +238,23 @@ def test_generators_come_back() -> None:
         with drawn_by(7):
             drawn.append((random.random(), float(np.random.rand()), float(torch.rand(()))))
     assert drawn[0] == drawn[1] and states() == before
+
+
+def test_the_thread_that_makes_batches_waits() -> None:
+    import queue
+    import threading
+
+    from fairseq.data.iterators import BackgroundConsumer
+
+    from fairseq_prune.tasks._draws import take_turns
+
+    take_turns()
+    drawn: queue.Queue[Any] = queue.Queue()
+    source = (float(torch.rand(())) for _ in range(3))
+    with drawn_by(1):
+        thread = BackgroundConsumer(drawn, source, None, None)
+        thread.start()
+        thread.join(0.2)
+        assert drawn.empty() and isinstance(thread, threading.Thread)
+    thread.join(10)
+    assert drawn.qsize() == 4  # and the mark that there are no more
