@@ -4,7 +4,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -224,5 +224,8 @@ def _draw(task: Any, model: Any, dataset: Any, data: Any, count: int, seed: int)
                 required_batch_size_multiple=getattr(data, "required_batch_size_multiple", 1),
             )
         )
-        order = np.random.permutation(len(batches))[:count]
+        # several data sets were put in order when they were first asked, perhaps by the trainer
+        anew = data_utils.numpy_seed(seed) if _is_zipped(dataset) else nullcontext()
+        with anew:
+            order = np.random.permutation(len(batches))[:count]
     return [batches[int(place)] for place in order]

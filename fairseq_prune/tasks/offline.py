@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from fairseq import checkpoint_utils, tasks, utils
+from fairseq.data import data_utils
 from torch import Tensor
 
 from fairseq_prune.network.probing import Sample
@@ -49,6 +50,8 @@ def open_network(checkpoint: str, given: Given, told: Told) -> Network:
         loaded = load([checkpoint], overrides_of(own, given))
         task, saved = loaded.task, loaded.saved
         task.load_dataset(saved.dataset.train_subset, combine=False, epoch=1)
+        with data_utils.numpy_seed(saved.common.seed):  # several zipped keep their first order
+            task.dataset(saved.dataset.train_subset).ordered_indices()
         criterion = task.build_criterion(saved.criterion)
     except Exception as error:
         raise _cannot_open(checkpoint, given.data, error) from None

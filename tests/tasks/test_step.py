@@ -12,12 +12,13 @@ from fairseq_prune.network.probing import Sample, gradient, undisturbed
 from fairseq_prune.network.weights import of_module
 from fairseq_prune.tasks import _hooks
 from fairseq_prune.tasks._draws import drawn_by
-from tests.conftest import differences, read, train_here, trained
+from tests.conftest import ROOT, differences, read, run, torchrun, train_here, trained
 from tests.tasks.stock import TASKS, flags_of
 
 PRUNE = ["--prune-scheme", "class-uniform", "--prune-sparsity", 0.5, "--prune-start", 2]
 FAST = ("multilingual_translation", "iterative_nonautoregressive_transformer")
 # some of what these have has no part in the loss
+RANKS = ["--user-dir", ROOT / "fairseq_prune", "--distributed-backend", "gloo"]
 UNUSED = {
     "sentence_prediction": "lm_head",
     "sentence_ranking": "lm_head",
@@ -136,6 +137,27 @@ def test_a_run_prunes_and_the_trial_changes_nothing(
     masks = masks_of(tried, "checkpoint")
     assert masks is not None and masks.sparsity() == pytest.approx(0.5, abs=1e-2)
     assert differences(trained(tried), trained(other)) == []
+
+
+@pytest.mark.slow
+def test_ranks_train_on_as_if_nothing_had_been_tried(data: Path, tmp_path: Path) -> None:
+    name = "multilingual_translation"
+    flags = [*flags_of(name, data), *RANKS, "--save-interval-updates", 1]
+    run(*torchrun(2), *flags, *by("snip", name), "--save-dir", tmp_path / "pruned")
+    run(*torchrun(2), *flags, "--save-dir", tmp_path / "dense")
+    pruned, dense = (read(tmp_path / of / "checkpoint_1_1.pt") for of in ("pruned", "dense"))
+    for part in ("model", "optimizer"):
+        assert differences(trained(pruned)[part], trained(dense)[part]) == []
+    assert masks_of(read(tmp_path / "pruned" / "checkpoint_last.pt"), "") is not None
+
+
+@pytest.mark.slow
+def test_ranks_are_refused_together(data: Path, tmp_path: Path) -> None:
+    flags = [*flags_of("online_backtranslation", data), *RANKS]
+    more = [*PRUNE, "--prune-saliency", "obd", "--prune-score-batches", 1]
+    out = run(*torchrun(2), *flags, *more, "--save-dir", tmp_path / "run", fails=True)
+    assert "takes no example of one of its data sets without the others" in out
+    assert not list((tmp_path / "run").glob("*.pt"))
 
 
 # what would have failed at update 2, by what it trains and how it is pruned
@@ -258,3 +280,38 @@ def test_the_thread_that_makes_batches_waits() -> None:
         assert drawn.empty() and isinstance(thread, threading.Thread)
     thread.join(10)
     assert drawn.qsize() == 4  # and the mark that there are no more
+
+
+@pytest.mark.parametrize(
+    "saliency", ["snip", pytest.param("obd", marks=pytest.mark.slow), "wanda", "synflow"]
+)
+def test_apply_prunes_as_training_would(saliency: str, data: Path, tmp_path: Path) -> None:
+    """Two pairs of languages, each with a model of its own."""
+    from fairseq_prune.cli.main import main
+
+    flags = flags_of("multilingual_translation", data)
+    scored = [] if saliency == "synflow" else ["--prune-score-batches", 2]
+    how = [*PRUNE[:4], "--prune-saliency", saliency, *scored]
+    train_here([*flags, "--save-dir", tmp_path / "dense"])
+    dense = tmp_path / "dense" / "checkpoint_last.pt"
+    train_here([*flags, *how, "--finetune-from-model", dense, "--save-dir", tmp_path / "tuned"])
+    tuned = masks_of(read(tmp_path / "tuned" / "checkpoint_last.pt"), "")
+    out = tmp_path / "applied.pt"
+    given = map(str, [dense, "--output", out, "--data", flags[0], *how])
+    assert main(["apply", *given]) == 0
+    applied = masks_of(read(out), "")
+    assert tuned is not None and applied is not None and applied.digest() == tuned.digest()
+
+
+def test_apply_says_what_a_task_does_not_take(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from fairseq_prune.cli.main import main
+
+    flags = flags_of("online_backtranslation", data)
+    train_here([*flags, "--save-dir", tmp_path])
+    given = [tmp_path / "checkpoint_last.pt", "--output", tmp_path / "x.pt", "--data", flags[0]]
+    how = [*PRUNE[:4], "--prune-saliency", "obd"]
+    assert main(["apply", *map(str, [*given, *how])]) == 2
+    assert "takes no example of one of its data sets without the others" in capsys.readouterr().err
+    assert not (tmp_path / "x.pt").exists()
