@@ -6,6 +6,7 @@ import os
 import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -14,10 +15,11 @@ from fairseq_prune.analysis.table import Table, as_text
 from fairseq_prune.cli import _output
 from fairseq_prune.maths.structure import UNITS
 from fairseq_prune.models import TRAINABLE
-from fairseq_prune.network.options import architecture, task_name
+from fairseq_prune.network.options import architecture, model_options, task_name
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.network.units import Axis
 from fairseq_prune.pruning.shrink import Cut, plan, shrink
+from fairseq_prune.pruning.widths import STOCK, is_said
 from fairseq_prune.tasks.opening import open_checkpoint
 
 HELP = "cut pruned units out of a checkpoint: fewer weights, the same translations"
@@ -27,9 +29,10 @@ cells and embedding columns whose readers are all zero, as --prune-structure ffn
 and embedding leave them. The network computes the same. Where its layers are left equally wide,
 as after --prune-scheme class-uniform, the result is a plain fairseq checkpoint with other widths
 in its settings, which fairseq opens without this package. Where they are not, or heads are gone
-(fairseq has no setting for that), it is one of our architectures, shrunk_transformer or
-shrunk_lstm: give --user-dir fairseq_prune to every command that opens it. The result can be
-trained further; the optimizer's state is left out.
+(fairseq has no setting for that), it is one of our architectures, shrunk_FAMILY, which there are
+for the families transformer, transformer_align, transformer_lm, bart and lstm: give --user-dir
+fairseq_prune to every command that opens it. The result can be trained further; the optimizer's
+state is left out.
 """
 EXAMPLES = """
 examples:
@@ -45,6 +48,7 @@ _USES = {
     "language_modeling": ("to evaluate", "fairseq-eval-lm"),
 }
 _FUSED = "transformer_bert_fused"  # and its sizes, which begin like it
+_OURS = {"bart" if ours == "shrunk_bart" else stock: ours for ours, stock in STOCK.items()}
 
 
 def add(parser: ArgumentParser) -> None:
@@ -73,8 +77,8 @@ def run(arguments: Namespace) -> int:
     output = _output.chosen(arguments, "shrink", "smaller")
     with _output.Progress() as progress:
         done = progress.phase("reading", 0.5, 1)
-        cut = plan(open_checkpoint(arguments.checkpoint), arguments.uniform, arguments.anyway)
-        _check_family(cut)
+        source = open_checkpoint(arguments.checkpoint)
+        cut = _fitted(plan(source, arguments.uniform, arguments.anyway))
         content = shrink(cut)
         train, why = _training(content, output)
         done(1)
@@ -114,24 +118,62 @@ def _training(content: Mapping[str, Any], output: str | None) -> tuple[list[str]
     return ["fairseq-train", data_of(content), "--user-dir", "fairseq_prune", *places, *flags], ""
 
 
-def _check_family(cut: Cut) -> None:
-    """Raises ValueError where what is left needs an architecture of ours that is none for it."""
+def _fitted(cut: Cut) -> Cut:
+    """The cut with the architecture of ours that holds what is left of its family.
+
+    Raises ValueError where what is left needs one of ours, and there is none for it.
+    """
+    strange = next((axis for axis in cut.axes if _is_cut(cut, axis) and not is_said(axis)), None)
+    arch = architecture(cut.source.content) or "unknown"
+    if strange is not None:
+        raise ValueError(
+            f"{cut.source.path} has units in {strange.name}, where no setting of {arch} that is "
+            "known here says how many there are: what is left could not be opened; its zeros stay."
+        )
     if cut.settings.arch is None:
-        return
+        return cut
     logging.basicConfig(level=logging.WARNING)  # fairseq logs what it lacks when it is imported
     from fairseq.models import ARCH_MODEL_NAME_REGISTRY  # takes seconds to load
 
-    arch = architecture(cut.source.content) or "unknown"
-    family, ours = ARCH_MODEL_NAME_REGISTRY.get(arch, arch), cut.settings.arch
-    attends = "decoder.attention.output_proj.weight" in cut.source.content["model"]
-    fits = ours != "shrunk_lstm" or attends
-    if not arch.startswith(_FUSED) and fits and family in (ours, ours.removeprefix("shrunk_")):
-        return
+    family = ARCH_MODEL_NAME_REGISTRY.get(arch, arch).removeprefix("shrunk_")
+    ours = _OURS.get(family)
+    if arch.startswith(_FUSED) or ours is None or not _fits(cut, ours):
+        raise ValueError(_none_fits(cut, arch, ours))
+    _check_alignments(cut, family)
+    return replace(cut, settings=replace(cut.settings, arch=ours))
+
+
+def _fits(cut: Cut, ours: str) -> bool:
+    return (
+        ours != "shrunk_lstm"
+        or "decoder.attention.output_proj.weight" in (cut.source.content["model"])
+    )
+
+
+def _none_fits(cut: Cut, arch: str, ours: str | None) -> str:
     few = [axis for axis in cut.axes if axis.kind == "heads" and _is_cut(cut, axis)]
     what = "fewer heads than fit its width" if few else "layers of different widths"
-    raise ValueError(
-        f"{cut.source.path} would have {what}, which {arch} cannot say: {_instead(cut)}."
-    )
+    why = "has an attention" if ours == "shrunk_lstm" else f"is there for {arch}"
+    lacking = f"fairseq has no setting for that, and no architecture of ours {why}"
+    if ours == "shrunk_lstm":
+        lacking = f"fairseq has no setting for that, and {ours} {why}, which this model has not"
+    return f"{cut.source.path} would have {what}: {lacking}; {_instead(cut, bool(few))}."
+
+
+def _check_alignments(cut: Cut, family: str) -> None:
+    """Raises ValueError where a model that aligns words would align others."""
+    if family != "transformer_align":
+        return
+    layers = [axis for axis in cut.axes if axis.name.endswith(".encoder_attn.heads")]
+    number = model_options(cut.source.content).get("alignment_layer")
+    chosen = layers[-1 if number is None else int(number)] if layers else None
+    if chosen is not None and _is_cut(cut, chosen):
+        raise ValueError(
+            f"{cut.source.path} aligns words by the mean of heads of "
+            f"{chosen.name.removesuffix('.heads')}, which would be another without some of them: "
+            f"prune other heads (--prune-exclude {chosen.label}), or neurons (--prune-structure "
+            "ffn)."
+        )
 
 
 def _is_cut(cut: Cut, axis: Axis) -> bool:
@@ -139,19 +181,16 @@ def _is_cut(cut: Cut, axis: Axis) -> bool:
     return left < before
 
 
-def _instead(cut: Cut) -> str:
+def _instead(cut: Cut, few: bool) -> str:
     """What to do where only fairseq's own settings are there to say what is left."""
+    kind = next((k for k in UNITS if k != "heads" and k in {a.kind for a in cut.axes}), None)
+    alone = f"prune units of another kind, alone (--prune-structure {kind})"
     try:
         plan(cut.source, uniform=True, anyway=True)
-    except ValueError:
-        kind = next(
-            kind for kind in UNITS if kind != "heads" and kind in {a.kind for a in cut.axes}
-        )
-        return (
-            "what would go has to stay, then; prune other units instead (--prune-scheme "
-            f"class-uniform --prune-structure {kind})"
-        )
-    return "give --uniform, which leaves in place what has to stay"
+    except ValueError:  # nothing would go
+        return alone if few and kind else "its zeros stay"
+    stays = "leaves the heads in place" if few else "leaves each layer as wide as the widest"
+    return f"give --uniform, which {stays}" + (f", or {alone}" if few and kind else "")
 
 
 def _tensors(content: Mapping[str, Any]) -> list[Tensor]:

@@ -1,28 +1,41 @@
-"""A Transformer whose feed-forward layers and attentions have widths of their own."""
+"""Transformers whose feed-forward layers and attentions have widths of their own."""
 
 from argparse import ArgumentParser
 from typing import Any
 
 import torch
 from fairseq.models import register_model, register_model_architecture
+from fairseq.models.bart import BARTModel, bart_large_architecture
 from fairseq.models.transformer import TransformerModel, base_architecture
+from fairseq.models.transformer_align import TransformerAlignModel, transformer_align
 from fairseq.modules import MultiheadAttention
 from torch import Tensor, nn
 
 from fairseq_prune.models._widths import per_layer
 
 
-@register_model("shrunk_transformer")
-class ShrunkTransformerModel(TransformerModel):
-    """fairseq's Transformer, with one width a feed-forward layer and one head count an attention.
+class Narrowed:
+    """One width a feed-forward layer and one head count an attention, for a model of fairseq's.
 
-    Its checkpoints are written by ``fairseq-prune shrink``; the tensors have fairseq's names.
+    A class is this and fairseq's. Its checkpoints are written by ``fairseq-prune shrink``; the
+    tensors have fairseq's names.
     """
 
     @classmethod
+    def build_model(cls, args: Any, task: Any) -> Any:
+        """fairseq's model, its layers replaced by narrower ones."""
+        model = super().build_model(args, task)  # type: ignore[misc]
+        for side in ("encoder", "decoder"):
+            if hasattr(model, side):
+                _narrow(getattr(model, side).layers, side, args)
+        return model
+
+
+class _WithFlags(Narrowed):
+    @classmethod
     def add_args(cls, parser: ArgumentParser) -> None:
-        """fairseq's flags of the Transformer, and the widths."""
-        super().add_args(parser)
+        """fairseq's flags of the model, and the widths."""
+        super().add_args(parser)  # type: ignore[misc]
         for side in ("encoder", "decoder"):
             parser.add_argument(
                 f"--{side}-ffn-widths", help=f"neurons of the {side}'s feed-forward layers, N,N,..."
@@ -38,25 +51,35 @@ class ShrunkTransformerModel(TransformerModel):
             "--decoder-head-dim", type=int, help="of a head of the decoder, where it is another"
         )
 
-    @classmethod
-    def build_model(cls, args: Any, task: Any) -> "ShrunkTransformerModel":
-        """fairseq's model, its layers replaced by narrower ones."""
-        model: ShrunkTransformerModel = super().build_model(args, task)
-        for side in ("encoder", "decoder"):
-            modules = getattr(model, side).layers
-            layers = [modules[number] for number in range(len(modules))]  # layerdrop: not iterated
-            widths = per_layer(args, f"{side}_ffn_widths", len(layers))
-            size = getattr(args, f"{side}_head_dim", None) or args.head_dim
-            heads = {"self_attn": per_layer(args, f"{side}_heads", len(layers))}
-            if side == "decoder" and not args.no_cross_attention:
-                heads["encoder_attn"] = per_layer(args, "decoder_cross_heads", len(layers))
-            for number, layer in enumerate(layers):
-                _narrow_ffn(layer, widths[number])
-                for name, counts in heads.items():
-                    _narrow_attention(getattr(layer, name), counts[number], size)
-                if side == "encoder":
-                    _narrow_shadows(layer)
-        return model
+
+@register_model("shrunk_transformer")
+class ShrunkTransformerModel(_WithFlags, TransformerModel):
+    """fairseq's Transformer for translation, with widths of its own."""
+
+
+@register_model("shrunk_transformer_align")
+class ShrunkTransformerAlignModel(_WithFlags, TransformerAlignModel):
+    """fairseq's Transformer that also aligns words."""
+
+
+@register_model("shrunk_bart")
+class ShrunkBARTModel(_WithFlags, BARTModel):
+    """fairseq's BART."""
+
+
+def _narrow(modules: Any, side: str, args: Any) -> None:
+    layers = [modules[number] for number in range(len(modules))]  # layerdrop: not iterated
+    widths = per_layer(args, f"{side}_ffn_widths", len(layers))
+    size = getattr(args, f"{side}_head_dim", None) or args.head_dim
+    heads = {"self_attn": per_layer(args, f"{side}_heads", len(layers))}
+    if any(getattr(layer, "encoder_attn", None) is not None for layer in layers):
+        heads["encoder_attn"] = per_layer(args, "decoder_cross_heads", len(layers))
+    for number, layer in enumerate(layers):
+        _narrow_ffn(layer, widths[number])
+        for name, counts in heads.items():
+            _narrow_attention(getattr(layer, name), counts[number], size)
+        if side == "encoder":
+            _narrow_shadows(layer)
 
 
 class _Attention(MultiheadAttention):
@@ -166,3 +189,15 @@ def _narrow_shadows(layer: Any) -> None:
 def shrunk_transformer(args: Any) -> None:
     """fairseq's defaults for what no flag says."""
     base_architecture(args)
+
+
+@register_model_architecture("shrunk_transformer_align", "shrunk_transformer_align")
+def shrunk_transformer_align(args: Any) -> None:
+    """fairseq's defaults for what no flag says."""
+    transformer_align(args)
+
+
+@register_model_architecture("shrunk_bart", "shrunk_bart")
+def shrunk_bart(args: Any) -> None:
+    """fairseq's defaults for what no flag says."""
+    bart_large_architecture(args)

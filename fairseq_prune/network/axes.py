@@ -121,7 +121,7 @@ def heads_in(options: Options, names: Iterable[str]) -> dict[str, int]:
     found = {}
     for name in names:
         attention, dot, _ = name.rpartition(".q_proj.weight")
-        layer = attention.rpartition(".layers.")[2].partition(".")[0]
+        layer = attention.rpartition("layers.")[2].partition(".")[0]  # transformer_layers too
         if not dot or not layer.isdigit():
             continue
         heads = _configured(options, attention, int(layer))

@@ -15,12 +15,21 @@ from fairseq_prune.network.see2016_units import is_see2016
 from fairseq_prune.network.units import Axis, Shapes
 
 Counts = Mapping[str, int]
-STOCK = {"shrunk_lstm": "lstm", "shrunk_transformer": "transformer"}  # fairseq's, by ours
+STOCK = {  # fairseq's, by ours
+    "shrunk_lstm": "lstm",
+    "shrunk_transformer": "transformer",
+    "shrunk_transformer_align": "transformer_align",
+    "shrunk_transformer_lm": "transformer_lm",
+    "shrunk_bart": "bart_large",
+}
 _SIDES = ("encoder", "decoder")
+# where fairseq's models whose settings are called alike have the layers of a side
+_LAYERS = r"(models\.[^.]+\.)?{side}\.(sentence_encoder\.)?(transformer_)?layers\.\d+"
+_LAYER = {side: _LAYERS.format(side=side) for side in _SIDES}
 _ATTENTIONS = {
-    "encoder_heads": r"encoder\.layers\.\d+\.self_attn",
-    "decoder_heads": r"decoder\.layers\.\d+\.self_attn",
-    "decoder_cross_heads": r"decoder\.layers\.\d+\.encoder_attn",
+    "encoder_heads": rf"{_LAYER['encoder']}\.self_attn",
+    "decoder_heads": rf"{_LAYER['decoder']}\.self_attn",
+    "decoder_cross_heads": rf"{_LAYER['decoder']}\.encoder_attn",
 }
 _OUT = "decoder.attention.output_proj.weight"
 _EXTRA = "decoder.additional_fc.weight"
@@ -60,7 +69,7 @@ def even(axes: Sequence[Axis], counts: Counts, shapes: Shapes) -> dict[str, int]
         return _even_lstm(axes, counts, shapes)
     target = dict(counts)
     for side in _SIDES:
-        group = [a for a in axes if a.kind == "ffn" and a.name.startswith(side)]
+        group = [a for a in axes if a.kind == "ffn" and re.match(_LAYER[side], a.name)]
         target |= {a.name: max(counts[b.name] for b in group) for a in group}
     return target | {axis.name: axis.units for axis in axes if axis.kind == "heads"}
 
@@ -84,6 +93,11 @@ def _even_lstm(axes: Sequence[Axis], counts: Counts, shapes: Shapes) -> dict[str
     raise AssertionError("the widths it had are among them")
 
 
+def is_said(axis: Axis) -> bool:
+    """Whether a setting that is known here says how many units there are on an axis."""
+    return axis.kind != "ffn" or any(re.match(layer, axis.name) for layer in _LAYER.values())
+
+
 # ------------------------------------------------------------------ what to call it
 def settings_of(shapes: Shapes, head_dims: Mapping[str, int]) -> Settings:
     """The settings of a network with these tensors.
@@ -100,21 +114,22 @@ def settings_of(shapes: Shapes, head_dims: Mapping[str, int]) -> Settings:
 
 
 def _transformer(shapes: Shapes, head_dims: Mapping[str, int]) -> Settings:
-    widths = {side: _sizes(shapes, rf"{side}\.layers\.\d+\.fc1\.weight$") for side in _SIDES}
+    widths = {side: _sizes(shapes, rf"{_LAYER[side]}\.fc1\.weight$") for side in _SIDES}
     own, full = (
         {n: _sizes(shapes, rf"{module}\.{part}_proj\.weight$") for n, module in _ATTENTIONS.items()}
         for part in ("q", "out")
     )
     if own == full and all(len(set(sizes)) <= 1 for sizes in widths.values()):
         return Settings(None, {f"{s}_ffn_embed_dim": w[0] for s, w in widths.items() if w})
-    values: dict[str, Any] = {f"{s}_ffn_widths": _joined(w) for s, w in widths.items()}
+    values: dict[str, Any] = {f"{s}_ffn_widths": _joined(w) for s, w in widths.items() if w}
     for name, sizes in own.items():
         side = name.partition("_")[0]
         if sizes and side not in head_dims:
             raise ValueError(f"The checkpoint does not say how many heads its {side} has.")
-        values[name] = _joined(size // head_dims[side] for size in sizes)
-    two = head_dims["decoder"]
-    one = head_dims.get("encoder", two)  # lightconv's has none
+        if sizes:
+            values[name] = _joined(size // head_dims[side] for size in sizes)
+    one = head_dims.get("encoder", head_dims.get("decoder"))  # lightconv's encoder has none
+    two = head_dims.get("decoder", one)
     other = {"decoder_head_dim": two} if one != two else {}
     return Settings("shrunk_transformer", {**values, "head_dim": one, **other})
 
@@ -142,11 +157,11 @@ def _lstm(shapes: Shapes) -> Settings:
 
 def _sizes(shapes: Shapes, pattern: str, dim: int = 0) -> list[int]:
     """One size a layer, in the order of their numbers."""
-    found = {
-        int(re.findall(r"\d+", name)[0]): shape[dim]
-        for name, shape in shapes.items()
-        if re.match(pattern, name)
-    }
+    found = {}
+    for name, shape in shapes.items():
+        if re.match(pattern, name):
+            where, _, rest = name.rpartition("layers.")
+            found[where, int(re.findall(r"\d+", rest)[0])] = shape[dim]
     return [size for _, size in sorted(found.items())]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_prune.network.options import architecture
-from tests.conftest import BIN, read, run
+from tests.conftest import ARCHES, BIN, TRAINING, read, run, train_here
 
 HALF = ("--prune-sparsity", "0.5", "--prune-structure")
 LANGUAGE_MODEL = (
@@ -106,22 +106,46 @@ def language_model(corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_language_model_is_shrunk_as_far_as_fairseq_can_say(language_model, call, tmp_path):
-    pruned = {}
-    for structure in ("ffn", "heads", "ffn+heads"):
-        pruned[structure] = tmp_path / f"{structure}.pt"
-        flags = ("--prune-scheme", "class-uniform", *HALF, structure)
-        assert call("apply", language_model, "--output", pruned[structure], *flags)[0] == 0
-    out = check(pruned["ffn"], tmp_path, call)
-    copied(out, "to evaluate: ", tmp_path)
-    why = "would have fewer heads than fit its width, which transformer_lm cannot say: "
-    code, _, err = call("shrink", pruned["heads"], "--dry-run")
-    assert code == 2
-    assert err.endswith(
-        f"{why}what would go has to stay, then; prune other units instead (--prune-scheme "
-        "class-uniform --prune-structure ffn).\n"
-    )
-    code, _, err = call("shrink", pruned["ffn+heads"], "--dry-run")
-    assert code == 2
-    assert err.endswith(f"{why}give --uniform, which leaves in place what has to stay.\n")
-    assert call("shrink", pruned["ffn+heads"], "--dry-run", "--uniform")[0] == 0
+@pytest.mark.parametrize("structure", ["ffn", "heads", "ffn+heads"])
+def test_a_language_model_is_shrunk_and_trained_further(structure, language_model, call, tmp_path):
+    pruned = tmp_path / "pruned.pt"
+    flags = ("--prune-scheme", "class-uniform", *HALF, structure)
+    assert call("apply", language_model, "--output", pruned, *flags)[0] == 0
+    before = evaluated(run("fairseq-eval-lm", tmp_path / "text", "--path", pruned, "--cpu"))
+    out = check(pruned, tmp_path, call)
+    assert ("architecture shrunk_transformer_lm" in out) == ("heads" in structure)
+    assert evaluated(copied(out, "to evaluate: ", tmp_path)) == before
+
+
+def evaluated(said: str) -> str:
+    """The loss that fairseq-eval-lm found."""
+    return said.partition("Loss (base 2): ")[2].split(",")[0]
+
+
+BART = [flag for flag in ARCHES["transformer"] if not flag.startswith("--share")]
+BART[BART.index("transformer")] = "bart_base"
+ALIGN = "--alignment-heads 1 --alignment-layer 0 --arch transformer_align".split()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("structure", ["ffn", "heads"])
+@pytest.mark.parametrize("arch", ["bart", "transformer_align"])
+def test_bart_and_aligned_models_are_shrunk_and_trained_further(
+    arch, structure, corpus, call, tmp_path
+):
+    model = BART if arch == "bart" else [*ARCHES["transformer"], *ALIGN]
+    train_here([corpus, *model, *TRAINING, "--max-update", 4, "--save-dir", tmp_path / "run"])
+    last, pruned = tmp_path / "run" / "checkpoint_last.pt", tmp_path / "pruned.pt"
+    flags = ["--prune-scheme", "class-blind", *HALF, structure]
+    if arch == "transformer_align" and structure == "heads":
+        flags += ["--prune-exclude", "target-layer-1.cross-attention"]
+    assert call("apply", last, "--output", pruned, *flags)[0] == 0
+    before = run("fairseq-generate", corpus, "--path", pruned, "--beam", 5, "--cpu")
+    out = check(pruned, tmp_path, call)
+    assert structure == "ffn" or f"architecture shrunk_{arch}: give" in out
+    after = copied(out, "to translate: ", tmp_path)
+    assert translations(after) == translations(before) and after.count("\nH-") == 20
+
+
+def translations(said: str) -> list[str]:
+    return sorted(line.split("\t")[-1] for line in said.splitlines() if line.startswith("H-"))
