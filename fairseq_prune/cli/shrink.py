@@ -166,7 +166,8 @@ def _check_alignments(cut: Cut, family: str) -> None:
         return
     layers = [axis for axis in cut.axes if axis.name.endswith(".encoder_attn.heads")]
     number = model_options(cut.source.content).get("alignment_layer")
-    chosen = layers[-1 if number is None else int(number)] if layers else None
+    place = len(layers) - 1 if number is None else int(number)
+    chosen = layers[place] if 0 <= place < len(layers) else None  # fairseq then aligns by none
     if chosen is not None and _is_cut(cut, chosen):
         raise ValueError(
             f"{cut.source.path} aligns words by the mean of heads of "

@@ -1,5 +1,6 @@
 """Cutting units without effect out of a checkpoint: a smaller network, the same function."""
 
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.masks.storage import PRUNE_KEY
 from fairseq_prune.maths.structure import UNITS, Units
+from fairseq_prune.network.classes import prefix_of
 from fairseq_prune.network.options import architecture, changed
 from fairseq_prune.network.ties import owners_of, parameter_count
 from fairseq_prune.network.unit_masks import gone, sums
@@ -98,7 +100,10 @@ def plan(source: Opened, uniform: bool = False, anyway: bool = False) -> Cut:
     left = {name: _shape(shape, keep.get(name, {})) for name, shape in shapes.items()}
     left = {name: left[first] for name, first in owners_of(tensors).items()}
     heads = [axis for axis in axes if axis.kind == "heads"]
-    sizes = {axis.name.partition(".")[0]: axis.places[0].width for axis in heads}
+    sizes = {
+        axis.name.removeprefix(prefix_of(axis.name)).partition(".")[0]: axis.places[0].width
+        for axis in heads
+    }
     return Cut(source, axes, kept, keep, settings_of(left, sizes))
 
 
@@ -116,6 +121,10 @@ def shrink(cut: Cut) -> dict[str, Any]:
     if isinstance(content.get("cfg"), Mapping):
         config = dict(content["cfg"])
         content["cfg"] = {**config, "model": _configured(config.get("model"), cut)}
+        if isinstance(config.get("task"), Namespace):  # which has all flags, the model's too
+            content["cfg"]["task"] = changed(
+                config["task"], {"arch": cut.arch, **cut.settings.values}
+            )
     content["args"] = _configured(content.get("args"), cut)
     return with_step(content, cut.source.content, _step(cut, content), cut.source.path)
 

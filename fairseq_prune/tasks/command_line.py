@@ -154,7 +154,7 @@ def _parsed(words: list[str]) -> tuple[argparse.Namespace, list[argparse.Action]
         for action in parser._actions:  # what is not given yet, and DATA
             action.required = False
             if not action.option_strings:
-                action.nargs = "?"
+                action.nargs, action.default = "?", ""  # some look whether it is a file
 
     parser.error = refuse
     arguments = options.parse_args_and_arch(parser, words, modify_parser=ease)
@@ -179,6 +179,8 @@ def _gives(arguments: argparse.Namespace, name: str, saved: _Saved) -> bool:
     """Whether parsed flags give a setting its value; one that is not said is as good as any."""
     wanted = saved.get(name)
     found = getattr(arguments, name) if hasattr(arguments, name) else saved.default(name)
+    if isinstance(wanted, list) and isinstance(found, str) and _value(found) == found:
+        found = found.split(",")  # language pairs: a task makes a list of them later
     return wanted is None or _value(found) == _value(wanted)
 
 
