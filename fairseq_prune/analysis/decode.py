@@ -68,9 +68,9 @@ class Decoder:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.cfg = convert_namespace_to_omegaconf(_arguments(settings))
         models.register()  # shrunk checkpoints need no --user-dir here
         import_plugin(settings.user_dir)
+        self.cfg = convert_namespace_to_omegaconf(_arguments(settings))
         if self.cfg.dataset.max_tokens is None and self.cfg.dataset.batch_size is None:
             self.cfg.dataset.max_tokens = 12000  # fairseq-generate's own default
         self.cuda = torch.cuda.is_available() and not settings.cpu
@@ -129,18 +129,30 @@ class Decoder:
         """
         given = self.settings.given()
         self.own = own = read_task(checkpoint, given.model_overrides)
-        own.check_text("fairseq_prune")
+        self.settings.check_task(own, "fairseq_prune")
         pair = own.pair(given)
         per_pair = own.name in A_MODEL_A_PAIR
         self._scoring = self._translating = None  # memory, before the next ones are made
         self._scoring = self._load_models(own, None if per_pair else pair)
         if not (own.translates and _is_translation(self._scoring.task)):
             return
+        self._check_languages()
         if not own.pairs or pair is not None:
             self._translating = self._load_models(own, pair) if per_pair else self._scoring
         if per_pair and pair is not None:  # fairseq-validate cannot take one pair of several
             only = ["-".join(pair)]
             self._scoring.task.lang_pairs = self._scoring.task.eval_lang_pairs = only
+
+    def _check_languages(self) -> None:
+        """Raise ValueError where fairseq went by the data's names, and not by a flag."""
+        for side in ("source_lang", "target_lang"):
+            asked = getattr(self.settings, side)
+            found = getattr(_config(self._scoring.task), side, None)
+            if None not in (asked, found) and asked != found:
+                raise ValueError(
+                    f"--data {self.settings.data} is of {found}, as its files' names say, where "
+                    f"--{side.replace('_', '-')} is {asked}; give the other language too."
+                )
 
     def _load_models(self, own: OwnTask, pair: tuple[str, str] | None) -> Loaded:
         given = self.settings.given()

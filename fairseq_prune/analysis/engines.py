@@ -50,6 +50,7 @@ class Fairseq:
             )
         self._task, self._models = self._decoder.task, self._decoder.translators
         self._data = self._decoder.prepare(settings.gen_subset)
+        self._data.ordered_indices()  # data of several pairs have no sentences before
         self._generators: dict[int, Any] = {}
         for model in self._models if sparse else ():
             with_sparse_layers_(model)

@@ -99,13 +99,12 @@ def check(checkpoints: Sequence[str], settings: Settings) -> list[OwnTask]:
             raise CheckpointError(f"{path} is not a file; give the path of a fairseq checkpoint.")
     owns = [read_task(path, settings.model_overrides) for path in checkpoints]
     for own in owns:
-        own.check_text("evaluate")
-        own.pair(settings.given())
-        for name in ("reference", "text"):
-            if getattr(settings, name) is not None:
-                own.check_translates(f"--{name}")
-        if len(members_of(own.path)) > 1:
-            own.check_translates("an ensemble")
+        settings.check_task(own, "evaluate")
+        if len(members_of(own.path)) > 1 and not own.translates:
+            raise ValueError(
+                f"{own.path} is an ensemble of task {own.name}, which has perplexity only, and "
+                "that is of one model: give them one by one."
+            )
     return owns
 
 

@@ -140,11 +140,10 @@ def _open(asked: Asked) -> Opened:
 
 def _check_task(asked: Asked) -> None:
     own = read_task(asked.checkpoint, asked.decoding.model_overrides)
-    own.check_text("sensitivity")
-    pair = own.pair(asked.decoding.given())
+    asked.decoding.check_task(own, "sensitivity")
     if asked.bleu:
         own.check_translates("--bleu")
-        if own.pairs and pair is None:
+        if own.pairs and own.pair(asked.decoding.given()) is None:
             raise ValueError(
                 f"{asked.checkpoint} is of several language pairs ({', '.join(own.pairs)}); name "
                 "the one that --bleu is of with -s and -t."

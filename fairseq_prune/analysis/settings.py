@@ -141,6 +141,26 @@ class Settings:
             user_dir=self.user_dir,
         )
 
+    def check_task(self, own: OwnTask, command: str) -> None:
+        """Raise ValueError, one sentence, where a checkpoint's task does not go with a command."""
+        own.check_text(command)
+        pair = own.pair(self.given())
+        for name in ("reference", "text"):
+            if getattr(self, name) is not None:
+                own.check_translates(f"--{name}")
+        languages = [own.values.get("source_lang"), own.values.get("target_lang")]
+        if not own.translates or own.pairs or pair or any(languages):
+            return
+        files = self._subset(folders_of(self.data)[0], self.gen_subset)
+        parts = {path.name.split(".")[1] for path in files}
+        pairs = sorted(part for part in parts if part.count("-") == 1)
+        if len(pairs) > 1:
+            raise ValueError(
+                f"--data {self.data} has {self.gen_subset} in several language pairs "
+                f"({', '.join(pairs)}), and {own.path} does not say which is its own: name one "
+                "with -s and -t."
+            )
+
     def check_text(self) -> "Settings":
         """The settings themselves; raises ValueError where those of the texts cannot work."""
         if self.text is None:

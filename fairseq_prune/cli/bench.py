@@ -125,7 +125,7 @@ def _settings(arguments: Namespace) -> Settings:
 
 def _check_task(path: str, settings: Settings) -> None:
     own = read_task(path, settings.model_overrides)
-    own.check_text("bench")
+    settings.check_task(own, "bench")
     own.check_translates("bench")
     if own.pairs and own.pair(settings.given()) is None:
         raise ValueError(
@@ -136,11 +136,11 @@ def _check_task(path: str, settings: Settings) -> None:
 
 def _labels(paths: Sequence[str]) -> list[str]:
     """The ends of paths, as much of them as tells them apart."""
-    parts = [[Path(path).parts for path in members_of(paths)] for paths in paths]
-    for depth in range(1, max(len(path) for members in parts for path in members) + 1):
-        ends = [":".join("/".join(path[-depth:]) for path in members) for members in parts]
-        if len(set(ends)) == len(ends):
-            return ends
+    parts = [[Path(member).parts for member in members_of(path)] for path in paths]
+    every = {member for members in parts for member in members}
+    for depth in range(1, max(map(len, every)) + 1):
+        if len({member[-depth:] for member in every}) == len(every):
+            return [":".join("/".join(member[-depth:]) for member in one) for one in parts]
     return list(paths)
 
 

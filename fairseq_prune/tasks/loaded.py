@@ -56,28 +56,22 @@ def load(paths: Sequence[str], overrides: Mapping[str, Any]) -> Loaded:
     for path in paths:
         state = checkpoint_utils.load_checkpoint_to_cpu(path, dict(overrides))
         task = _task(config_of(state)) if task is None else task
-        found, saved = _model(path, state, task, overrides)
+        whose = "its" if len(paths) == 1 else f"{path}'s"
+        with misfits_named(state["model"], task, whose):
+            (found,), saved, _ = checkpoint_utils.load_model_ensemble_and_task(
+                [path], dict(overrides), task, state=state
+            )
         models.append(found)
     return Loaded(models, saved, task)
 
 
-def _model(
-    path: str, state: dict[str, Any], task: Any, overrides: Mapping[str, Any]
-) -> tuple[Any, Any]:
-    """The model in a checkpoint, and its configuration."""
-    with misfits_named(state["model"], task):
-        (model,), saved, _ = checkpoint_utils.load_model_ensemble_and_task(
-            [path], dict(overrides), task, state=state
-        )
-    return model, saved
-
-
 @contextmanager
-def misfits_named(model: Mapping[str, Any], task: Any) -> Iterator[None]:
+def misfits_named(model: Mapping[str, Any], task: Any, whose: str = "its") -> Iterator[None]:
     """Makes an error in loading a Misfit where it is a dictionary that has another size.
 
     Args:
         model: what is loaded, which a model may change.
+        whose: what a message calls the checkpoint.
     """
     shapes = {name: tuple(value.shape) for name, value in model.items()}
     try:
@@ -86,7 +80,7 @@ def misfits_named(model: Mapping[str, Any], task: Any) -> Iterator[None]:
         sentence = _misfit(shapes, task) if "size mismatch" in str(error) else None
         if sentence is None:
             raise
-        raise Misfit(sentence) from None
+        raise Misfit(f"{whose} {sentence}") from None
 
 
 def _task(config: Any) -> Any:
@@ -94,9 +88,13 @@ def _task(config: Any) -> Any:
         return tasks.setup_task(config.task)
     except Exception as error:
         name = getattr(config.task, "_name", None) or getattr(config.task, "task", None)
+        if isinstance(error, FileNotFoundError) and error.filename:
+            sentence = f"the checkpoint's task {name} reads {error.filename}, which is not there"
+            raise DataProblem(sentence) from None
         if name not in tasks.TASK_REGISTRY:
             raise DataProblem(
-                f"its task {name} is none of fairseq's; name the plugin that has it with --user-dir"
+                f"the checkpoint's task {name} is none of fairseq's; name the plugin that has it "
+                "with --user-dir"
             ) from None
         raise DataProblem(reason_of(error)) from None
 
@@ -118,7 +116,7 @@ def _misfit(shapes: Mapping[str, tuple[int, ...]], task: Any) -> str | None:
         dictionary = dictionary_of(task, "source" if is_source else "target", found["pair"])
         if dictionary is not None and shape[0] != len(dictionary):
             return (
-                f"its {name} is for {shape[0]:,} tokens, and the "
+                f"{name} is for {shape[0]:,} tokens, and the "
                 f"{'source' if is_source else 'target'} dictionary of the data, with special "
                 f"tokens and those that the task adds, has {len(dictionary):,}: give the folder "
                 "that the model was trained on, or its languages"

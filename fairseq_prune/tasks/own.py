@@ -26,10 +26,11 @@ SCORED = (
 )
 A_MODEL_A_PAIR = ("multilingual_translation", "semisupervised_translation")
 _CLASSIFIERS = ("sentence_prediction", "sentence_prediction_adapters", "sentence_ranking")
-_NOT_TEXT = (
+_OTHERS = (
     *("audio_finetuning", "audio_pretraining", "hubert_pretraining", "speech_to_text"),
     *("speech_to_speech", "text_to_speech", "frm_text_to_speech", "speech_unit_modeling"),
     *("simul_speech_to_text", "simul_text_to_text", "online_backtranslation"),
+    *("dummy_lm", "dummy_masked_lm", "dummy_mt"),
 )
 
 
@@ -92,7 +93,7 @@ class OwnTask:
                 f"{self.path} is a classifier (task {self.name}); {command} takes models that "
                 "write text: use fairseq-prune classify."
             )
-        if self.name in _NOT_TEXT:
+        if self.name in _OTHERS:
             raise ValueError(
                 f"{self.path} is of task {self.name}, which {command} does not take: it takes "
                 f"{', '.join((*TRANSLATING, *SCORED))}."
@@ -107,11 +108,13 @@ class OwnTask:
             )
 
     def pair(self, given: Given) -> tuple[str, str] | None:
-        """The one language pair that a task of several is to translate, or None for all of them.
+        """The language pair that flags name, or the only one; None where that is left open.
 
         Raises ValueError where flags name half a pair, or one that the model does not have.
         """
         asked = given.source_lang, given.target_lang
+        if not self.pairs and None in asked:
+            return None  # of two languages: what flags leave open, the file or the data say
         if asked == (None, None):
             single = self.pairs[0].split("-") if len(self.pairs) == 1 else ()
             return (single[0], single[1]) if len(single) == 2 else None
