@@ -266,6 +266,50 @@ def test_what_the_flags_lead_to_is_not_blamed_on_the_file(
     assert not list((tmp_path / "lamb").glob("*.pt"))
 
 
+def test_flags_that_differ_from_the_file_s_are_named(
+    train: Train, tmp_path: Path, dense: Path
+) -> None:
+    ways: list[tuple[list[Any], str]] = [
+        (["--amp"], "the optimizer FairseqAdam, and these flags give AMPOptimizer: "),
+        (["--optimizer", "adafactor"], "FairseqAdam, and these flags give FairseqAdafactor: "),
+        (["--criterion", f"{SMOOTHED}_with_alignment"], "the criterion LabelSmoothed"),
+        (["--lr-scheduler", "inverse_sqrt"], "--lr-scheduler fixed, and these flags give inverse_"),
+    ]
+    for flags, sentence in ways:
+        with pytest.raises(SystemExit) as end:
+            train(tmp_path / "on", "--max-update", 3, "--restore-file", dense, *flags)
+        assert f"{dense} was trained with" in str(end.value) and sentence in str(end.value)
+        assert "damaged" not in str(end.value)
+    anew = ["--lr-scheduler", "inverse_sqrt", "--reset-lr-scheduler"]
+    train(tmp_path / "anew", "--max-update", 3, "--restore-file", dense, *anew)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_half_precision_without_a_gpu_is_the_flags_own_fault(
+    train: Train, tmp_path: Path, dense: Path
+) -> None:
+    train(tmp_path / "pruned", "--max-update", 1, *PRUNE)
+    starts = ([], ["--finetune-from-model", dense], ["--restore-file", dense])
+    for number, start in enumerate(starts):
+        out = tmp_path / f"half-{number}"
+        with pytest.raises(SystemExit, match="--fp16 keeps its single-precision weights on a GPU"):
+            train(out, "--max-update", 3, *PRUNE, "--fp16", *start)
+        with pytest.raises(AssertionError, match="CUDA"):  # fairseq's own
+            train(out, "--max-update", 3, "--fp16", *start)
+        assert not list(out.glob("*.pt"))
+    for flags in (["--memory-efficient-fp16"], ["--amp"]):  # these do without
+        train(tmp_path / flags[0], "--max-update", 1, *PRUNE, *flags, *starts[1])
+
+
+@pytest.mark.parametrize("flags", [["--optimizer", "cpu_adam"], ["--zero-sharding", "os"]])
+def test_a_package_that_is_missing_is_named_by_who_needs_it(
+    flags: list[Any], train: Train, tmp_path: Path, dense: Path
+) -> None:
+    for start in ([], ["--finetune-from-model", dense], ["--restore-file", dense]):
+        with pytest.raises(ImportError, match="pip install"):
+            train(tmp_path / "lacks", "--max-update", 3, *PRUNE, *flags, *start)
+
+
 def test_what_replaces_the_matrices_is_refused(
     refused: Refused, tmp_path: Path, train: Train
 ) -> None:
