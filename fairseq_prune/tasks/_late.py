@@ -2,7 +2,7 @@
 
 A ``--user-dir`` of one's own may ``import fairseq_prune`` in any place of its ``__init__.py``, and
 fairseq imports the files of its folder ``tasks`` after that. So we look again when fairseq reads
-the flags, and when it sets up a task.
+the flags, or hydra's settings, and when it sets up a task.
 """
 
 import sys
@@ -14,12 +14,16 @@ from fairseq import tasks
 
 
 def watch(register: Callable[[], None]) -> None:
-    """Call ``register`` again at these two moments; calling this again changes nothing.
+    """Call ``register`` again at these moments; calling this again changes nothing.
 
     Args:
         register: what makes everything that is registered prune; again, it changes nothing.
     """
-    places = ((tasks, "setup_task"), (sys.modules.get("fairseq.options"), "parse_args_and_arch"))
+    places = (
+        (tasks, "setup_task"),
+        (sys.modules.get("fairseq.options"), "parse_args_and_arch"),
+        (sys.modules.get("fairseq_cli.train"), "add_defaults"),
+    )
     for module, name in places:
         found = getattr(module, name, None)
         if found is not None and not hasattr(found, "looks_again"):

@@ -1,6 +1,7 @@
 """Every task of fairseq has the prune flags, under its own name and as pruned_NAME."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,17 +48,22 @@ def test_a_language_model_is_pruned_too(tmp_path: Path) -> None:
     assert {"target-embedding", "target-layer-1.ffn", "target-layer-1.self-attention"} <= classes
 
 
-def test_hydra_takes_the_same_settings(corpus: Path, tmp_path: Path) -> None:
+def with_hydra(corpus: Path, folder: Path, *settings: str) -> dict[str, Any]:
+    """The last checkpoint of a small run of fairseq-hydra-train."""
     side = ("embed_dim=8", "ffn_embed_dim=8", "layers=1", "attention_heads=1")
-    out = run(
+    run(
         "fairseq-hydra-train", "--config-dir", ROOT / "configs" / "prune",
         "--config-name", "transformer_hydra", f"task.data={corpus}", "common.cpu=true",
-        f"checkpoint.save_dir={tmp_path / 'run'}", f"hydra.run.dir={tmp_path / 'hydra'}",
+        f"checkpoint.save_dir={folder / 'run'}", f"hydra.run.dir={folder / 'hydra'}",
         "dataset.max_tokens=200", "dataset.num_workers=0", "optimization.max_update=2",
-        *(f"model.{end}.{size}" for end in ("encoder", "decoder") for size in side),
+        *(f"model.{end}.{size}" for end in ("encoder", "decoder") for size in side), *settings,
     )  # fmt: skip
-    done = read(tmp_path / "run" / "checkpoint_last.pt")
-    assert done["cfg"]["task"]["_name"] == "translation", out[-2000:]
+    return read(folder / "run" / "checkpoint_last.pt")
+
+
+def test_hydra_takes_the_same_settings(corpus: Path, tmp_path: Path) -> None:
+    done = with_hydra(corpus, tmp_path)
+    assert done["cfg"]["task"]["_name"] == "translation"
     assert done["task_state"]["prune"]["config"]["scheme"] == "class-distribution"
     assert done["task_state"]["prune"]["config"]["sparsity"] == 0.8
 
@@ -78,19 +84,37 @@ PLUGINS = {
 }  # fmt: skip
 
 
+def written(name: str, folder: Path) -> Path:
+    """A plugin of this name."""
+    plugin = folder / f"plugin_{name.replace(' ', '_')}"
+    for path, text in PLUGINS[name].items():
+        (plugin / path).parent.mkdir(parents=True, exist_ok=True)
+        (plugin / path).write_text(text)
+    return plugin
+
+
 @pytest.mark.parametrize(
     "name", [n if n == "first" else pytest.param(n, marks=pytest.mark.slow) for n in PLUGINS]
 )
 def test_tasks_of_another_plugin_are_pruned_wherever_it_imports_us(
     name: str, corpus: Path, tmp_path: Path
 ) -> None:
-    plugin = tmp_path / f"plugin_{name.replace(' ', '_')}"
-    for path, text in PLUGINS[name].items():
-        (plugin / path).parent.mkdir(parents=True, exist_ok=True)
-        (plugin / path).write_text(text)
+    plugin = written(name, tmp_path)
     flags = ["--user-dir", plugin, "--task", "my_own", "--max-update", 1]
     run("fairseq-train", corpus, *LSTM, *TRAINING, *flags, "--save-dir", tmp_path / "run",
         "--prune-scheme", "class-blind")  # fmt: skip
     done = read(tmp_path / "run" / "checkpoint_last.pt")
+    assert done["task_state"]["prune"]["config"]["sparsity"] == 0.8
+    assert done["cfg"]["task"]["_name"] == "my_own"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("named", ["my_own", "pruned_my_own"])
+@pytest.mark.parametrize("name", PLUGINS)
+def test_hydra_takes_tasks_of_another_plugin(
+    name: str, named: str, corpus: Path, tmp_path: Path
+) -> None:
+    plugin = written(name, tmp_path)
+    done = with_hydra(corpus, tmp_path, f"common.user_dir={plugin}", f"task._name={named}")
     assert done["task_state"]["prune"]["config"]["sparsity"] == 0.8
     assert done["cfg"]["task"]["_name"] == "my_own"
