@@ -97,11 +97,13 @@ class _Saved:
         """The value of a setting; None where it is not said, or is none of how to train."""
         if name in _OF_A_RUN or name.startswith(_OF_MACHINES):
             return None
-        for part in filter(None, self._parts):
-            value = _plain(part).get(name)
-            if value is not None:
-                return value
-        return self._model.get(name, self._nested(name))
+        own = [part for part in self._parts if isinstance(part, Mapping)]
+        # a namespace has the flags of all parts as they were given: the model may be another now
+        every = [vars(part) for part in self._parts if isinstance(part, argparse.Namespace)]
+        for part in (*own, {name: self._model.get(name)}, *every):
+            if part.get(name) is not None:
+                return part[name]
+        return self._nested(name)
 
     def _nested(self, name: str) -> Any:
         """What fairseq takes for a setting that a nested configuration leaves out."""
@@ -154,7 +156,7 @@ def _parsed(words: list[str]) -> tuple[argparse.Namespace, list[argparse.Action]
         for action in parser._actions:  # what is not given yet, and DATA
             action.required = False
             if not action.option_strings:
-                action.nargs, action.default = "?", ""  # some look whether it is a file
+                action.nargs, action.default = "?", "DATA"
 
     parser.error = refuse
     arguments = options.parse_args_and_arch(parser, words, modify_parser=ease)
@@ -179,8 +181,8 @@ def _gives(arguments: argparse.Namespace, name: str, saved: _Saved) -> bool:
     """Whether parsed flags give a setting its value; one that is not said is as good as any."""
     wanted = saved.get(name)
     found = getattr(arguments, name) if hasattr(arguments, name) else saved.default(name)
-    if isinstance(wanted, list) and isinstance(found, str) and _value(found) == found:
-        found = found.split(",")  # language pairs: a task makes a list of them later
+    if isinstance(wanted, list | tuple) and isinstance(found, str) and _joined(wanted) == found:
+        return True  # words between commas, which a task took apart
     return wanted is None or _value(found) == _value(wanted)
 
 

@@ -62,6 +62,14 @@ CASES = {
         "--task language_modeling --arch transformer_lm_gpt --tokens-per-sample 32 "
         "--sample-break-mode eos --adaptive-softmax-cutoff 8,16"
     ).split(),
+    "a shrunk language model": (
+        "--task language_modeling --arch shrunk_transformer_lm --decoder-layers 2 "
+        "--decoder-ffn-widths 4,5 --decoder-heads 1,2 --head-dim 4"
+    ).split(),
+    "one model for several languages": (
+        "--task translation_multi_simple_epoch --lang-pairs de-en,fr-en --langs de,en,fr "
+        "--encoder-langtok src --decoder-langtok --arch transformer --decoder-layers 2"
+    ).split(),
     "a classifier": (
         "--task sentence_prediction --arch embedding_bag --num-classes 4 --embed-dim 8 "
         "--criterion sentence_prediction --optimizer sgd --momentum 0.5 --lr 5 --batch-size 16"
@@ -162,6 +170,29 @@ def test_nested_settings_are_read_with_the_defaults_that_fairseq_takes() -> None
     assert (said["--encoder-ffn-embed-dim"], said["--decoder-ffn-embed-dim"]) == ("12", "12")
     assert said["--encoder-embed-dim"] == "16"
     assert "--decoder-output-dim" not in said  # as wide as the embedding, in both
+
+
+def test_lists_that_a_task_made_are_one_flag_again() -> None:
+    """A task of several languages changes the settings that are saved."""
+    pairs = "--task multilingual_translation --lang-pairs de-en,fr-en --arch"
+    for words in (
+        words_of("one model for several languages"),
+        ["DATA", *pairs.split(), "multilingual_transformer", *TRAINING],
+    ):
+        saved = settings(words)
+        for part in ("task", "model"):
+            saved[part].lang_pairs = ["de-en", "fr-en"]
+        flags = training_flags({"cfg": saved, "model": {}})
+        assert flags[flags.index("--lang-pairs") + 1] == "de-en,fr-en"
+
+
+def test_the_width_of_a_model_is_its_own_wherever_it_is_said_again() -> None:
+    """Of a task without a dataclass fairseq saves all flags: shrink changes the model's alone."""
+    saved = settings(words_of("one model for several languages"))
+    saved["model"] = Namespace(**{**vars(saved["model"]), "encoder_ffn_embed_dim": 24})
+    assert saved["task"].encoder_ffn_embed_dim == 2048
+    flags = training_flags({"cfg": saved, "model": {}})
+    assert flags[flags.index("--encoder-ffn-embed-dim") + 1] == "24"
 
 
 def test_what_no_flag_says_is_named() -> None:
