@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+import torch
+
 from fairseq_prune.network.weights import SHADOW
 
 _TORCH = ("c10d", "pytorch_ddp")
@@ -31,6 +33,22 @@ def check_backend(root: Any) -> None:
         raise ValueError(
             "--base-layers gives each rank experts of its own, so that ranks cannot share masks; "
             "use --base-layers 0, or one process."
+        )
+
+
+def check_precision(common: Any) -> None:
+    """Refuse half precision that cannot be, before fairseq fails in building its optimizer.
+
+    Args:
+        common: the ``common`` group of fairseq's configuration.
+
+    Raises ValueError that says what to use instead.
+    """
+    flat = common.fp16 and not (common.memory_efficient_fp16 or common.fp16_no_flatten_grads)
+    if flat and not torch.cuda.is_available():
+        raise ValueError(
+            "--fp16 keeps its single-precision weights on a GPU, and torch finds none here: leave "
+            "it out, or give --memory-efficient-fp16 to try half precision without one."
         )
 
 

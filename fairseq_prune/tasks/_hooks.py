@@ -28,6 +28,7 @@ from fairseq_prune.tasks._averages import follow
 from fairseq_prune.tasks._backend import (
     check_backend,
     check_gradients,
+    check_precision,
     check_quantization,
     in_step,
 )
@@ -318,6 +319,7 @@ def _root(config: Any) -> Any:
 def _check(root: Any) -> None:
     """Raise ValueError where fairseq's settings do not go with pruning."""
     check_backend(root)
+    check_precision(root.common)
     check_quantization(root.common)
     check_saves(root.checkpoint)
 

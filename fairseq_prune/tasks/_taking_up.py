@@ -4,7 +4,8 @@ fairseq gives what the file says to model, optimizer and iterators as it is, and
 somewhere within, or goes on: for ever where the number of updates is far below zero.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from traceback import walk_tb
@@ -12,12 +13,18 @@ from typing import Any
 
 import torch
 from _fairseq_prune_compat.loading import CheckpointRefused, CheckpointUnreadable
+from fairseq.optim.lr_scheduler import FairseqLRScheduler
 
+from fairseq_prune.masks import storage
 from fairseq_prune.pruning.refusal import Refusal, reason_of
 
 _LARGEST = 1 << 53  # of updates, epochs and batches
 # what is no fault of the file: of the disk, of the device, of a loss scale
-_OTHERS = (Refusal, OSError, torch.OutOfMemoryError, OverflowError, FloatingPointError)
+_OTHERS = (
+    *(Refusal, OSError, torch.OutOfMemoryError, OverflowError, FloatingPointError),
+    *(ImportError, NotImplementedError),  # of what the flags need and this machine lacks
+)
+_DIFFERS = re.compile(r"(Optimizer|Criterion) does not match; .*\. (\S+) vs (\S+)")  # fairseq's
 
 
 def watch_loading() -> None:
@@ -53,6 +60,9 @@ def taking_up(path: str | None) -> Iterator[None]:
     except Exception as error:
         if path is None or _is_of_the_flags(error):
             raise
+        differs = _differing(path, error)
+        if differs is not None:
+            raise Refusal(f"{path} was trained with {differs}.") from None
         raise Refusal(
             f"{path} cannot be taken up ({_reason(error)}): it is damaged, or of another model or "
             "optimizer; give the flags that it was trained with, another checkpoint, or "
@@ -65,6 +75,35 @@ def _is_of_the_flags(error: Exception) -> bool:
     return any(
         frame.f_code.co_name == "_build_optimizer" for frame, _ in walk_tb(error.__traceback__)
     )
+
+
+def _differing(path: str, error: Exception) -> str | None:
+    """What the flags ask for that the file was trained without, or None where they agree."""
+    found = _DIFFERS.fullmatch(str(error))
+    if found is not None:
+        what, there, here = found.groups()
+        return (
+            f"the {what.lower()} {there[:40]}, and these flags give {here}: repeat its flags, or "
+            "give --reset-optimizer where its weights alone are wanted"
+        )
+    for frame, _ in walk_tb(error.__traceback__):
+        scheduler = frame.f_locals.get("self")
+        if isinstance(scheduler, FairseqLRScheduler):
+            there, here = _scheduler_in(path), str(getattr(scheduler.cfg, "_name", None))
+            if there is not None and there != here:
+                return (
+                    f"--lr-scheduler {there[:40]}, and these flags give {here}: repeat its flags, "
+                    "or give --reset-lr-scheduler"
+                )
+    return None
+
+
+def _scheduler_in(path: str) -> str | None:
+    """The name of the learning rate's schedule in a file that could be opened."""
+    settings: Any = storage.load(path).get("cfg")
+    for key in ("lr_scheduler", "_name"):
+        settings = settings.get(key) if isinstance(settings, Mapping) else None
+    return settings if isinstance(settings, str) else None
 
 
 def _begins(trainer: Any, path: str) -> bool:

@@ -13,6 +13,7 @@ from fairseq_prune.masks import storage
 from tests.conftest import Train, differences
 
 PRUNE = ["--prune-scheme", "class-blind", "--prune-sparsity", 0.6]
+SMOOTHED = "label_smoothed_cross_entropy"
 
 
 def bits(checkpoint: dict[str, Any]) -> str:
