@@ -149,7 +149,7 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
         masks, notes = pruned.masks, pruned.notes
         found = reached(recipe, source.weights, axes, pruned, recipe.settings["sparsity"])
         extremes = merge_extremes(extremes, pruned.extremes)
-    check_norms(source.weights, masks or {})
+    check_norms(source.weights, masks or {}, recipe.scheme)
     labels = {name: axis.label for name, axis in (axes or {}).items()}
     record = Record(
         recipe=recipe,

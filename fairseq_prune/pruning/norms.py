@@ -26,20 +26,23 @@ def check_rows(recipe: Recipe, weights: Weights) -> None:
             )
 
 
-def check_norms(weights: Weights, masks: Mapping[str, Tensor]) -> None:
+def check_norms(weights: Weights, masks: Mapping[str, Tensor], scheme: str | None = None) -> None:
     """Raises ValueError, naming the tensor, where nothing is left of what a norm is taken of.
 
     Args:
         weights: the model's.
         masks: by weight, True where it is kept.
+        scheme: that made them.
     """
+    other = "" if scheme == "class-uniform" else " --prune-scheme class-uniform,"
     for name, weight in weights.items():
         empty = _empty(weight, masks[name]) if name in masks else 0
         if empty:
+            rows = "1 whole row" if empty == 1 else f"{empty} whole rows"
             raise ValueError(
-                f"{empty} whole rows of {name} would be pruned, and its weight normalisation would "
-                "divide by their norm, 0; give a lower --prune-sparsity, --prune-scheme "
-                "class-uniform, or --prune-exclude it."
+                f"{rows} of {name} would be pruned, and its weight normalisation would divide by "
+                f"the norm, 0; give a lower --prune-sparsity,{other} another --prune-saliency, or "
+                "--prune-exclude it."
             )
 
 

@@ -238,7 +238,7 @@ class Session:
             check_same(masks, self.weights, when)
 
     def _set(self, pruned: Pruned, step: int | None) -> None:
-        check_norms(self.weights, pruned.masks)
+        check_norms(self.weights, pruned.masks, self.recipe.scheme)
         before = 0 if self.holder is None else self.holder.masks().removed_in_all()
         self.has_moved |= pruned.masks.removed_in_all() != before
         self.extremes = merge_extremes(self.extremes, pruned.extremes)

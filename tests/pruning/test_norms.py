@@ -29,8 +29,11 @@ def test_a_slice_without_weights_is_refused_and_would_be_no_number(dim: int, kep
     if model(torch.ones(1, 4)).isfinite().all():
         check_norms(weights, Masks({"weight_v": mask}))
     else:
-        with pytest.raises(ValueError, match=r"^1 whole rows of weight_v would be pruned"):
-            check_norms(weights, Masks({"weight_v": mask}))
+        masks = Masks({"weight_v": mask})
+        with pytest.raises(ValueError, match=r"^1 whole row of weight_v would be .* class-uniform"):
+            check_norms(weights, masks)
+        with pytest.raises(ValueError, match=r"lower --prune-sparsity, another --prune-saliency"):
+            check_norms(weights, masks, "class-uniform")
     assert bool(kept) == bool(model(torch.ones(1, 4)).isfinite().all())
 
 
