@@ -7,6 +7,7 @@ from typing import Any
 
 from fairseq_prune.analysis import results
 from fairseq_prune.analysis.provenance import provenance
+from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.steps import file_digest
 
 STAGE = "ensemble"
@@ -34,7 +35,13 @@ def provenance_of(members: Sequence[str], output: str | None) -> dict[str, Any]:
     each = [provenance(path) for path in members]
     if len(each) == 1:
         return each[0]
-    together = {name: sum(one[name] for one in each) for name in ("removed", "prunable")}
+    together = {
+        "removed": sum(one["removed"] for one in each),
+        # of a dense model, a row says none
+        "prunable": sum(
+            one["prunable"] or _prunable(p) for p, one in zip(members, each, strict=True)
+        ),
+    }
     digests = [file_digest(path) for path in members]
     told = ("stage", "method", "sparsity")
     return {
@@ -52,6 +59,14 @@ def provenance_of(members: Sequence[str], output: str | None) -> dict[str, Any]:
             for path, digest, one in zip(members, digests, each, strict=True)
         ],
     }
+
+
+def _prunable(path: str) -> int:
+    """How many weights of a dense checkpoint can be pruned."""
+    try:
+        return sum(weight.prunable for weight in open_checkpoint(path).weights.values())
+    except ValueError:  # none
+        return 0
 
 
 def name_of(members: Sequence[str], base: Path) -> str:

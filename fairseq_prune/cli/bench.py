@@ -28,7 +28,9 @@ it has, zeros included and not, and how many target tokens a second come out of 
 fairseq with its linear layers as sparse matrices, and in CTranslate2. All take turns, round after
 round, on one thread unless told otherwise; speeds are compared with the first checkpoint in
 fairseq, in the same round, and "no speed gain" stands where not every round was faster. Engines
-that cannot take a model are left out, with the reason.
+that cannot take a model are left out, with the reason. Each model translates under the task that
+it was trained with, one of several language pairs the one that -s and -t name; files with colons
+between them are an ensemble, whose bytes, weights and multiply-adds are those of all.
 """
 EXAMPLES = """
 examples:

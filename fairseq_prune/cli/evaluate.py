@@ -15,6 +15,12 @@ Translates a test set with each checkpoint, by fairseq's own generator: the tran
 of fairseq-generate with the same flags. Gives sacreBLEU and chrF with their signatures, the
 brevity penalty, the length ratio, and perplexities (2 to the bits a token, as fairseq logs them).
 
+Each checkpoint runs under the task that it was trained with; --data and the flags here override
+what it says of it. Language models, masked ones and denoising give perplexity, fairseq-validate's,
+and no BLEU. Models of several language pairs translate the pair that -s and -t name; without these
+they give the perplexity of all pairs. Files with colons between them are an ensemble, which has no
+perplexity.
+
 --text adds the literature's tokenized BLEU (multi-bleu.perl's n-grams of Moses tokens), under its
 own name and signature: the two are no measure of each other, and each is compared with its like.
   --text moses  the data are Moses tokens, HTML-escaped or not, in BPE or not (Stanford's IWSLT'15
@@ -40,6 +46,8 @@ examples:
   fairseq-prune evaluate runs/*/checkpoint_best.pt --data data-bin --gen-subset test --beam 5 \\
       --remove-bpe sentencepiece --reference test.en --output results.jsonl
   fairseq-prune evaluate iwslt15.pt --data data-bin --text moses --beam 10
+  fairseq-prune evaluate m2m.pt --data data-bin -s de -t en --remove-bpe sentencepiece
+  fairseq-prune evaluate a.pt:b.pt a.pt b.pt --data data-bin
 """
 
 

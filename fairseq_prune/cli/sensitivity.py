@@ -30,6 +30,10 @@ perplexity (2 to the bits a token, as fairseq logs it) and, with --bleu, of BLEU
 class. By default a class loses what --prune-scheme takes from it when it prunes the whole model
 (class-blind, 0.9), as in See et al. 2016, figure 4; with --each, the given fractions of itself.
 
+The model runs under the task that it was trained with, as in evaluate: perplexity is of all its
+language pairs, or of the one that -s and -t name; --bleu is of one. Other tasks than translation
+have perplexity only.
+
 --propose TARGET turns the curves of --each into a sparsity for each class that make TARGET
 together, where the perplexity is predicted to rise least: the cheapest weights first, on the
 lower convex hull of each class's curve, costs in bits a token added up over classes.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fairseq_prune.analysis import results
+from fairseq_prune.analysis.ensembles import provenance_of
 from fairseq_prune.analysis.evaluate import evaluate
 from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.cli.main import main
@@ -190,6 +191,21 @@ def test_an_ensemble_translates_together_and_its_row_says_so(
     assert (row["valid_ppl"], row["scheme"], row["masks_digest"]) == (None, None, None)
     assert row["parameters"] == sum(r["parameters"] for r in one)
     assert results.read(output) == [row, *one]
+
+
+def test_the_sparsity_of_an_ensemble_is_of_all_its_weights(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dense, out = trained("plain"), str(tmp_path / "pruned.pt")
+    flags = "--prune-scheme class-blind --prune-sparsity 0.5 --json"
+    assert main(["apply", dense.checkpoint, "--output", out, *flags.split()]) == 0
+    made = provenance_of([dense.checkpoint, out], None)
+    alone = provenance_of([out], None)
+    assert made["removed"] == alone["removed"] > 0
+    assert made["prunable"] == 2 * alone["prunable"]
+    assert made["sparsity"] == alone["sparsity"] / 2
+    assert [member["stage"] for member in made["members"]] == ["dense", "pruned"]
+    assert (made["method"], made["scheme"], made["classes"]) == (None, None, [])
 
 
 def test_text_as_data_gives_what_binarised_data_give(
