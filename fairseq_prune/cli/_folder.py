@@ -1,8 +1,23 @@
-"""The folder that ``fairseq-prune vocab`` writes binarised data into: what must not be there."""
+"""The folders that ``fairseq-prune vocab`` reads and writes, and what must not be there."""
 
+import os
 from pathlib import Path
 
 from fairseq_prune.exports.folder import check_folder
+
+
+def check_data(data: str) -> None:
+    """Raise ValueError where ``--data`` is not one folder."""
+    shards = data.split(os.pathsep)
+    if len(shards) > 1 and all(map(os.path.isdir, shards)):
+        raise ValueError(
+            f"--data {data} names {len(shards)} folders, and vocab takes one: call it for each "
+            "with the same --corpus, so that the same tokens stay."
+        )
+    if not Path(data).is_dir():
+        raise ValueError(
+            f"--data {data} is not a folder; give the one that fairseq-preprocess wrote."
+        )
 
 
 def check_data_folder(folder: str, data: str, force: bool) -> None:

@@ -160,10 +160,7 @@ def _check(arguments: Namespace) -> None:
         raise ValueError(
             f"--min-count {arguments.min_count} must be 1 or more: 1 removes what never occurs."
         )
-    if not Path(arguments.data).is_dir():
-        raise ValueError(
-            f"--data {arguments.data} is not a folder; give the one that fairseq-preprocess wrote."
-        )
+    _folder.check_data(arguments.data)
     if arguments.dry_run:
         return
     if arguments.output is None or arguments.output_data is None:

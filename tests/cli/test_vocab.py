@@ -297,6 +297,13 @@ def test_a_folder_that_is_not_there(tmp_path, refused):
     )
 
 
+def test_several_folders(corpus, refused):
+    assert refused(data=f"{corpus}:{corpus}") == (
+        f"--data {corpus}:{corpus} names 2 folders, and vocab takes one: call it for each with the "
+        "same --corpus, so that the same tokens stay."
+    )
+
+
 def test_a_folder_without_dictionaries_or_languages(corpus, tmp_path, checkpoints, refused):
     data = tmp_path / "bin"
     data.mkdir()

@@ -174,6 +174,24 @@ def follow(out: str) -> None:
     run(*shlex.split(out.splitlines()[-1].partition("; try ")[2]), "--cpu")
 
 
+LEVENSHTEIN = (
+    "--task translation_lev -s de -t en --arch cmlm_transformer --criterion nat_loss "
+    "--noise random_mask"
+).split()
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_autoregressive(data, tmp_path, call):
+    flags = [*TRANSFORMER, *LEVENSHTEIN, "--share-all-embeddings"]
+    train_here([data, *COMMON, *flags, "--save-dir", tmp_path / "run"])
+    code, out, err = call(
+        "vocab", tmp_path / "run" / "checkpoint_last.pt", "--data", data, "--output",
+        tmp_path / "o.pt", "--output-data", tmp_path / "out",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    follow(out)
+
+
 SLOW = {"mbart tokens", "models, langtok", "lm, tied", "one model, tables apart"}
 EVERY = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
 
