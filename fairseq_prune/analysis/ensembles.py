@@ -7,8 +7,8 @@ from typing import Any
 
 from fairseq_prune.analysis import results
 from fairseq_prune.analysis.provenance import provenance
-from fairseq_prune.pruning.opened import open_checkpoint
 from fairseq_prune.pruning.steps import file_digest
+from fairseq_prune.tasks.opening import open_checkpoint
 
 STAGE = "ensemble"
 
