@@ -281,3 +281,27 @@ def test_what_was_excluded_is_not_named(train: Train, tmp_path: Path) -> None:
     path = tmp_path / "dense" / "checkpoint_last.pt"
     pruned = apply(path, *HALF, "--prune-exclude", "embed_tokens")
     assert unmasked(audit_of(str(pruned))) == []
+
+
+# ------------------------------------------------------------------ what else reads files
+def test_counts_and_exports_of_an_older_file_are_those_of_today(
+    dense: Callable[..., Path], corpus: Path
+) -> None:
+    from fairseq_prune.analysis.provenance import provenance
+    from fairseq_prune.analysis.sizes import count
+    from fairseq_prune.exports import ctranslate
+
+    new = dense()
+    content = read(new)
+    to_old_with_table(content)
+    old = saved(content, new)
+    counts = [count(open_checkpoint(str(path))).as_dict() for path in (new, old)]
+    assert counts[0] == counts[1] and counts[0]["multiply_adds_per_target_token"][0] > 0
+    made = [provenance(str(path)) for path in (new, old)]
+    assert made[0]["parameters"] == made[1]["parameters"] == counts[0]["parameters"]
+    models = []
+    for path in (new, old):
+        output = path.with_suffix(".exported")
+        ctranslate.convert(str(path), str(corpus), str(output), "float32", force=True)
+        models.append((output / "model.bin").read_bytes())
+    assert models[0] == models[1]
