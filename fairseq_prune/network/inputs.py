@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fairseq_prune.network.probing import (
     Sample,
     Tensors,
+    UnknownInput,
     check_size,
     loss_of,
     plain_kernels,
@@ -141,10 +142,6 @@ def each_example(
                 with watch:
                     loss, size = loss_of(sample, one)
                 yield float(loss.detach()) / size, watch.sums(), watch.counts()
-
-
-class UnknownInput(ValueError):
-    """A weight reads what cannot be told."""
 
 
 class _Watch(TorchDispatchMode):

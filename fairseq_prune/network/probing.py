@@ -54,6 +54,10 @@ class EmptySample(ValueError):
     """There is nothing to score on."""
 
 
+class UnknownInput(ValueError):
+    """A weight reads what cannot be told."""
+
+
 def gradient(sample: Sample, names: Iterable[str], temperature: float = 1.0) -> Tensors:
     """dL/dw by name, L being the loss of the whole sample over its size; float64.
 

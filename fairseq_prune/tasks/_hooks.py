@@ -6,14 +6,11 @@ and state_dict for each checkpoint. No trainer, optimizer, model or criterion is
 """
 
 import weakref
-from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from fairseq import metrics
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 from torch import nn
 
 from fairseq_prune.masks.storage import PRUNE_KEY
@@ -22,17 +19,11 @@ from fairseq_prune.pruning.penalty import Penalty
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.refusal import one_sentence
 from fairseq_prune.pruning.steps import STEPS_KEY
-from fairseq_prune.pruning.summary import ClassRow
 from fairseq_prune.tasks._ahead import check_ahead, next_action
 from fairseq_prune.tasks._averages import follow
-from fairseq_prune.tasks._backend import (
-    check_backend,
-    check_gradients,
-    check_precision,
-    check_quantization,
-    in_step,
-)
+from fairseq_prune.tasks._backend import check_gradients
 from fairseq_prune.tasks._draws import take_turns
+from fairseq_prune.tasks._figures import log_figures
 from fairseq_prune.tasks._keep import keep_update
 from fairseq_prune.tasks._length import (
     check_begins,
@@ -41,18 +32,18 @@ from fairseq_prune.tasks._length import (
     most_updates,
 )
 from fairseq_prune.tasks._optimizer import trained_parameters
-from fairseq_prune.tasks._options import PREFIX, read_keep, read_options, without_options
+from fairseq_prune.tasks._options import read_keep, read_options
 from fairseq_prune.tasks._place import keep_place
 from fairseq_prune.tasks._ranks import check_start, from_first_rank
 from fairseq_prune.tasks._readers import Readers
 from fairseq_prune.tasks._sample import sampler
 from fairseq_prune.tasks._scores import count_scores, set_aside, start_anew
 from fairseq_prune.tasks._session import Session
+from fairseq_prune.tasks._settings import check_settings, in_step_of, root_of, save_as_stock
 from fairseq_prune.tasks._start import (
     Start,
     check_pruned,
     check_same_model,
-    check_saves,
     check_source,
     start_of,
     warm_start,
@@ -80,12 +71,12 @@ class PruningHooks:
         with one_sentence():
             recipe, override = read_options(cfg)
             keep = read_keep(cfg)
-            root = _root(cfg)
+            root = root_of(cfg)
             if recipe.active and root is not None:
-                _check(root)
+                check_settings(root)
                 check_begins(recipe, most_updates(root.optimization))
         task = _as(cls, super().setup_task(cfg, **kwargs))  # type: ignore[misc]
-        task.session = Session(recipe, override, _in_step(cfg))
+        task.session = Session(recipe, override, in_step_of(cfg))
         if keep is not None:
             keep_update(task, keep)
         return task
@@ -124,7 +115,7 @@ class PruningHooks:
     def penalise(self, penalty: Penalty) -> None:
         """Take a criterion's penalty on weights, checked against the prune flags."""
         config = self._config()
-        root = _root(config)
+        root = root_of(config)
         rates = (config if root is None else root.optimization).lr
         with one_sentence():
             penalty.check(self.session.recipe, rates)
@@ -142,10 +133,10 @@ class PruningHooks:
         if self.session.model is None:
             with one_sentence():
                 self.session.begin(model, start_of(self._checkpoint_config()))
-                root = _root(self._config())
+                root = root_of(self._config())
                 if self.session.holder is not None and root is not None:
-                    _check(root)  # masks may come with the model, without any flag
-            self._save_as_stock()
+                    check_settings(root)  # masks may come with the model, without any flag
+            save_as_stock(self._config(), self.stock_name)
             self._look_at_scores()
             self._begun = False
 
@@ -199,15 +190,7 @@ class PruningHooks:
     def reduce_metrics(self, logging_outputs: Any, criterion: Any) -> None:
         """The task's metrics, and the sparsity over all and by class, in per cent."""
         super().reduce_metrics(logging_outputs, criterion)  # type: ignore[misc]
-        session, penalty = self.session, self.session.penalty
-        if penalty is not None:
-            _log_value("penalty", lambda: penalty.value)
-        if session.holder is None:
-            return
-        _log_value("sparsity", lambda: _percent(session.rows))
-        for number, row in enumerate(session.rows):
-            now = partial(lambda n: _percent([session.rows[n]]), number)
-            _log_value(f"sparsity/{row.name}", now, priority=1500)
+        log_figures(self.session)
 
     def state_dict(self) -> dict[str, Any]:
         """The task's state and ours; what is being saved is looked at, and zeroed, first."""
@@ -263,7 +246,7 @@ class PruningHooks:
     args: Any
 
     def _check_gradients(self, model: nn.Module) -> None:
-        root = _root(self._config())
+        root = root_of(self._config())
         if root is not None and self.session.recipe.active:
             check_gradients(root, [name for name, _ in trained_parameters(model)])
 
@@ -275,29 +258,14 @@ class PruningHooks:
         from_first_rank(lambda: check_same_model(start, config))
 
     def _checkpoint_config(self) -> Any:
-        root = _root(self._config())
+        root = root_of(self._config())
         return self._config() if root is None else root.checkpoint
 
     def _sampler(self, criterion: Any) -> Any:
-        root = _root(self._config())
+        root = root_of(self._config())
         data = self._config() if root is None else root.dataset
         model = self.session.model
         return model and sampler(self, model, criterion, data, updates=lambda: self._updates)
-
-    def _save_as_stock(self) -> None:
-        """Make the saved configuration one that fairseq opens without this plugin."""
-        config = self._config()
-        root = _root(config)
-        if root is None:
-            plain = without_options(vars(config))
-            for name in [n for n in vars(config) if n.startswith(PREFIX)]:
-                delattr(config, name)
-            config.__dict__.update(plain, task=self.stock_name, _name=self.stock_name)
-            return
-        task = without_options(dict(root.task.items()))
-        with open_dict(root):
-            root.pop("task")
-            root.task = {**task, "_name": self.stock_name}
 
 
 def _as(kind: type, task: Any) -> Any:
@@ -306,37 +274,3 @@ def _as(kind: type, task: Any) -> Any:
         task.__class__ = kind
         task._readers = Readers()
     return task
-
-
-def _root(config: Any) -> Any:
-    """fairseq's whole configuration, from the task's part; None for a legacy Namespace."""
-    if isinstance(config, Namespace):
-        return None
-    parent = config._get_parent() if isinstance(config, DictConfig) else None
-    return parent if parent is not None and "checkpoint" in parent else None
-
-
-def _check(root: Any) -> None:
-    """Raise ValueError where fairseq's settings do not go with pruning."""
-    check_backend(root)
-    check_precision(root.common)
-    check_quantization(root.common)
-    check_saves(root.checkpoint)
-
-
-def _in_step(config: Any) -> bool:
-    root = _root(config)
-    if root is None:
-        return in_step(config, config)
-    return in_step(root.optimization, root.distributed_training)
-
-
-def _log_value(key: str, now: Callable[[], float], priority: int = 500) -> None:
-    # derived: the value in force when the line is printed, not an average over the interval. It is
-    # asked for at that time: fairseq keeps the first function it is given under a key.
-    metrics.log_derived(key, lambda _meters: now(), priority=priority)
-
-
-def _percent(rows: Sequence[ClassRow]) -> float:
-    removed, prunable = sum(r.removed for r in rows), sum(r.prunable for r in rows)
-    return round(100 * removed / prunable, 2)

@@ -60,8 +60,8 @@ def sampler(
 
     def make(count: int, seed: int) -> Sample:
         dataset = task.dataset(getattr(data, "train_subset", None) or "train")
-        batches = _draw(task, model, dataset, data, count, seed)
         rank, ranks, reduce = _ranks()
+        batches = _Told(_draw(task, model, dataset, data, count, seed)[rank::ranks], told)
         scored = model if _is_exact(model) else _wide_copy(model)
         device = next(scored.parameters()).device
         collater = _Collater(dataset, seed)
@@ -69,13 +69,12 @@ def sampler(
 
         def loss(batch: Batch, temperature: float = 1.0) -> tuple[Tensor, float]:
             with drawn_by(collater.seed_of(batch)):
-                sample = collater(batch)
-                sample = utils.move_to_cuda(sample, device) if device.type == "cuda" else sample
+                made = collater(batch)
+                sample = utils.move_to_cuda(made, device) if device.type == "cuda" else made
                 with torch.autocast(device.type, enabled=False), without_checkpoints(scored):
                     return step(sample, temperature, alone=isinstance(batch, _OfPart))
 
-        shared = _Told(batches[rank::ranks], told)
-        return Sample(scored, shared, loss, collater.singles, reduce, collater.unpadded)
+        return Sample(scored, batches, loss, collater.singles, reduce, collater.unpadded)
 
     return make
 

@@ -15,7 +15,7 @@ import torch
 from fairseq import metrics
 from torch import Tensor, nn
 
-from fairseq_prune.network.inputs import UnknownInput
+from fairseq_prune.network.probing import UnknownInput
 from fairseq_prune.pruning.refusal import Refusal, reason_of
 
 _PLAIN = (bool, int, float)
