@@ -224,7 +224,7 @@ class Decoder:
             model.eval()
             logs = []
             for sample in self._batches(subset, self._scoring):
-                if any(part["target"] is None for _, part in parts_of(sample)):
+                if any(part.get("target", part) is None for _, part in parts_of(sample)):
                     return math.nan
                 with torch.no_grad():
                     logs.append(task.valid_step(sample, model, criterion)[2])

@@ -13,6 +13,7 @@ from fairseq.data import indexed_dataset
 from fairseq_prune.analysis.decode import Decoder
 from fairseq_prune.analysis.settings import Settings
 from fairseq_prune.pruning.stored import check_stored
+from fairseq_prune.tasks.samples import check_sample
 from tests.untrusted.damage import FEW, MANY, spoilt
 
 
@@ -60,20 +61,19 @@ def test_an_index_of_more_sentences_than_it_has_is_named(
     decoder: Any = object.__new__(Decoder)
     decoder.settings = Settings(data=str(tmp_path))
     with pytest.raises(ValueError, match=r"test\.de-en\.de\.idx cannot be read: its length is not"):
-        decoder._load("test")
+        decoder._load("test", None)
     gc.collect()
     assert capfd.readouterr().err == ""
 
 
 def test_a_token_that_is_in_no_dictionary_is_named(tmp_path: Path) -> None:
-    decoder: Any = object.__new__(Decoder)
-    decoder.settings = Settings(data=str(tmp_path))
-    decoder.task = SimpleNamespace(source_dictionary=range(9), target_dictionary=range(12))
+    task = SimpleNamespace(source_dictionary=range(9), target_dictionary=range(12))
     odd = ((9, 8, "source", 9), (8, 12, "target", 12), (0, -1, "target", -1))
     for source, target, side, number in odd:
         sample = {"net_input": {"src_tokens": torch.tensor([[source]])}}
         sample["target"] = torch.tensor([[target]])
         said = f"the {side} side of .* has the token number {number},"
         with pytest.raises(ValueError, match=said):
-            decoder._check(sample)
-    decoder._check({"net_input": {"src_tokens": torch.tensor([[8]])}, "target": None})
+            check_sample(sample, task, str(tmp_path))
+    sound = {"net_input": {"src_tokens": torch.tensor([[8]])}, "target": None}
+    check_sample(sound, task, str(tmp_path))
