@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from omegaconf import DictConfig
 from torch import nn
 
 from fairseq_prune.masks.storage import PRUNE_KEY
@@ -241,7 +240,7 @@ class PruningHooks:
             )
 
     def _config(self) -> Any:
-        return self.cfg if isinstance(getattr(self, "cfg", None), DictConfig) else self.args
+        return self.args if getattr(self, "cfg", None) is None else self.cfg
 
     args: Any
 
