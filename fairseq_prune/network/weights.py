@@ -20,7 +20,7 @@ from fairseq_prune.network.patterns import Pattern
 
 # fairseq 0.12.2 keeps a second, untrained copy of every Transformer encoder layer's weights for a
 # fused inference path (transformer_layer.py, load_to_BT); underscore instead of dot.
-SHADOW = re.compile(r"(^|\.)layers\.\d+\.(in_proj|out_proj|fc1|fc2)_(weight|bias)$")
+SHADOW = re.compile(r"(^|[._])layers\.\d+\.(in_proj|out_proj|fc1|fc2)_(weight|bias)$")
 _NOT_PRUNABLE = re.compile(
     r"(^|\.)(embed_positions|(position|token_type)_embeddings|layer_?norm\w*|\w+_layer_norm)\."
     r"|weight_g$"

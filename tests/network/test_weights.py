@@ -95,3 +95,9 @@ def test_a_normed_weight_is_scored_by_what_the_layer_multiplies_by() -> None:
 def test_a_normed_row_that_is_all_zero_stays_zero() -> None:
     found = find([("l.weight_g", torch.ones(2, 1)), ("l.weight_v", torch.zeros(2, 3))], {})
     assert torch.equal(found["l.weight_v"].effective(), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("layers", ["encoder.layers", "encoder.transformer_layers"])
+def test_the_copies_of_every_encoder_layer_are_no_weights(layers: str) -> None:
+    state = {f"{layers}.0.fc1.weight": torch.ones(4, 4), f"{layers}.0.fc1_weight": torch.ones(4, 4)}
+    assert list(of_state_dict(state)) == [f"{layers}.0.fc1.weight"]
