@@ -5,6 +5,7 @@ file, and tensors are tied where the model ties them. Where a model cannot be bu
 of a plugin that is not loaded, say) the file and its settings have to do.
 """
 
+import copy
 import logging
 import sys
 from argparse import Namespace
@@ -90,8 +91,11 @@ def read(path: str, raw: Mapping[str, Any] | None = None) -> Read:
         ties = ties_of(skeleton.model)
     torn: list[tuple[str, str]] = []
 
+    # averages lack the buffers by whose number fairseq knows how old a model is
+    versions = {name: value for name, value in stored.items() if name.endswith("version")}
+
     def change(state: Mapping[str, Any]) -> Any:
-        today = state if skeleton is None else _today(path, skeleton, state)
+        today = state if skeleton is None else _today(path, skeleton, state, versions)
         found, apart = tied(today, ties)
         torn.extend(apart if state is stored else ())
         return _like(state, found)
@@ -183,15 +187,17 @@ def _whole(content: Mapping[str, Any]) -> dict[str, Any]:
     model = content["model"]
     if model and all(str(name).startswith(_WRAPPER) for name in model):
         model = _like(model, {n.removeprefix(_WRAPPER): value for n, value in model.items()})
-    missing = {key: value for key, value in _REST.items() if content.get(key) is None}
+    missing = {k: copy.deepcopy(v) for k, v in _REST.items() if content.get(k) is None}
     if "best_loss" in content:  # fairseq has its own way with files that are so old
         missing = {}
     return {**content, **missing, "model": model}
 
 
-def _today(path: str, skeleton: "Skeleton", state: Mapping[str, Any]) -> dict[str, Any]:
+def _today(
+    path: str, skeleton: "Skeleton", state: Mapping[str, Any], versions: Mapping[str, Any]
+) -> dict[str, Any]:
     try:
-        found = skeleton.as_loaded(state)
+        found = skeleton.as_loaded({**versions, **state})
     except Exception as error:
         raise CheckpointError(
             f"{path} does not hold the model that its settings describe: {reason_of(error)}."
