@@ -129,6 +129,8 @@ def _settings(content: Mapping[str, Any]) -> _Settings:
     else:
         raise ValueError("the file holds no settings")
     _read_nothing(vars(found.model) if isinstance(found.model, Namespace) else found.model)
+    if getattr(found.task, "data", "") is None:  # some take the path apart, though nothing is read
+        found.task.data = "data"
     return found
 
 

@@ -43,7 +43,8 @@ def lstm() -> dict[str, torch.Tensor]:
 def dense(path: Path) -> str:
     """The path of a dense checkpoint of :func:`lstm`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return write(path, {**checkpoint(), "model": lstm()})
+    settings = {"model": {"_name": "lstm"}, "task": {"_name": "translation"}}
+    return write(path, {**checkpoint(), "cfg": settings, "model": lstm()})
 
 
 def log(path: Path, *losses: float, start: str = "") -> None:
