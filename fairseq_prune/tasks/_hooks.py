@@ -145,7 +145,9 @@ class PruningHooks:
     ) -> Any:  # fmt: skip
         """The task's own step, its gradients masked; the first one prunes if it is time."""
         if not self._begun:
-            self._begun, self._updates, self._more = True, update_num, kwargs
+            self._begun, self._updates = True, update_num
+            # a rank without a batch of its own is given another's, whose gradient counts nothing
+            self._more = {name: value for name, value in kwargs.items() if name != "ignore_grad"}
             self.session.sampler = self._sampler(criterion)
             with one_sentence():
                 self.session.catch_up(update_num, optimizer)

@@ -7,6 +7,7 @@ stood in for by ones of the right size, which the shapes in the file tell.
 """
 
 import copy
+import logging
 import re
 import warnings
 from argparse import Namespace
@@ -222,6 +223,11 @@ def _positions() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():  # that nothing is copied to the meta device
-        warnings.simplefilter("ignore")
-        yield
+    level = logging.root.manager.disable
+    logging.disable(logging.INFO)  # of dictionaries that are stood in for
+    try:
+        with warnings.catch_warnings():  # that nothing is copied to the meta device
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

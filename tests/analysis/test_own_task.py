@@ -86,7 +86,9 @@ SCORED = {
 }
 
 
-@pytest.mark.parametrize("kind", some_slow(SCORED, "two pairs", "multilingual masked lm"))
+@pytest.mark.parametrize(
+    "kind", some_slow(SCORED, "two pairs", "masked lm", "multilingual masked lm", "denoising")
+)
 def test_perplexity_is_what_fairseq_validate_logs(kind: str, trained: Trained) -> None:
     model = trained(kind)
     row = row_of(model)
@@ -95,6 +97,7 @@ def test_perplexity_is_what_fairseq_validate_logs(kind: str, trained: Trained) -
     assert (row["bleu"] is None) == (kind not in ("simple", "nat"))
 
 
+@pytest.mark.slow
 def test_noise_that_a_task_draws_is_the_same_for_every_model(trained: Trained) -> None:
     model = trained("cmlm")
     first, second = (row_of(model)["valid_nll"] for _ in range(2))

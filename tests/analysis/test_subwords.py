@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from fairseq_prune.analysis.sentences import Sentence
 from fairseq_prune.analysis.settings import Settings
@@ -62,7 +63,10 @@ def test_evaluate_warns_before_anything_else(
 ) -> None:
     folder = data(tmp_path / "bin", PIECES)
     (tmp_path / "valid.de-en.en.idx").write_bytes(b"")
-    code = main(["evaluate", "missing.pt", "--data", folder, "--valid-subset", ""])
+    model = tmp_path / "model.pt"
+    content = {"model": {}, "cfg": {"task": {"_name": "translation"}}}
+    torch.save(content, model)
+    code = main(["evaluate", str(model), "--data", folder, "--valid-subset", ""])
     said = capsys.readouterr().err.splitlines()
     assert code == 2
     assert said[0] == f"fairseq-prune: warning: {SENTENCEPIECE}"

