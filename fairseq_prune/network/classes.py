@@ -35,10 +35,13 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (rf"{BERT}(\w+\.)*layer\.(?P<k>\d+)\.", "bert-layer-{k}.ffn"),
     (rf"{BERT}(\w+\.)*word_embeddings\.", "bert-embedding"),
     # Transformer, lightconv
-    (r"encoder(\.\w+)*\.layers\.(?P<k>\d+)\.self_attn\.", "source-layer-{k}.self-attention"),
+    (
+        r"encoder(\.\w+)*\.(transformer_)?layers\.(?P<k>\d+)\.self_attn\.",
+        "source-layer-{k}.self-attention",
+    ),
     (r"decoder\.layers\.(?P<k>\d+)\.self_attn\.", "target-layer-{k}.self-attention"),
     (r"decoder\.layers\.(?P<k>\d+)\.encoder_attn\.", "target-layer-{k}.cross-attention"),
-    (r"encoder(\.\w+)*\.layers\.(?P<k>\d+)\.fc[12]\.", "source-layer-{k}.ffn"),
+    (r"encoder(\.\w+)*\.(transformer_)?layers\.(?P<k>\d+)\.fc[12]\.", "source-layer-{k}.ffn"),
     (r"decoder\.layers\.(?P<k>\d+)\.fc[12]\.", "target-layer-{k}.ffn"),
     (r"encoder\.layers\.(?P<k>\d+)\.(conv|linear[12])\.", "source-layer-{k}.conv"),
     (r"decoder\.layers\.(?P<k>\d+)\.(conv|linear[12])\.", "target-layer-{k}.conv"),

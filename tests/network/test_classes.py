@@ -86,8 +86,9 @@ PAIRS = ("models.de-en.", "models.fr-en.")
 
 def test_a_prefix_changes_no_class() -> None:
     for prefix in ("", "module.", "models.de-en.", "w2v_model."):
-        name = f"{prefix}encoder.layers.0.self_attn.q_proj.weight"
-        assert classify({name: [name]}) == {name: "source-layer-1.self-attention"}
+        for layers in ("layers", "transformer_layers"):
+            name = f"{prefix}encoder.{layers}.0.self_attn.q_proj.weight"
+            assert classify({name: [name]}) == {name: "source-layer-1.self-attention"}
 
 
 def test_each_language_pair_has_classes_and_what_they_share_has_one() -> None:

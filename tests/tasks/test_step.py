@@ -22,7 +22,6 @@ RANKS = ["--user-dir", ROOT / "fairseq_prune", "--distributed-backend", "gloo"]
 UNUSED = {
     "sentence_prediction": "lm_head",
     "sentence_ranking": "lm_head",
-    "speech_to_text": r"transformer_layers\.\d+\.\w+_weight",
 }
 CASES = [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in TASKS]
 
