@@ -1,6 +1,5 @@
 """``fairseq-prune shrink``: cut pruned units out of a checkpoint."""
 
-import logging
 import math
 import os
 import shlex
@@ -97,10 +96,7 @@ def run(arguments: Namespace) -> int:
 
 def _training(content: Mapping[str, Any], output: str | None) -> tuple[list[str], str]:
     """The command that trains what is left as it was trained, or none, and why not."""
-    logging.basicConfig(level=logging.WARNING)  # fairseq logs what it lacks when it is imported
-    import fairseq  # noqa: F401  takes seconds to load
-
-    from fairseq_prune import register
+    from fairseq_prune import register  # fairseq is there since the checkpoint was opened
     from fairseq_prune.tasks.command_line import data_of, training_flags
 
     register()
@@ -132,7 +128,6 @@ def _fitted(cut: Cut) -> Cut:
         )
     if cut.settings.arch is None:
         return cut
-    logging.basicConfig(level=logging.WARNING)  # fairseq logs what it lacks when it is imported
     from fairseq.models import ARCH_MODEL_NAME_REGISTRY  # takes seconds to load
 
     family = ARCH_MODEL_NAME_REGISTRY.get(arch, arch).removeprefix("shrunk_")

@@ -1,6 +1,5 @@
 """``fairseq-prune vocab``: take the tokens that a corpus does not use out of a model."""
 
-import logging
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
@@ -143,7 +142,6 @@ def add(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Cut the vocabulary and write; returns the exit code."""
     _check(arguments)
-    logging.basicConfig(level=logging.WARNING)  # fairseq logs what it lacks when it is imported
     with _output.Progress() as progress:
         plan = _plan(arguments, progress)
         if not arguments.dry_run:

@@ -10,6 +10,7 @@ from torch import Tensor
 from fairseq_prune.masks import storage
 from fairseq_prune.masks.storage import CheckpointError
 from fairseq_prune.network.weights import SHADOW
+from fairseq_prune.pruning.opened import not_begun
 from fairseq_prune.pruning.record import read_record
 from fairseq_prune.pruning.steps import export_steps, with_steps
 
@@ -48,9 +49,8 @@ def stripped(content: Mapping[str, Any], origin: str, half: bool = False) -> dic
         "args": _plain(content.get("args"), origin),
         "cfg": _plain(content.get("cfg"), origin),
         "model": _model(content["model"], origin, half),
-        "optimizer_history": [_history(content)],
+        **_rest(content),
         "task_state": task_state,
-        "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0, "shuffle": True}},
     }
     note = _note(content, origin)
     result = with_steps(result, export_steps(content, origin, "checkpoint", half))
@@ -74,17 +74,16 @@ def _plain(settings: Any, origin: str) -> Any:
     return OmegaConf.to_container(settings, resolve=True, enum_to_str=True)
 
 
-def _history(content: Mapping[str, Any]) -> dict[str, Any]:
+def _rest(content: Mapping[str, Any]) -> dict[str, Any]:
     history = content.get("optimizer_history")
     last = history[-1] if isinstance(history, list) and history else {}
     last = last if isinstance(last, Mapping) else {}
     updates = last.get("num_updates")  # some models ask for it
-    return {
-        "criterion_name": str(last.get("criterion_name", "")),
-        "optimizer_name": str(last.get("optimizer_name", "")),
-        "lr_scheduler_state": {},
-        "num_updates": updates if isinstance(updates, int) else 0,
-    }
+    return not_begun(
+        str(last.get("criterion_name", "")),
+        str(last.get("optimizer_name", "")),
+        updates if isinstance(updates, int) else 0,
+    )
 
 
 def _note(content: Mapping[str, Any], origin: str) -> dict[str, Any] | None:

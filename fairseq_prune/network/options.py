@@ -5,7 +5,7 @@ fairseq-train writes them, or nested, as fairseq-hydra-train does (``encoder: {e
 """
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,13 @@ class Options:
             )
         return value
 
+    def words(self, name: str, default: Sequence[str] = ()) -> list[str]:
+        """The value of ``name``, which is a list or has commas between its words."""
+        value = self.get(name, default)
+        if isinstance(value, str):
+            return [word for word in value.split(",") if word]
+        return [str(word) for word in value]
+
     def nests(self, side: str) -> bool:
         """Whether the settings of a side, ``encoder`` or ``decoder``, are nested."""
         return isinstance(self.values.get(side), Mapping)
@@ -67,6 +74,12 @@ def task_name(checkpoint: Mapping[str, Any]) -> str | None:
     options = task_options(checkpoint)
     found = options.get("task", options.get("_name"))
     return None if found is None else str(found)
+
+
+def stock_task(checkpoint: Mapping[str, Any]) -> str | None:
+    """The name of the task without pruning, by which plain fairseq knows it, or None."""
+    name = task_name(checkpoint)
+    return None if name is None else name.removeprefix("pruned_")
 
 
 def changed(settings: Any, values: Mapping[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fairseq_prune.masks.storage import CheckpointError
-from fairseq_prune.network.options import Options, task_name, task_options
+from fairseq_prune.network.options import Options, stock_task, task_options
 from fairseq_prune.pruning.opened import Opened
 
 SOURCE, TARGET, TEXT = "source", "target", "text"
@@ -87,9 +87,7 @@ def vocabularies_of(
 
     Raises ValueError where the task is another, or has no such pair.
     """
-    task, options = str(task_name(opened.content)).removeprefix("pruned_"), task_options(
-        opened.content
-    )  # fmt: skip
+    task, options = str(stock_task(opened.content)), task_options(opened.content)
     if task not in TASKS:
         raise CheckpointError(
             f"{opened.path} was trained for the task {task}; give a checkpoint of the task "
@@ -113,7 +111,7 @@ def vocabularies_of(
     source, target = (inferred or ("", "")) if None in own else own
     added: tuple[str, ...] = ()
     if task == "translation_from_pretrained_bart":
-        added = (*(f"[{one}]" for one in _listed(options.get("langs"))), "<mask>")
+        added = (*(f"[{one}]" for one in options.words("langs")), "<mask>")
     both = ((SOURCE, TARGET),)
     return Vocabularies(task, {SOURCE: str(source), TARGET: str(target)}, added, both, both)
 
@@ -122,7 +120,7 @@ def _several(
     opened: Opened, task: str, options: Options, chosen: Sequence[str] | None
 ) -> Vocabularies:
     """Those of several pairs of languages, each language its own key."""
-    own = [_pair(one, opened.path) for one in _listed(options.get("lang_pairs"))]
+    own = [_pair(one, opened.path) for one in options.words("lang_pairs")]
     if not own:
         raise CheckpointError(f"{opened.path} does not say its language pairs (--lang-pairs).")
     counted = [_pair(one, "--pairs") for one in chosen] if chosen else own
@@ -189,7 +187,7 @@ def _languages_in_order(opened: Opened, options: Options, own: list[Pair]) -> tu
                 f"{opened.path} has the order of its languages in {named} (--lang-dict), which "
                 "cannot be read: put the file there again."
             ) from None
-    listed = _listed(options.get("langs"))
+    listed = options.words("langs")
     return tuple(listed or sorted({one for pair in own for one in pair}))
 
 
@@ -197,19 +195,12 @@ def _tags(options: Options, languages: Sequence[str]) -> tuple[str, ...]:
     """The language tokens, as fairseq's `augment_dictionary` adds them."""
     style = "[{}]" if options.get("lang_tok_style") == "mbart" else "__{}__"
     tags = []
-    for kind in _listed(options.get("langtoks_specs", ["main"])):
+    for kind in options.words("langtoks_specs", ["main"]):
         ending = next((f"_{end}" for end in ("dae", "mined") if kind.endswith(end)), "")
         tags += [style.format(language + ending) for language in languages]
     if style == "[{}]" or "mono_dae" in (options.get("extra_data") or {}):
         tags.append("<mask>")
     return tuple(tags)
-
-
-def _listed(value: Any) -> list[str]:
-    """A setting that is a list, or words between commas."""
-    if isinstance(value, str):
-        return [word for word in value.split(",") if word]
-    return [str(word) for word in value or ()]
 
 
 def _pair(text: str, where: str) -> Pair:

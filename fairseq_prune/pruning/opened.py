@@ -168,6 +168,22 @@ def with_states(
     return result
 
 
+def not_begun(criterion: str = "", optimizer: str = "", updates: int = 0) -> dict[str, Any]:
+    """What fairseq 0.12.2 asks of a file beside model and settings: of a run that has not begun."""
+    history = {
+        "criterion_name": criterion,
+        "optimizer_name": optimizer,
+        "lr_scheduler_state": {},
+        "num_updates": updates,
+    }
+    place = {"epoch": 1, "iterations_in_epoch": 0, "shuffle": True}
+    return {
+        "optimizer_history": [history],
+        "task_state": {},
+        "extra_state": {"train_iterator": place},
+    }
+
+
 def model_states(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The model's tensors wherever a checkpoint keeps them: the model itself and its averages."""
     extra = content.get("extra_state")

@@ -11,6 +11,7 @@ from fairseq_prune.network.linearise import linear_copy, normalised_copy
 from fairseq_prune.saliency.probe import Flow
 from fairseq_prune.tasks._known import check_known
 from fairseq_prune.tasks._sample import without_checkpoints
+from fairseq_prune.tasks.samples import models_in
 
 _LENGTH = 2  # two steps, so that the weights from a state to the next take part
 _TOKEN = 2  # which one does not matter, but that classifiers look for </s>
@@ -22,7 +23,7 @@ def flow_of(model: nn.Module) -> Flow:
     Raises ValueError for a model with a module whose linear copy is not known.
     """
     check_known(model)
-    takes = inspect.signature(_parts(model)[0].forward).parameters
+    takes = inspect.signature(models_in(model)[0].forward).parameters
     gates: list[Tensor] = []
     if "prev_output_tokens" in takes:
         linear, gates = normalised_copy(model)
@@ -31,15 +32,9 @@ def flow_of(model: nn.Module) -> Flow:
 
     def run(network: Any) -> Tensor:
         with without_checkpoints(network):
-            return torch.cat([_run(part, takes).flatten() for part in _parts(network)])
+            return torch.cat([_run(part, takes).flatten() for part in models_in(network)])
 
     return Flow(linear, run, gates)
-
-
-def _parts(model: Any) -> list[Any]:
-    """The models that a model is: one for each language pair, or itself."""
-    parts = getattr(model, "models", None)
-    return list(parts.values()) if isinstance(parts, nn.ModuleDict) else [model]
 
 
 def _run(network: Any, takes: Collection[str]) -> Tensor:

@@ -6,7 +6,7 @@ model each, a target that is noised first, a source that is made by back-transla
 through. Dropout stays off, and what the step draws is drawn by seed: the same at each asking.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fairseq_prune.network.probing import UnknownInput
 from fairseq_prune.pruning.refusal import Refusal, reason_of
+from fairseq_prune.tasks.samples import models_in
 
 _PLAIN = (bool, int, float)
 
@@ -149,9 +150,7 @@ def _divided(model: nn.Module, temperature: float) -> Iterator[list[bool]]:
         yield [True]
         return
     done: list[bool] = []
-    parts = getattr(model, "models", None)
-    models: Iterable[Any] = parts.values() if isinstance(parts, nn.ModuleDict) else [model]
-    changed = list(dict.fromkeys(models))
+    changed = list(dict.fromkeys(models_in(model)))
     for part in changed:
         vars(part)["forward"] = _dividing(part.forward, temperature, done)
     try:

@@ -34,18 +34,16 @@ class Network:
     flow: Callable[[], Flow]
 
 
-def open_network(checkpoint: str, given: Given | str, told: Told) -> Network:
+def open_network(checkpoint: str, given: Given, told: Told) -> Network:
     """The model in a checkpoint, under its own task, with that task's training data.
 
     Args:
         checkpoint: a fairseq checkpoint.
-        given: the binarised data, as fairseq-train takes them, and what else flags say; the data
-            alone where it is text.
+        given: the binarised data, as fairseq-train takes them, and what else flags say.
         told: is told how many batches of how many are scored, every ten seconds or so.
 
     Raises ValueError where fairseq cannot open one or the other.
     """
-    given = Given(data=given) if isinstance(given, str) else given
     import_plugin(given.user_dir)
     own = read_task(checkpoint, given.model_overrides)
     try:
@@ -62,15 +60,14 @@ def open_network(checkpoint: str, given: Given | str, told: Told) -> Network:
     return Network(make, lambda: flow_of(model))
 
 
-def fresh_weights(checkpoint: str, given: Given | str, seed: int) -> dict[str, Tensor]:
+def fresh_weights(checkpoint: str, given: Given, seed: int) -> dict[str, Tensor]:
     """A state dict of the checkpoint's model before training: that of ``fairseq-train --seed``.
 
     Args:
-        given: the binarised data, and what else flags say; the data alone where it is text.
+        given: the binarised data, and what else flags say.
 
     Raises ValueError where fairseq cannot make it.
     """
-    given = Given(data=given) if isinstance(given, str) else given
     import_plugin(given.user_dir)
     own = read_task(checkpoint, given.model_overrides)
     try:

@@ -5,7 +5,6 @@ file, and tensors are tied where the model ties them. Where a model cannot be bu
 of a plugin that is not loaded, say) the file and its settings have to do.
 """
 
-import copy
 import logging
 import sys
 from argparse import Namespace
@@ -28,7 +27,7 @@ from fairseq_prune.network.ties import (
     ties_by_storage,
     ties_of,
 )
-from fairseq_prune.pruning.opened import Layout, Opened, opened_of, with_states
+from fairseq_prune.pruning.opened import Layout, Opened, not_begun, opened_of, with_states
 from fairseq_prune.pruning.refusal import reason_of
 
 if TYPE_CHECKING:
@@ -36,21 +35,6 @@ if TYPE_CHECKING:
 
 _WRAPPER = "module."  # of torch's DataParallel, in files of scripts
 _NOISE = ("version", "_float_tensor")  # buffers that fairseq makes anew
-# what fairseq asks of a file beside model and settings, where a script has left it out
-_REST: Mapping[str, Any] = {
-    "args": None,
-    "cfg": None,
-    "optimizer_history": [
-        {
-            "criterion_name": "",
-            "optimizer_name": "",
-            "lr_scheduler_state": {},
-            "num_updates": 0,
-        }
-    ],
-    "task_state": {},
-    "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0, "shuffle": True}},
-}
 
 
 @dataclass(frozen=True)
@@ -100,8 +84,7 @@ def read(path: str, raw: Mapping[str, Any] | None = None) -> Read:
         torn.extend(apart if state is stored else ())
         return _like(state, found)
 
-    changed = with_states({**content, "last_optimizer_state": None}, change)
-    changed["last_optimizer_state"] = content.get("last_optimizer_state")
+    changed = {**content, **with_states(content, change)}  # with its optimizer's state
     if skeleton is None:
         return Read(changed, Layout(ties=ties), why, tuple(torn))
     layout = Layout(skeleton.model, ties, stored, skeleton.as_loaded)
@@ -187,7 +170,8 @@ def _whole(content: Mapping[str, Any]) -> dict[str, Any]:
     model = content["model"]
     if model and all(str(name).startswith(_WRAPPER) for name in model):
         model = _like(model, {n.removeprefix(_WRAPPER): value for n, value in model.items()})
-    missing = {k: copy.deepcopy(v) for k, v in _REST.items() if content.get(k) is None}
+    rest = {"args": None, "cfg": None, **not_begun()}
+    missing = {key: value for key, value in rest.items() if content.get(key) is None}
     if "best_loss" in content:  # fairseq has its own way with files that are so old
         missing = {}
     return {**content, **missing, "model": model}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.masks import storage
-from fairseq_prune.network.options import task_name, task_options
+from fairseq_prune.network.options import Options, stock_task, task_options
 
 # by what fairseq can do with them; all others are none of text, or have a command of their own
 TRANSLATING = (
@@ -72,9 +72,7 @@ class OwnTask:
     @property
     def pairs(self) -> list[str]:
         """The language pairs that the task was set up with, as ``de-en``; none of other tasks."""
-        found = self.values.get("lang_pairs") or []
-        pairs = found.split(",") if isinstance(found, str) else found
-        return [str(pair) for pair in pairs]
+        return Options(self.values).words("lang_pairs")
 
     @property
     def translates(self) -> bool:
@@ -147,9 +145,9 @@ def read_task(path: str, model_overrides: str | None = None) -> OwnTask:
                 f"--model-overrides names {setting}, which is no setting of {first}: it would "
                 "change nothing."
             )
-    name = task_name(content)
-    name = None if name is None else name.removeprefix("pruned_")
-    return OwnTask(path, name, {**task_options(content).values, **overrides}, overrides)
+    return OwnTask(
+        path, stock_task(content), {**task_options(content).values, **overrides}, overrides
+    )
 
 
 def _names(settings: Any) -> Iterator[str]:

@@ -1,9 +1,9 @@
-"""The batches that tasks make: one of sentences, or one for each language pair."""
+"""One batch of sentences, or one for each language pair; and so for models."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairseq_prune.pruning.stored import check_tokens
 
@@ -15,6 +15,12 @@ def parts_of(sample: Any) -> list[tuple[str | None, Mapping[str, Any]]]:
         return [(None, sample)] if sample else []
     pairs = [(str(name), part) for name, part in sample.items() if isinstance(part, Mapping)]
     return [(name, part) for name, part in pairs if "net_input" in part]
+
+
+def models_in(model: Any) -> list[Any]:
+    """The models that a model is: one for each language pair, or itself."""
+    parts = getattr(model, "models", None)
+    return list(parts.values()) if isinstance(parts, nn.ModuleDict) else [model]
 
 
 def check_sample(sample: Any, task: Any, data: str) -> None:

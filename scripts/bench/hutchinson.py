@@ -18,11 +18,13 @@ from fairseq_prune.network.probing import hessian_times
 from fairseq_prune.saliency.obd import PROBES
 from fairseq_prune.tasks.offline import open_network
 from fairseq_prune.tasks.opening import open_checkpoint
+from fairseq_prune.tasks.own import Given
 
 
 def columns(checkpoint: str, data: str, count: int, batches: int) -> list[tuple[float, float]]:
     """Of so many weights, the curvature and the estimate's standard deviation."""
-    sample = open_network(checkpoint, data, lambda done, total: None).sampler(batches, 1)
+    network = open_network(checkpoint, Given(data=data), lambda done, total: None)
+    sample = network.sampler(batches, 1)
     names = list(open_checkpoint(checkpoint).weights)
     named = dict(sample.model.named_parameters(remove_duplicate=False))
     vector = {name: torch.zeros_like(named[name]) for name in names}

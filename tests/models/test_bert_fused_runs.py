@@ -102,6 +102,7 @@ def test_a_warm_start_is_for_fresh_runs_only(
     fused: Fused, train: Train, corpus: Path, tmp_path: Path
 ) -> None:
     from fairseq_prune.tasks.offline import fresh_weights
+    from fairseq_prune.tasks.own import Given
 
     plain = train(tmp_path / "plain", "--max-update", 2, arch="transformer")
     path = tmp_path / "plain" / "checkpoint_last.pt"
@@ -110,7 +111,9 @@ def test_a_warm_start_is_for_fresh_runs_only(
     weights = {n: x for n, x in trained(begun)["model"].items() if "bert_attn" not in n}
     assert differences(weights, trained(plain)["model"]) == []
     # the fresh model of a control begins the same way
-    fresh = fresh_weights(str(tmp_path / "fused" / "checkpoint_last.pt"), str(corpus), 1)
+    fresh = fresh_weights(
+        str(tmp_path / "fused" / "checkpoint_last.pt"), Given(data=str(corpus)), 1
+    )
     assert differences(trained({**begun, "model": fresh})["model"], trained(begun)["model"]) == []
     path.unlink()  # it is not asked for again, neither in training nor in decoding
     fused(tmp_path / "fused", "--max-update", 2, *warm)
