@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from fairseq_prune.pruning.audit import Audit, audit
+from fairseq_prune.checkpoints.audit import Audit, audit
 from fairseq_prune.tasks.opening import open_checkpoint
 
 # machines are shared and noisy: a slow example is no wrong one
@@ -158,7 +158,7 @@ def audit_of(path: str) -> Audit:
 
 def read(path: Path) -> dict[str, Any]:
     """A checkpoint, all of it in memory."""
-    from fairseq_prune.masks import storage
+    from fairseq_prune.checkpoints import storage
 
     loaded = storage.load(path)
     loaded["model"] = {name: value.clone() for name, value in loaded["model"].items()}
@@ -188,7 +188,7 @@ def _bits(a: torch.Tensor) -> torch.Tensor:
 
 def trained(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """What training has to reproduce: weights, optimizer, masks; not fairseq's shadow copies."""
-    from fairseq_prune.masks.storage import prune_state
+    from fairseq_prune.checkpoints.storage import prune_state
     from fairseq_prune.network.weights import SHADOW
 
     ours = prune_state(checkpoint) or {}

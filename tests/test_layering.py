@@ -1,4 +1,4 @@
-"""The architecture of design.md, read off the imports of every file."""
+"""The rooms of the package and which may import which, read off the imports of every file."""
 
 import ast
 import subprocess
@@ -13,36 +13,38 @@ PACKAGE = ROOT / "fairseq_prune"
 COMPAT = "_fairseq_prune_compat"
 
 LAYERS = {
-    "maths": 0,
-    "network": 1,
-    "masks": 1,
-    "saliency": 2,
-    "pruning": 3,
-    "tasks": 4,
-    "criterions": 4,
-    "exports": 4,
-    "models": 4,
-    "optim": 4,
-    "analysis": 5,
-    "report": 5,
-    "study": 5,
-    "cli": 5,
+    "files": 0,
+    "maths": 1,
+    "network": 2,
+    "masks": 2,
+    "saliency": 3,
+    "pruning": 4,
+    "data": 4,
+    "checkpoints": 5,
+    "tasks": 6,
+    "criterions": 6,
+    "exports": 6,
+    "models": 6,
+    "optim": 6,
+    "evaluation": 7,
+    "sensitivity": 8,
+    "report": 9,
+    "bench": 9,
+    "study": 9,
+    "cli": 10,
 }
-# the neighbours that may be imported: a study evaluates, a command prints what was found; a file is
-# read by its model's class, which may be one of ours
-NEIGHBOURS = {
-    "tasks": {"models"},
-    "exports": {"tasks"},
-    "report": {"analysis"},
-    "study": {"analysis"},
-    "cli": {"analysis", "report", "study"},
-}
+FAIRSEQ = LAYERS["tasks"]  # the first layer that may import it
+# the one file below that knows how fairseq stores data
+ALSO_FAIRSEQ = ("data/binarised.py",)
+# the neighbours that may be imported: a file is read by its model class, which may be ours;
+# the figure of a benchmark is drawn as those of a report are
+NEIGHBOURS = {"tasks": {"models"}, "exports": {"tasks"}, "bench": {"report"}}
 # the files outside compat that may import it, and the modules they may have: what a checkpoint may
 # hold, and how large it may be, is said once, and so is what Ctrl-C does
 FROM_COMPAT = {
-    "masks/storage.py": ("pickled", "records", "safe_types"),
-    "masks/contents.py": ("pickled", "values"),
-    "tasks/_taking_up.py": ("loading",),
+    "checkpoints/storage.py": ("pickled", "records", "safe_types"),
+    "checkpoints/contents.py": ("pickled", "values"),
+    "tasks/_loading.py": ("loading",),
     "cli/main.py": ("interrupts",),
 }
 
@@ -72,6 +74,11 @@ def folder(path: Path) -> str:
     return parts[0] if len(parts) > 1 else ""
 
 
+def is_without_fairseq(path: Path) -> bool:
+    known = LAYERS.get(folder(path), FAIRSEQ)
+    return known < FAIRSEQ and str(path.relative_to(PACKAGE)) not in ALSO_FAIRSEQ
+
+
 def top(module: str) -> str:
     return module.partition(".")[0]
 
@@ -96,15 +103,15 @@ def test_every_folder_has_a_layer() -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=NAMES)
-def test_fairseq_is_imported_from_layer_4_up(path: Path) -> None:
-    if LAYERS.get(folder(path), 0) < 4:
+def test_fairseq_is_imported_from_the_tasks_up(path: Path) -> None:
+    if is_without_fairseq(path):
         found = {top(module) for module in imports(path)}
         assert not found & {"fairseq", "fairseq_cli", "hydra", "omegaconf"}, path
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=NAMES)
-def test_figures_are_drawn_in_analysis_and_reports_only(path: Path) -> None:
-    if folder(path) not in ("analysis", "report"):
+def test_figures_are_drawn_in_reports_only(path: Path) -> None:
+    if folder(path) != "report":
         assert not {top(module) for module in imports(path)} & {"matplotlib", "plotly"}, path
 
 
@@ -127,7 +134,7 @@ def test_compat_stands_alone(path: Path) -> None:
 def test_imports_are_absolute_and_files_are_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     if ROOT / "tests" not in path.parents:  # a test file may list many cases of one thing
-        assert text.count("\n") <= 300, f"{path} is longer than 300 lines"
+        assert text.count("\n") <= 500, f"{path} is longer than 500 lines"
     for node in ast.walk(ast.parse(text)):
         assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}:{node.lineno}"
 
@@ -140,11 +147,11 @@ def test_functions_are_short(path: Path) -> None:
             assert length <= 40, f"{path}:{node.lineno} {node.name} has {length} lines"
 
 
-def test_importing_layers_0_to_3_does_not_import_fairseq() -> None:
+def test_importing_what_lies_below_does_not_import_fairseq() -> None:
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in SOURCES
-        if LAYERS.get(folder(path), 9) < 4
+        if is_without_fairseq(path)
     ]
     code = (
         "import importlib, sys\n"

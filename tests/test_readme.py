@@ -11,7 +11,7 @@ import torch
 from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.network.weights import Weight
-from fairseq_prune.pruning.penalty import PENALTIES
+from fairseq_prune.pruning.penalty_flags import PENALTIES
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, Entry, Probe

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairseq_prune.pruning.dictionary import Counts, Dictionary, count_text, read_dictionary
-from fairseq_prune.pruning.languages import ONE_PAIR, SOURCE, Vocabularies, vocabularies_of
-from fairseq_prune.pruning.opened import Opened
-from fairseq_prune.pruning.vocab import Tables
+from fairseq_prune.checkpoints.checkpoint import Opened
+from fairseq_prune.checkpoints.languages import ONE_PAIR, SOURCE, Vocabularies, vocabularies_of
+from fairseq_prune.checkpoints.vocabulary import Tables
+from fairseq_prune.data.dictionary import Counts, Dictionary, count_text, read_dictionary
 
 if TYPE_CHECKING:  # fairseq takes seconds to load
-    from fairseq_prune.tasks.binarised import Split
+    from fairseq_prune.data.binarised import Split
 
 Phase = Callable[[int], Callable[[int], None]]  # from the total to what is told of each part
 
@@ -25,7 +25,7 @@ def vocabularies_in(opened: Opened, data: str, pairs: Sequence[str] | None) -> V
 
     Raises ValueError where neither says the languages of a pair.
     """
-    from fairseq_prune.tasks.binarised import language_pair
+    from fairseq_prune.data.binarised import language_pair
 
     its = vocabularies_of(opened, pairs)
     if its.task not in ONE_PAIR or its.languages[SOURCE]:
@@ -85,7 +85,7 @@ def _lacking(opened: Opened, data: str, its: Vocabularies, key: str) -> str:
 
 def splits_of(data: str, its: Vocabularies) -> "list[Split]":
     """The binarised splits of a task, each once; raises ValueError where one cannot be read."""
-    from fairseq_prune.tasks.binarised import open_splits, open_texts
+    from fairseq_prune.data.binarised import open_splits, open_texts
 
     if not its.every:
         return open_texts(Path(data))
@@ -135,7 +135,7 @@ def counts_in_train(
     data: str, phase: Phase,
 ) -> dict[str, Counts]:  # fmt: skip
     """By key, the counts in the binarised training data; raises ValueError where there is none."""
-    from fairseq_prune.tasks.binarised import count_tokens
+    from fairseq_prune.data.binarised import count_tokens
 
     train: dict[str, list[Split]] = {key: [] for key in its.used}
     pairs = [frozenset(its.languages[key] for key in pair) for pair in its.counted]

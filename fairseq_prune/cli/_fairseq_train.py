@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_prune.analysis.files import last_lines
+from fairseq_prune.files.text import last_lines
 from fairseq_prune.study.commands import USER_DIR
 
 _SHOWN = 3  # last lines of a log in an error

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from fairseq_prune.exports.folder import check_folder
+from fairseq_prune.files.folder import check_folder
 
 
 def check_data(data: str) -> None:

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis.files import write_text
-from fairseq_prune.analysis.lock import held
-from fairseq_prune.analysis.plain_json import parse
+from fairseq_prune.files.lock import held
+from fairseq_prune.files.strict_json import parse
+from fairseq_prune.files.writing import write_text
 
 Row = dict[str, Any]
 

@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from fairseq_prune.analysis.table import as_text
-from fairseq_prune.masks import storage
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.files.table import as_text
 from fairseq_prune.tasks.opening import check_written
 
 _SLOW = 1.5  # seconds after which a progress bar is worth its line

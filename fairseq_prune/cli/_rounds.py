@@ -7,26 +7,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.cli import _output
-from fairseq_prune.cli._fairseq_train import train, value_of
-from fairseq_prune.cli._journal import Row
-from fairseq_prune.cli.apply import views
-from fairseq_prune.masks import storage
-from fairseq_prune.pruning.apply import apply_recipe
-from fairseq_prune.pruning.audit import audit
-from fairseq_prune.pruning.control import make_control
-from fairseq_prune.pruning.flags import words_of
-from fairseq_prune.pruning.opened import Opened
-from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.record import Record
-from fairseq_prune.pruning.resume import LAST, is_trained
-from fairseq_prune.pruning.tickets import (
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.apply import apply_recipe
+from fairseq_prune.checkpoints.audit import audit
+from fairseq_prune.checkpoints.checkpoint import Opened
+from fairseq_prune.checkpoints.control import make_control
+from fairseq_prune.checkpoints.record import Record
+from fairseq_prune.checkpoints.resume import LAST, is_trained
+from fairseq_prune.checkpoints.tickets import (
     TICKET,
     check_survivors,
     rewound,
     sparsity_of_round,
     updates_of,
 )
+from fairseq_prune.cli import _output
+from fairseq_prune.cli._fairseq_train import train, value_of
+from fairseq_prune.cli._journal import Row
+from fairseq_prune.cli.apply import views
+from fairseq_prune.pruning.flags import words_of
+from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.tasks.opening import open_checkpoint
 from fairseq_prune.tasks.own import Given
 

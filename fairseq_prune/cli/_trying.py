@@ -5,15 +5,10 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairseq_prune.checkpoints.languages import A_MODEL_A_PAIR, ONE_MODEL, TEXT, Vocabularies
+from fairseq_prune.checkpoints.widths import STOCK
 from fairseq_prune.models import TRAINABLE
 from fairseq_prune.network.options import architecture, task_options
-from fairseq_prune.pruning.languages import (
-    A_MODEL_A_PAIR,
-    ONE_MODEL,
-    TEXT,
-    Vocabularies,
-)
-from fairseq_prune.pruning.widths import STOCK
 
 
 def to_try(

@@ -5,16 +5,16 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
+from fairseq_prune.checkpoints.apply import Applied, Views, apply_recipe, check_recipe
+from fairseq_prune.checkpoints.checkpoint import Opened
+from fairseq_prune.checkpoints.inspection import view
+from fairseq_prune.checkpoints.two_of_four import format_eligibility
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._task import add_opening, given_of
 from fairseq_prune.network.ties import parameters_in
-from fairseq_prune.pruning.apply import Applied, Views, apply_recipe, check_recipe
-from fairseq_prune.pruning.eligible import format_eligibility
 from fairseq_prune.pruning.flags import add_arguments, recipe_of
-from fairseq_prune.pruning.opened import Opened
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.summary import find_dead, find_unseen, format_table
-from fairseq_prune.pruning.view import view
 from fairseq_prune.pruning.whole import whole
 from fairseq_prune.tasks.opening import open_checkpoint
 from fairseq_prune.tasks.own import Given

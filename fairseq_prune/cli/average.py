@@ -4,9 +4,9 @@ import os
 import shlex
 from argparse import ArgumentParser, Namespace
 
+from fairseq_prune.checkpoints.average import average, members_of
+from fairseq_prune.checkpoints.newest import EPOCH, UPDATE, best, newest
 from fairseq_prune.cli import _output
-from fairseq_prune.pruning.average import average, members_of
-from fairseq_prune.pruning.newest import EPOCH, UPDATE, best, newest
 from fairseq_prune.tasks.opening import open_checkpoint
 
 HELP = "average the models of several checkpoints, pruned ones included"

@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairseq_prune.analysis.files import write_text
-from fairseq_prune.analysis.settings import Settings
-from fairseq_prune.analysis.table import Table, as_markdown, as_text
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._task import TASK, add_task
-from fairseq_prune.exports.folder import check_folder
+from fairseq_prune.evaluation.settings import Settings
+from fairseq_prune.files.folder import check_folder
+from fairseq_prune.files.table import Table, as_markdown, as_text
+from fairseq_prune.files.writing import write_text
 from fairseq_prune.tasks.own import members_of, read_task
 
 if TYPE_CHECKING:
-    from fairseq_prune.analysis.engines import Engine
-    from fairseq_prune.analysis.speed import Speed
+    from fairseq_prune.bench.engines import Engine
+    from fairseq_prune.bench.speed import Speed
 
 ENGINES = ("fairseq", "fairseq-csr", "ctranslate2", "ctranslate2-int8")
 HELP = "sizes, work and speed of checkpoints, in every form"
@@ -147,7 +147,7 @@ def _labels(paths: Sequence[str]) -> list[str]:
 
 
 def _of_the_file(path: str, folder: Path) -> dict[str, Any]:
-    from fairseq_prune.analysis.sizes import count, sizes, together
+    from fairseq_prune.bench.sizes import count, sizes, together
     from fairseq_prune.tasks.opening import open_checkpoint
 
     every = [open_checkpoint(member) for member in members_of(path)]
@@ -163,8 +163,8 @@ def _speeds(
 ) -> "Iterator[list[Speed]]":
     import torch
 
-    from fairseq_prune.analysis.engines import Fairseq, build
-    from fairseq_prune.analysis.speed import Setting, measure
+    from fairseq_prune.bench.engines import Fairseq, build
+    from fairseq_prune.bench.speed import Setting, measure
 
     torch.set_num_threads(arguments.threads)
     engines: dict[str, Engine] = {}
@@ -226,7 +226,7 @@ def _speed_table(facts: Mapping[str, Any]) -> Table:
 def _write(arguments: Namespace, facts: Any, tables: list[Table], notes: list[str]) -> None:
     import json
 
-    from fairseq_prune.analysis.speed_figure import save_speeds
+    from fairseq_prune.bench.speed_figure import save_speeds
 
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,9 @@ import logging
 from argparse import ArgumentParser, Namespace
 from dataclasses import fields
 
-from fairseq_prune.analysis.table import Table, as_text, number
 from fairseq_prune.cli import _output, _results
 from fairseq_prune.cli._task import add_overrides
+from fairseq_prune.files.table import Table, as_text, number
 
 HELP = "the accuracy of classifiers (sentence_prediction), many in one process"
 DESCRIPTION = """
@@ -39,7 +39,7 @@ def add(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Classify and print; returns the exit code."""
-    from fairseq_prune.analysis.classify import Settings, classify
+    from fairseq_prune.evaluation.classify import Settings, classify
 
     logging.basicConfig(level=logging.WARNING)  # fairseq would log between the results
     settings = Settings(**{f.name: getattr(arguments, f.name) for f in fields(Settings)})

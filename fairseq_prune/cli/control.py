@@ -3,11 +3,11 @@
 import os
 from argparse import ArgumentParser, Namespace
 
+from fairseq_prune.checkpoints.checkpoint import Opened, with_model
+from fairseq_prune.checkpoints.control import KINDS, make_control
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._task import add_opening, given_of
 from fairseq_prune.masks.controls import overlap
-from fairseq_prune.pruning.control import KINDS, make_control
-from fairseq_prune.pruning.opened import Opened, with_model
 from fairseq_prune.tasks.opening import open_checkpoint
 
 HELP = "give a dense model a mask with a pruned model's counts and nothing else of it"

@@ -5,9 +5,9 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from fairseq_prune.analysis.settings import TEXTS, Settings
 from fairseq_prune.cli import _output, _results
 from fairseq_prune.cli._task import add_task
+from fairseq_prune.evaluation.settings import TEXTS, Settings
 
 HELP = "decode and score checkpoints, many in one process"
 DESCRIPTION = """
@@ -52,7 +52,7 @@ examples:
 
 
 if TYPE_CHECKING:
-    from fairseq_prune.analysis.results import Row
+    from fairseq_prune.evaluation.results import Row
 
 
 def add(parser: ArgumentParser) -> None:
@@ -142,8 +142,8 @@ def add_refinement(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Evaluate and print; returns the exit code."""
-    from fairseq_prune.analysis.evaluate import check, evaluate
-    from fairseq_prune.analysis.results import signatures
+    from fairseq_prune.evaluation.evaluate import check, evaluate
+    from fairseq_prune.evaluation.results import signatures
 
     # fairseq would log to stdout, between the results
     logging.basicConfig(level=logging.WARNING)

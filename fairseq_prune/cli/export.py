@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fairseq_prune.checkpoints import storage
 from fairseq_prune.cli import _output
 from fairseq_prune.exports import compact, ctranslate
 from fairseq_prune.exports.stripped import NOTE, stripped
-from fairseq_prune.masks import storage
 from fairseq_prune.tasks import opening
 
 CTRANSLATE2 = "ctranslate2"

@@ -3,7 +3,7 @@
 from argparse import SUPPRESS, ArgumentParser, Namespace
 
 from fairseq_prune.pruning.flags import add_arguments, add_penalty_arguments
-from fairseq_prune.pruning.penalty import PENALTIES
+from fairseq_prune.pruning.penalty_flags import PENALTIES
 
 HELP = "list the prune flags of fairseq-train --user-dir fairseq_prune"
 DESCRIPTION = """

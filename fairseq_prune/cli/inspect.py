@@ -2,15 +2,15 @@
 
 from argparse import ArgumentParser, Namespace
 
+from fairseq_prune.checkpoints.apply import rules_of
+from fairseq_prune.checkpoints.checkpoint import Opened
+from fairseq_prune.checkpoints.inspection import View, view, zeros_by_class
+from fairseq_prune.checkpoints.steps import read_steps, told
+from fairseq_prune.checkpoints.two_of_four import format_eligibility
+from fairseq_prune.checkpoints.unmasked import made_by
 from fairseq_prune.cli import _output
 from fairseq_prune.network.ties import parameters_in
-from fairseq_prune.pruning.apply import rules_of
-from fairseq_prune.pruning.eligible import format_eligibility
-from fairseq_prune.pruning.opened import Opened
-from fairseq_prune.pruning.steps import read_steps, told
 from fairseq_prune.pruning.summary import format_table
-from fairseq_prune.pruning.unmasked import made_by
-from fairseq_prune.pruning.view import View, view, zeros_by_class
 from fairseq_prune.pruning.whole import whole
 from fairseq_prune.tasks.opening import open_checkpoint
 

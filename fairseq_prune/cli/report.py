@@ -43,8 +43,8 @@ def add(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Write the report and print its tables; returns the exit code."""
-    from fairseq_prune.exports.folder import check_folder
-    from fairseq_prune.pruning.record import this_command
+    from fairseq_prune.files.folder import check_folder
+    from fairseq_prune.files.text import this_command
     from fairseq_prune.report.report import write_report
 
     command = arguments.made_by or this_command()

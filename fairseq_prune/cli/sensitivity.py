@@ -8,20 +8,20 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairseq_prune.analysis.files import write_text
-from fairseq_prune.analysis.proposal import GRID, HEADER, Part, as_file, as_table, propose
-from fairseq_prune.analysis.table import Table, as_text, number
+from fairseq_prune.checkpoints.apply import check_recipe
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._results import tags_of
 from fairseq_prune.cli.apply import views
 from fairseq_prune.cli.evaluate import add_decoding
+from fairseq_prune.files.table import Table, as_text, number
+from fairseq_prune.files.writing import write_text
 from fairseq_prune.maths.structure import NofM
-from fairseq_prune.pruning.apply import check_recipe
 from fairseq_prune.pruning.flags import add_arguments, recipe_of, words_of
 from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.sensitivity.proposal import GRID, HEADER, Part, as_file, as_table, propose
 
 if TYPE_CHECKING:
-    from fairseq_prune.analysis.sensitivity import Asked
+    from fairseq_prune.sensitivity.measure import Asked
 
 HELP = "perplexity (and BLEU) when one weight class is pruned at a time"
 DESCRIPTION = """
@@ -91,7 +91,7 @@ def add(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Measure and print; returns the exit code."""
-    from fairseq_prune.analysis.sensitivity import measure
+    from fairseq_prune.sensitivity.measure import measure
 
     logging.basicConfig(level=logging.WARNING)  # fairseq would log to stdout
     asked = _asked(arguments)
@@ -124,8 +124,8 @@ def run(arguments: Namespace) -> int:
 
 def _asked(arguments: Namespace) -> "Asked":
     """What is asked for; raises ValueError, one sentence, where it makes no sense."""
-    from fairseq_prune.analysis.sensitivity import Asked
-    from fairseq_prune.analysis.settings import Settings
+    from fairseq_prune.evaluation.settings import Settings
+    from fairseq_prune.sensitivity.measure import Asked
 
     each = _each(arguments)
     recipe = _recipe(arguments, each).check()

@@ -10,15 +10,15 @@ from typing import Any
 
 from torch import Tensor
 
-from fairseq_prune.analysis.table import Table, as_text
+from fairseq_prune.checkpoints.shrink import Cut, plan, shrink
+from fairseq_prune.checkpoints.widths import STOCK, is_said
 from fairseq_prune.cli import _output
+from fairseq_prune.files.table import Table, as_text
 from fairseq_prune.maths.structure import UNITS
 from fairseq_prune.models import TRAINABLE
 from fairseq_prune.network.options import architecture, model_options, task_name
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.network.units import Axis
-from fairseq_prune.pruning.shrink import Cut, plan, shrink
-from fairseq_prune.pruning.widths import STOCK, is_said
 from fairseq_prune.tasks.opening import open_checkpoint
 
 HELP = "cut pruned units out of a checkpoint: fewer weights, the same translations"

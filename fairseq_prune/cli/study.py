@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fairseq_prune.analysis.table import as_text
 from fairseq_prune.cli import _output
+from fairseq_prune.files.table import as_text
 from fairseq_prune.study.driver import Driver, Outcome
 from fairseq_prune.study.executors import Cluster, Executor, Local
 from fairseq_prune.study.layout import Laid, check_folder, lay, look
@@ -143,7 +143,7 @@ def _say(sentence: str) -> None:
 
 
 def _report(laid: Laid) -> None:
-    from fairseq_prune.pruning.record import this_command
+    from fairseq_prune.files.text import this_command
     from fairseq_prune.report.report import write_report
 
     output = laid.root / "report"

@@ -4,15 +4,15 @@ import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from fairseq_prune.checkpoints.apply import check_recipe
+from fairseq_prune.checkpoints.tickets import REWINDS
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._fairseq_train import check_command, number_of
 from fairseq_prune.cli._journal import Journal, Row
 from fairseq_prune.cli._rounds import CONTROLS, Plan
 from fairseq_prune.maths.structure import NofM
-from fairseq_prune.pruning.apply import check_recipe
 from fairseq_prune.pruning.flags import add_arguments, recipe_of
 from fairseq_prune.pruning.recipe import DEFAULT_SPARSITY, Recipe
-from fairseq_prune.pruning.tickets import REWINDS
 
 HELP = "find lottery tickets: train, prune, rewind, train again, in rounds"
 DESCRIPTION = """

@@ -3,8 +3,8 @@
 import sys
 from argparse import ArgumentParser, Namespace
 
+from fairseq_prune.checkpoints.audit import Audit, audit, damage
 from fairseq_prune.cli import _output
-from fairseq_prune.pruning.audit import Audit, audit, damage
 from fairseq_prune.tasks.opening import open_checkpoint
 
 HELP = "check that every pruned weight of a checkpoint is zero"

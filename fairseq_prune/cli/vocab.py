@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairseq_prune.analysis.table import Table, as_text
+from fairseq_prune.checkpoints.checkpoint import Opened
+from fairseq_prune.checkpoints.languages import ONE_PAIR, Vocabularies
+from fairseq_prune.checkpoints.vocabulary import Tables, cut, cut_masks, find_tables
 from fairseq_prune.cli import _corpus, _folder, _output
 from fairseq_prune.cli._trying import to_try
-from fairseq_prune.exports.folder import staged
+from fairseq_prune.data.dictionary import Choice, choose
+from fairseq_prune.files.folder import staged
+from fairseq_prune.files.table import Table, as_text
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.ties import parameters_in
-from fairseq_prune.pruning.dictionary import Choice, choose
-from fairseq_prune.pruning.languages import ONE_PAIR, Vocabularies
-from fairseq_prune.pruning.opened import Opened
-from fairseq_prune.pruning.vocab import Tables, cut, cut_masks, find_tables
 from fairseq_prune.tasks.opening import open_checkpoint
 
 if TYPE_CHECKING:  # fairseq takes seconds to load
-    from fairseq_prune.tasks.binarised import Split
+    from fairseq_prune.data.binarised import Split
 
 HELP = "take the tokens that a corpus never or rarely uses out of a model and its data"
 DESCRIPTION = """
@@ -201,7 +201,7 @@ def _plan(arguments: Namespace, progress: _output.Progress) -> _Plan:
 
 
 def _write(plan: _Plan, arguments: Namespace, progress: _output.Progress) -> None:
-    from fairseq_prune.tasks.binarised import copy_alignments, renumber
+    from fairseq_prune.data.binarised import copy_alignments, renumber
 
     its = plan.vocabularies
     with staged("--output-data", arguments.output_data, whole=False) as folder:

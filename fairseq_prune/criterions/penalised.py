@@ -12,7 +12,7 @@ from fairseq.dataclass import FairseqDataclass
 from omegaconf import DictConfig, open_dict
 
 from fairseq_prune.pruning.flags import PREFIX
-from fairseq_prune.pruning.penalty import PENALTIES
+from fairseq_prune.pruning.penalty_flags import PENALTIES
 from fairseq_prune.pruning.refusal import Refusal
 
 

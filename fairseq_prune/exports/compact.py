@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.exports.manifest import Entry, Manifest, read_json
-from fairseq_prune.exports.needs import need
 from fairseq_prune.exports.planes import DTYPES, decode, encode
-from fairseq_prune.masks import storage
-from fairseq_prune.masks.storage import CheckpointError
+from fairseq_prune.files.needs import need
+from fairseq_prune.files.text import first_line
 
 FORMAT = 1
 _KEY, _MANIFEST = "fairseq_prune", "manifest"
@@ -105,7 +106,7 @@ def read(path: str | Path, tick: Tick = lambda _: None) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, containers.SafetensorError) as error:
-        first = str(error).splitlines()[0][:160]
+        first = first_line(error, 160)
         raise CheckpointError(
             f"{path} cannot be read: it is truncated or damaged ({first})."
         ) from None

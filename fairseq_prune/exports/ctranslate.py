@@ -14,16 +14,16 @@ from typing import Any
 from torch import Tensor
 
 from fairseq_prune import __version__
-from fairseq_prune.exports.dictionary import languages, symbols
-from fairseq_prune.exports.folder import check_export, staged
-from fairseq_prune.exports.needs import need
+from fairseq_prune.checkpoints.record import read_record
+from fairseq_prune.checkpoints.steps import export_steps
+from fairseq_prune.data.export_dictionary import languages, symbols
 from fairseq_prune.exports.pieces import find_models, given_models
 from fairseq_prune.exports.transformer import Shape, shape_of
+from fairseq_prune.files.folder import check_export, staged
+from fairseq_prune.files.needs import need
 from fairseq_prune.network.options import task_options
 from fairseq_prune.network.ties import parameter_count
 from fairseq_prune.network.weights import SHADOW
-from fairseq_prune.pruning.record import read_record
-from fairseq_prune.pruning.steps import export_steps
 from fairseq_prune.tasks.opening import read
 
 QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float16", "int8_float32")

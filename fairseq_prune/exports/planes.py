@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fairseq_prune.exports.needs import need
+from fairseq_prune.files.needs import need
 
 DTYPES = {
     "bfloat16": torch.bfloat16,

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_prune.masks import storage
-from fairseq_prune.masks.storage import CheckpointError
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.checkpoint import not_begun
+from fairseq_prune.checkpoints.record import read_record
+from fairseq_prune.checkpoints.steps import export_steps, with_steps
+from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.network.weights import SHADOW
-from fairseq_prune.pruning.opened import not_begun
-from fairseq_prune.pruning.record import read_record
-from fairseq_prune.pruning.steps import export_steps, with_steps
 
 NOTE = "pruned"  # fairseq looks at no entry of this name
 # a buffer that fairseq neither fills nor reads: it holds what the memory held

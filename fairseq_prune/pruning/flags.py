@@ -4,7 +4,7 @@ import dataclasses
 from argparse import ArgumentParser, Namespace, _ArgumentGroup
 from typing import get_type_hints
 
-from fairseq_prune.pruning.penalty import PENALTIES
+from fairseq_prune.pruning.penalty_flags import PENALTIES
 from fairseq_prune.pruning.recipe import Recipe
 
 PREFIX = "prune_"

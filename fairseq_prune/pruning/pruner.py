@@ -13,9 +13,9 @@ from fairseq_prune.maths.structure import NofM, Units
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.counts import in_multiples, least_of
 from fairseq_prune.pruning.groups import Groups, groups_of, sums_by_class
-from fairseq_prune.pruning.norms import check_rows
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.unseen import note_unseen
+from fairseq_prune.pruning.weight_norm import check_rows
 from fairseq_prune.saliency import Probe
 
 Extremes = Mapping[str, tuple[float | None, float | None]]

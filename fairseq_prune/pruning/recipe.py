@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
+from fairseq_prune.files.strict_json import is_of_kind
 from fairseq_prune.maths.allocate import ALLOCATIONS, Allocation, given
 from fairseq_prune.maths.schedule import SCHEDULES, Schedule, reached_at
 from fairseq_prune.maths.structure import (
@@ -19,8 +20,7 @@ from fairseq_prune.maths.structure import (
 )
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.pruning.checks import check, flags
-from fairseq_prune.pruning.plausible import check_settings
-from fairseq_prune.pruning.shares import Shares, classes_for, one_line, read_shares
+from fairseq_prune.pruning.shares import Shares, classes_for, is_one_line, one_line, read_shares
 from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, Entry, every_name
 
 DEFAULT_SPARSITY = 0.8  # the headline of See et al. (2016): 80% with no loss after retraining
@@ -283,9 +283,25 @@ class Recipe:
 
         Raises ValueError where one has a value that it cannot have.
         """
-        check_settings(cls, settings)
+        _check_settings(settings)
         known = {f.name for f in fields(cls)}
         return cls(**{name: value for name, value in settings.items() if name in known})
+
+
+def _check_settings(settings: Any) -> None:
+    """Raise ValueError where settings, which may be anybody's, are not of a recipe's kinds."""
+    if not isinstance(settings, Mapping):
+        raise ValueError("its settings are no dict")
+    for one in fields(Recipe):
+        value = settings.get(one.name)
+        choices = one.metadata.get("choices")
+        fits = value is None or is_of_kind(value, str(one.type))
+        if not fits or (value is not None and choices and value not in choices):
+            raise ValueError(f"{one.name} is {str(value)[:40]!r}")
+    # a name of a file would have that read, and its lines shown
+    given = settings.get("given")
+    if given is not None and not is_one_line(given):
+        raise ValueError(f"given is {str(given)[:40]!r}")
 
 
 def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from importlib import metadata
 
 from fairseq_prune import __version__
+from fairseq_prune.files.text import first_line, this_command
 from fairseq_prune.network.classes import paper_class
-from fairseq_prune.pruning.record import this_command
 
 
 class Refusal(SystemExit, ValueError):
@@ -48,8 +48,7 @@ def reason_of(error: BaseException) -> str:
     text = str(error).strip()
     misfits, left_over = _MISFIT.findall(text), _LEFT_OVER.search(text)
     if not misfits and not left_over:
-        first = (text.splitlines() or [""])[0].rstrip(".")
-        return first[:300] or type(error).__name__
+        return first_line(error)
     if not misfits:
         assert left_over is not None
         lacks = left_over[1] == "Missing"

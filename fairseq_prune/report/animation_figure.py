@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_prune.analysis.table import Table
+from fairseq_prune.files.table import Table
 from fairseq_prune.report.animation import Animation, animate
 from fairseq_prune.report.chart import Chart, commands_of
-from fairseq_prune.report.places import Places
+from fairseq_prune.report.file_finder import Places
 from fairseq_prune.report.points import Point, dense_of, which_seed
 from fairseq_prune.report.styles import STYLES
 

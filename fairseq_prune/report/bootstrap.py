@@ -26,7 +26,7 @@ import numpy as np
 import sacrebleu
 from sacrebleu.metrics import BLEU
 
-from fairseq_prune.analysis.unknown import unmatched
+from fairseq_prune.evaluation.unknown import unmatched
 
 SAMPLES = 1000  # sacreBLEU's default for paired bootstrap
 SEED = 12345  # sacreBLEU's default; SACREBLEU_SEED is not asked, so that reports agree

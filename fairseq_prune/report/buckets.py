@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sacrebleu.metrics import BLEU
 
-from fairseq_prune.analysis.sentences import Sentence
-from fairseq_prune.analysis.unknown import unmatched
+from fairseq_prune.evaluation.sentences import Sentence
+from fairseq_prune.evaluation.unknown import unmatched
 from fairseq_prune.report.outputs import Output, Reference
 
 PARTS = 4

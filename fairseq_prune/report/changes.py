@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sacrebleu.metrics import CHRF
 
-from fairseq_prune.analysis.sentences import Sentence
-from fairseq_prune.analysis.unknown import unmatched
+from fairseq_prune.evaluation.sentences import Sentence
+from fairseq_prune.evaluation.unknown import unmatched
 from fairseq_prune.report.outputs import Output
 
 SHOWN = 10

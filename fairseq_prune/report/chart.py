@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis.drawing import as_svg, save, sheet
-from fairseq_prune.analysis.files import write_text
-from fairseq_prune.analysis.table import Table, as_csv
+from fairseq_prune.files.table import Table, as_csv
+from fairseq_prune.files.writing import write_text
+from fairseq_prune.report.drawing import as_svg, save, sheet
 
 # colours of the paper that a dark page has others for
 _IN_A_PAGE = {

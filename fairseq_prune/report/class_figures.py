@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairseq_prune.analysis.table import Table, number
+from fairseq_prune.files.table import Table, number
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.figures import legend
 from fairseq_prune.report.identity import STAGES

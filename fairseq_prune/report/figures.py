@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fairseq_prune.analysis.files import listed
-from fairseq_prune.analysis.table import Table, number
+from fairseq_prune.files.table import Table, number
+from fairseq_prune.files.text import listed
 from fairseq_prune.report.averages import Average, averages
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.identity import ASIDE, STAGES

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fairseq_prune.analysis.files import file_name, listed
+from fairseq_prune.files.text import file_name, listed
 from fairseq_prune.report.animation import Animation
 from fairseq_prune.report.animation_figure import animation_of
 from fairseq_prune.report.chart import Chart, save_chart
@@ -14,9 +14,9 @@ from fairseq_prune.report.class_figures import (
     removed_by_class,
 )
 from fairseq_prune.report.figures import by_scheme, by_stage, not_drawn, over_seeds
+from fairseq_prune.report.file_finder import Places
 from fairseq_prune.report.identity import STAGES, model_of
 from fairseq_prune.report.mask_figures import survivors
-from fairseq_prune.report.places import Places
 from fairseq_prune.report.points import Point, models_of
 from fairseq_prune.report.sensitivity_files import Measured, find_measured
 from fairseq_prune.report.training_figure import training

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_prune.analysis.table import Table
-from fairseq_prune.pruning.opened import Opened
+from fairseq_prune.checkpoints.checkpoint import Opened
+from fairseq_prune.files.table import Table
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.class_figures import nearest
 from fairseq_prune.report.figures import scheme_of_interest
+from fairseq_prune.report.file_finder import Places
 from fairseq_prune.report.identity import STAGES
-from fairseq_prune.report.places import Places
 from fairseq_prune.report.points import Point, which_seed
 from fairseq_prune.report.styles import BLUE
 from fairseq_prune.report.survivors import (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fairseq_prune.analysis.files import listed
+from fairseq_prune.files.text import listed
 from fairseq_prune.report.identity import STAGES, Reading
 
 APART = 0.5  # percent of the weights: seeds that differ by more have no common place

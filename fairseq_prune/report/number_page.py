@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from fairseq_prune.analysis.files import write_text
-from fairseq_prune.analysis.table import SCROLL, Table, as_csv, as_html, as_markdown, as_text
+from fairseq_prune.files.table import SCROLL, Table, as_csv, as_html, as_markdown, as_text
+from fairseq_prune.files.writing import write_text
 from fairseq_prune.report.degenerate import flags
 from fairseq_prune.report.number_parts import Part
 from fairseq_prune.report.number_tables import comparison_rows

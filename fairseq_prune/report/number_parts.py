@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fairseq_prune.analysis.table import Table
+from fairseq_prune.files.table import Table
 from fairseq_prune.report.bootstrap import SIGNATURE
 from fairseq_prune.report.number_tables import (
     comparison_table,

@@ -6,8 +6,8 @@ A table without rows means that there is no data for it.
 import statistics
 from collections.abc import Callable, Sequence
 
-from fairseq_prune.analysis.sentences import Sentence
-from fairseq_prune.analysis.table import Table, number
+from fairseq_prune.evaluation.sentences import Sentence
+from fairseq_prune.files.table import Table, number
 from fairseq_prune.report.bootstrap import Comparison
 from fairseq_prune.report.buckets import bleu, buckets, length, rarity
 from fairseq_prune.report.degenerate import KINDS, flags, mean_shares

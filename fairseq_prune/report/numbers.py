@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fairseq_prune.analysis.files import listed
-from fairseq_prune.analysis.subwords import JOINED_BY, missing_join, subwords_in
-from fairseq_prune.analysis.unknown import count_unknown
+from fairseq_prune.evaluation.subwords import JOINED_BY, missing_join, subwords_in
+from fairseq_prune.evaluation.unknown import count_unknown
+from fairseq_prune.files.text import listed
 from fairseq_prune.report.bootstrap import Comparison
 from fairseq_prune.report.changes import Change, changes
 from fairseq_prune.report.degenerate import Judge, Shares

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairseq_prune.analysis.files import inside, listed
-from fairseq_prune.analysis.sentences import Sentence, read_sentences, sentences_file
+from fairseq_prune.evaluation.sentences import Sentence, read_sentences, sentences_file
+from fairseq_prune.files.text import listed
+from fairseq_prune.files.writing import inside
 from fairseq_prune.report.points import Key, Point
 
 NAMED = 3  # files that a note names before it counts the rest

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
-from fairseq_prune.analysis.table import as_html
+from fairseq_prune.files.table import as_html
 from fairseq_prune.report.animation_figure import markup, script
 from fairseq_prune.report.chart import in_page
 from fairseq_prune.report.gallery import KINDS, Drawn, Gallery

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis import results
+from fairseq_prune.evaluation import results
 from fairseq_prune.report.identity import STAGES, Reading, read_row
 from fairseq_prune.report.naming import name_all
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_prune.analysis.files import listed, write_text
-from fairseq_prune.analysis.table import as_text
+from fairseq_prune.files.table import as_text
+from fairseq_prune.files.text import listed
+from fairseq_prune.files.writing import write_text
 from fairseq_prune.report.gallery import draw
 from fairseq_prune.report.number_page import number_sections, write_tables
 from fairseq_prune.report.number_parts import parts_of

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis.plain_json import parse
-from fairseq_prune.analysis.unfinished import FORMAT, KIND
+from fairseq_prune.files.strict_json import parse
 from fairseq_prune.report.identity import NAMES
 from fairseq_prune.report.points import SCHEMES
+from fairseq_prune.sensitivity.sensitivity_file import FORMAT, KIND
 
 WANTED = 0.9  # of a class, where it was pruned to many sparsities
 CURVE = "every class to about 90%"

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis import results
-from fairseq_prune.analysis.files import listed
-from fairseq_prune.analysis.plain_json import parse
-from fairseq_prune.analysis.unknown import count_unknown
+from fairseq_prune.evaluation import results
+from fairseq_prune.evaluation.unknown import count_unknown
+from fairseq_prune.files.strict_json import parse
+from fairseq_prune.files.text import listed
 from fairseq_prune.report.bootstrap import (
     SIGNATURE,
     Comparison,

@@ -3,8 +3,8 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from fairseq_prune.analysis import results
-from fairseq_prune.analysis.table import Table, number
+from fairseq_prune.evaluation import results
+from fairseq_prune.files.table import Table, number
 from fairseq_prune.report.identity import STAGES, decoding_of
 from fairseq_prune.report.naming import decoding_names
 from fairseq_prune.report.points import Place, Point, models_of, places_of, schemes_of, spread_of

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fairseq_prune.analysis.plain_json import parse
+from fairseq_prune.files.strict_json import parse
 
 _SUBSET = re.compile(r"\| ([\w.-]+) \| epoch \d+ \| valid on '[^']*' subset \| (.*)")
 _JSON = re.compile(r"\| ([\w.-]+) \| (\{.*\})\s*$")

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import fairseq_prune
-from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.models import TRAINABLE
 from fairseq_prune.optim import SCHEDULERS
 from fairseq_prune.pruning.flags import words_of

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from fairseq_prune.analysis.files import last_lines, write_text
-from fairseq_prune.analysis.lock import awaited
-from fairseq_prune.pruning.steps import file_digest
+from fairseq_prune.checkpoints.steps import file_digest
+from fairseq_prune.files.lock import awaited
+from fairseq_prune.files.text import last_lines
+from fairseq_prune.files.writing import write_text
 from fairseq_prune.study.executors import Process
 from fairseq_prune.study.settings import DataSet, Study
 

@@ -13,6 +13,8 @@ from typing import NoReturn
 
 import yaml  # type: ignore[import-untyped]
 
+from fairseq_prune.files.text import first_line
+
 _DIGITS = 9  # a seed must be below 2^32, and nobody trains longer
 _MOST = 200_000  # bytes: a study is written by hand, and YAML takes its time
 _DEEPEST = 50
@@ -130,7 +132,7 @@ def read_yaml(path: Path) -> Node:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem = getattr(error, "problem", None) or first_line(error)
         raise ValueError(f"{path}{line}: {problem}; it must be YAML.") from None
     except RecursionError:
         raise ValueError(f"{path} is nested too deeply for a file of settings.") from None

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fairseq_prune.analysis.files import last_lines
+from fairseq_prune.files.text import last_lines
 from fairseq_prune.study.executors import Executor, Job
 from fairseq_prune.study.grid import Point
 from fairseq_prune.study.layout import Laid

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis.files import write_text
-from fairseq_prune.analysis.lock import held
-from fairseq_prune.analysis.plain_json import parse
+from fairseq_prune.files.lock import held
+from fairseq_prune.files.strict_json import parse
+from fairseq_prune.files.writing import write_text
 
 POINTS = "points"
 

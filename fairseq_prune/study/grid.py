@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from fairseq_prune.analysis.files import file_name
+from fairseq_prune.checkpoints.steps import file_digest
+from fairseq_prune.files.text import file_name
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.steps import file_digest
 from fairseq_prune.study.model_file import Flags
 from fairseq_prune.study.recipes import is_timed, needs_mask
 from fairseq_prune.study.settings import CHECKPOINTS, Cell, Model, Study

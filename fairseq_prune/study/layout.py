@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis.files import write_text
-from fairseq_prune.analysis.plain_json import parse
+from fairseq_prune.files.strict_json import parse
+from fairseq_prune.files.writing import write_text
 from fairseq_prune.study import data as data_sets
 from fairseq_prune.study.commands import command_of, result_of
 from fairseq_prune.study.folder import POINTS, Folder, folder_of, folders_in

@@ -78,7 +78,7 @@ def _check(name: str, node: Node) -> None:
 
 def _penalties() -> set[str]:
     """Flags of our criterions, which are no part of a recipe."""
-    from fairseq_prune.pruning.penalty import PENALTIES  # with torch, whose import takes seconds
+    from fairseq_prune.pruning.penalty_flags import PENALTIES
 
     return {
         f"prune-{setting.name.replace('_', '-')}"

@@ -7,8 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+from fairseq_prune.checkpoints.apply import check_recipe, times_of
 from fairseq_prune.network.classes import GRANULARITIES, read_rules
-from fairseq_prune.pruning.apply import check_recipe, times_of
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.study.document import Node
 

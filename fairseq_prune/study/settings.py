@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.study.document import Node, read_yaml
 from fairseq_prune.study.model_file import ALWAYS, Flags, read_flags

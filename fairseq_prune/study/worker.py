@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis import results
-from fairseq_prune.analysis.files import last_lines, write_text
-from fairseq_prune.analysis.lock import held
-from fairseq_prune.pruning.resume import LAST, is_trained
+from fairseq_prune.checkpoints.resume import LAST, is_trained
+from fairseq_prune.evaluation import results
+from fairseq_prune.files.lock import held
+from fairseq_prune.files.text import last_lines
+from fairseq_prune.files.writing import write_text
 from fairseq_prune.study.commands import OURS, TRAIN, runnable
 from fairseq_prune.study.folder import Folder
 
@@ -109,8 +110,8 @@ def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu
 def _evaluate(folder: Folder, point: dict[str, Any], cpu: bool) -> None:
     begin, settings = time.monotonic(), point["evaluate"]
     if settings is not None:
-        from fairseq_prune.analysis.evaluate import evaluate
-        from fairseq_prune.analysis.settings import Settings
+        from fairseq_prune.evaluation.evaluate import evaluate
+        from fairseq_prune.evaluation.settings import Settings
 
         folder.remove("done")  # while rows of two settings may be there
         what = Settings(**settings, cpu=cpu)

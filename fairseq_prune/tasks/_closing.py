@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.masks.storage import CheckpointError, load
-from fairseq_prune.pruning.record import Record, read_record
+from fairseq_prune.checkpoints.record import Record, read_record
+from fairseq_prune.checkpoints.storage import CheckpointError, load
 
 logger = logging.getLogger("fairseq_prune")
 

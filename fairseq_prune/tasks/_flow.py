@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fairseq_prune.data.samples import models_in
 from fairseq_prune.network.linearise import linear_copy, normalised_copy
 from fairseq_prune.saliency.probe import Flow
 from fairseq_prune.tasks._known import check_known
 from fairseq_prune.tasks._sample import without_checkpoints
-from fairseq_prune.tasks.samples import models_in
 
 _LENGTH = 2  # two steps, so that the weights from a state to the next take part
 _TOKEN = 2  # which one does not matter, but that classifiers look for </s>

@@ -12,15 +12,16 @@ from typing import Any
 
 from torch import nn
 
-from fairseq_prune.masks.storage import PRUNE_KEY
-from fairseq_prune.pruning.penalised import at_work
-from fairseq_prune.pruning.penalty import Penalty
+from fairseq_prune.checkpoints.steps import STEPS_KEY
+from fairseq_prune.checkpoints.storage import PRUNE_KEY
+from fairseq_prune.pruning.penalty_flags import Penalty
+from fairseq_prune.pruning.penalty_run import at_work
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.refusal import one_sentence
-from fairseq_prune.pruning.steps import STEPS_KEY
 from fairseq_prune.tasks._ahead import check_ahead, next_action
 from fairseq_prune.tasks._averages import follow
 from fairseq_prune.tasks._backend import check_gradients
+from fairseq_prune.tasks._bert_input import Readers
 from fairseq_prune.tasks._draws import take_turns
 from fairseq_prune.tasks._figures import log_figures
 from fairseq_prune.tasks._keep import keep_update
@@ -30,11 +31,11 @@ from fairseq_prune.tasks._length import (
     last_update,
     most_updates,
 )
+from fairseq_prune.tasks._loading import taking_up, watch_loading
 from fairseq_prune.tasks._optimizer import trained_parameters
 from fairseq_prune.tasks._options import read_keep, read_options
 from fairseq_prune.tasks._place import keep_place
 from fairseq_prune.tasks._ranks import check_start, from_first_rank
-from fairseq_prune.tasks._readers import Readers
 from fairseq_prune.tasks._sample import sampler
 from fairseq_prune.tasks._scores import count_scores, set_aside, start_anew
 from fairseq_prune.tasks._session import Session
@@ -48,7 +49,6 @@ from fairseq_prune.tasks._start import (
     warm_start,
 )
 from fairseq_prune.tasks._stopping import keep_stopping
-from fairseq_prune.tasks._taking_up import taking_up, watch_loading
 
 
 class PruningHooks:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from fairseq_prune.pruning.tickets import PARAMETERS
+from fairseq_prune.checkpoints.tickets import PARAMETERS
 from fairseq_prune.tasks._optimizer import trained_parameters
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fairseq_prune.masks.hold import Holder, Slot, flat_slots
 from fairseq_prune.network.weights import Weights
-from fairseq_prune.pruning.penalised import Part
+from fairseq_prune.pruning.penalty_run import Part
 
 _LIFT_EVERY = 100  # updates; even a beta of 0.5 takes 1.0 to no less than 1e-30 in these
 

@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 
 from fairseq_prune.network.weights import Weights
-from fairseq_prune.pruning.penalised import Penalised, size_ratio
+from fairseq_prune.pruning.penalty_run import Penalised, size_ratio
 from fairseq_prune.pruning.pruner import Pruned, find_extremes
 
 logger = logging.getLogger("fairseq_prune")

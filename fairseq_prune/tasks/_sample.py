@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import FAIRSEQ_PAD
+from fairseq_prune.tasks._bert_input import BERT_INPUT
 from fairseq_prune.tasks._draws import drawn_by
-from fairseq_prune.tasks._readers import BERT_INPUT
 from fairseq_prune.tasks._step import Step
 
 _MAX_TOKENS = 4096  # where the configuration limits neither tokens nor sentences

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from fairseq_prune.masks.storage import CheckpointError, load
+from fairseq_prune.checkpoints.newest import EARLIER
+from fairseq_prune.checkpoints.record import read_record
+from fairseq_prune.checkpoints.storage import CheckpointError, load
 from fairseq_prune.maths.schedule import reached_at
-from fairseq_prune.pruning.newest import EARLIER
-from fairseq_prune.pruning.record import read_record
 from fairseq_prune.tasks._stopping import loops
 
 logger = logging.getLogger("fairseq_prune")

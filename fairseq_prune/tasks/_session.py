@@ -7,17 +7,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from fairseq_prune.checkpoints.mask_layout import given_masks
+from fairseq_prune.checkpoints.record import Record
+from fairseq_prune.checkpoints.units import axes_of
 from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.axes import on_axes
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, of_module
-from fairseq_prune.pruning.act import act
 from fairseq_prune.pruning.before import check_shrinks
 from fairseq_prune.pruning.given import bound
-from fairseq_prune.pruning.mask_layout import given_masks
-from fairseq_prune.pruning.norms import check_norms
-from fairseq_prune.pruning.penalised import Penalised
+from fairseq_prune.pruning.penalty_run import Penalised
 from fairseq_prune.pruning.pruner import (
     Extremes,
     Pruned,
@@ -28,9 +28,9 @@ from fairseq_prune.pruning.pruner import (
 )
 from fairseq_prune.pruning.reached import reached
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.record import Record
+from fairseq_prune.pruning.step import act
 from fairseq_prune.pruning.summary import ClassRow, by_class
-from fairseq_prune.pruning.units import axes_of
+from fairseq_prune.pruning.weight_norm import check_norms
 from fairseq_prune.saliency import Probe
 from fairseq_prune.tasks._averages import Averages
 from fairseq_prune.tasks._invariant import check_copies, check_weights, zero_what_grew

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fairseq_prune.masks import storage
-from fairseq_prune.pruning.penalty import penalty_differences
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.record import read_record
+from fairseq_prune.checkpoints.steps import TRAINED, file_digest, read_steps
+from fairseq_prune.pruning.penalty_flags import penalty_differences
 from fairseq_prune.pruning.recipe import Recipe, differences
-from fairseq_prune.pruning.record import read_record
-from fairseq_prune.pruning.steps import TRAINED, file_digest, read_steps
 
 DEFAULT = "checkpoint_last.pt"
 _SAVED = re.compile(r"checkpoint(_best|_last|\d+|\.best_.*)[^.]*\.pt")  # what fairseq writes

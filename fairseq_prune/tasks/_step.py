@@ -15,9 +15,9 @@ import torch
 from fairseq import metrics
 from torch import Tensor, nn
 
+from fairseq_prune.data.samples import models_in
 from fairseq_prune.network.probing import UnknownInput
 from fairseq_prune.pruning.refusal import Refusal, reason_of
-from fairseq_prune.tasks.samples import models_in
 
 _PLAIN = (bool, int, float)
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import nn
 
-from fairseq_prune.masks import storage
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.mask_layout import AsLoaded, as_loaded, fits
+from fairseq_prune.checkpoints.unmasked import trained_dense
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.weights import Weight, of_module
-from fairseq_prune.pruning.mask_layout import AsLoaded, as_loaded, fits
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.unmasked import trained_dense
 from fairseq_prune.tasks._ranks import from_first_rank
 from fairseq_prune.tasks._start import Start
 from fairseq_prune.tasks.skeleton import as_loaded as as_fairseq_loads

@@ -3,9 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from fairseq_prune.masks import storage
-from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.steps import (
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.steps import (
     STEPS_KEY,
     TRAINED,
     Step,
@@ -14,6 +13,7 @@ from fairseq_prune.pruning.steps import (
     starting_at,
     with_steps,
 )
+from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.tasks._ranks import from_first_rank
 from fairseq_prune.tasks._start import Start
 

@@ -8,8 +8,8 @@ import torch
 from fairseq import utils
 from torch import Tensor
 
+from fairseq_prune.data.binarised_check import check_stored, check_tokens
 from fairseq_prune.pruning.refusal import reason_of
-from fairseq_prune.pruning.stored import check_stored, check_tokens
 from fairseq_prune.tasks.loaded import load
 from fairseq_prune.tasks.opening import import_plugin
 from fairseq_prune.tasks.own import Given, overrides_of, read_task

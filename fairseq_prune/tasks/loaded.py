@@ -9,8 +9,8 @@ from typing import Any
 from fairseq import checkpoint_utils, tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
+from fairseq_prune.data.samples import dictionary_of
 from fairseq_prune.pruning.refusal import reason_of
-from fairseq_prune.tasks.samples import dictionary_of
 
 # tables whose rows are a dictionary's, below a language pair where each has a model
 _TABLE = re.compile(

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 import fairseq_prune
-from fairseq_prune.masks import storage
-from fairseq_prune.masks.storage import CheckpointError
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.checkpoint import Layout, Opened, not_begun, opened_of, with_states
+from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.network.options import model_options
 from fairseq_prune.network.ties import (
     equal_pairs,
@@ -27,7 +28,6 @@ from fairseq_prune.network.ties import (
     ties_by_storage,
     ties_of,
 )
-from fairseq_prune.pruning.opened import Layout, Opened, not_begun, opened_of, with_states
 from fairseq_prune.pruning.refusal import reason_of
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def open_checkpoint(
     """The checkpoint at ``path``, to be pruned or looked at.
 
     Args:
-        classes, exclude: see :func:`fairseq_prune.pruning.opened.opened_of`.
+        classes, exclude: see :func:`fairseq_prune.checkpoints.checkpoint.opened_of`.
         torn: take it also where tied tensors differ.
 
     Raises ValueError where the file cannot be used, or its masks are not for its own model.

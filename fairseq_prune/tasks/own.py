@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.masks import storage
+from fairseq_prune.checkpoints import storage
 from fairseq_prune.network.options import Options, stock_task, task_options
 
 # by what fairseq can do with them; all others are none of text, or have a command of their own

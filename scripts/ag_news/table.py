@@ -7,10 +7,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis import results
-from fairseq_prune.analysis.classify import SCORE
-from fairseq_prune.analysis.files import write_text
-from fairseq_prune.analysis.table import Table, as_markdown, as_text
+from fairseq_prune.evaluation import results
+from fairseq_prune.evaluation.classify import SCORE
+from fairseq_prune.files.table import Table, as_markdown, as_text
+from fairseq_prune.files.writing import write_text
 
 Key = tuple[str, str, str, float]  # stage, scheme, saliency, sparsity asked for
 STAGES = ("dense", "pruned before training", "pruned", "pruned + retrained")

@@ -19,8 +19,8 @@ import ctranslate2
 import torch
 
 from fairseq_prune import register
-from fairseq_prune.analysis.decode import Decoder
-from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.evaluation.decode import Decoder
+from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.exports.ctranslate import QUANTIZATIONS, convert
 
 BEAM, LONGEST = 5, 200

@@ -16,8 +16,8 @@ from typing import Any
 
 from sacrebleu.metrics import BLEU
 
-from fairseq_prune.analysis import results
-from fairseq_prune.analysis.sentences import Sentence, write_sentences
+from fairseq_prune.evaluation import results
+from fairseq_prune.evaluation.sentences import Sentence, write_sentences
 from fairseq_prune.report.number_page import number_sections, write_tables
 from fairseq_prune.report.number_parts import parts_of
 from fairseq_prune.report.numbers import measure

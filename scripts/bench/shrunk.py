@@ -22,11 +22,11 @@ from fairseq.data import Dictionary
 from fairseq.sequence_generator import SequenceGenerator
 
 import fairseq_prune
-from fairseq_prune.masks import storage
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.apply import apply_recipe
+from fairseq_prune.checkpoints.shrink import plan, shrink
 from fairseq_prune.network.ties import parameters_in
-from fairseq_prune.pruning.apply import apply_recipe
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.shrink import plan, shrink
 from fairseq_prune.tasks.opening import open_checkpoint
 
 LENGTH, SOURCE, ROUNDS = 20, 15, 5

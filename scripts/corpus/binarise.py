@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fairseq_prune.analysis.files import last_lines
+from fairseq_prune.files.text import last_lines
 from scripts.corpus.declaration import SPLITS, Vocabulary
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fairseq_prune.analysis.files import write_text
+from fairseq_prune.files.writing import write_text
 from scripts.corpus.declaration import Corpus, File
 from scripts.corpus.fetch import Missing, fetch
 from scripts.corpus.packed import names_of, sums

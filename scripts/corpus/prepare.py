@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from fairseq_prune.analysis.lock import awaited
+from fairseq_prune.files.lock import awaited
 from scripts.ag_news import binarise as news
 from scripts.corpus import tokens
 from scripts.corpus.binarise import binarise

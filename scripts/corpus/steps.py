@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis.files import write_text
+from fairseq_prune.files.writing import write_text
 
 _STAMP = "made-from.txt"
 

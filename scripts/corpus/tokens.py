@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from typing import Any
 
-from fairseq_prune.exports.needs import need
+from fairseq_prune.files.needs import need
 
 _CHUNK = 20_000  # sentences a process takes at a time
 _tokenisers: dict[str, Any] = {}

@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis import results
-from fairseq_prune.analysis.drawing import canvas, save
-from fairseq_prune.analysis.engines import Fairseq
-from fairseq_prune.analysis.files import write_text
-from fairseq_prune.analysis.scores import read_lines, score
-from fairseq_prune.analysis.settings import Settings
-from fairseq_prune.analysis.table import as_markdown, as_text
+from fairseq_prune.bench.engines import Fairseq
+from fairseq_prune.evaluation import results
+from fairseq_prune.evaluation.scores import read_lines, score
+from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.exports import ctranslate
+from fairseq_prune.files.table import as_markdown, as_text
+from fairseq_prune.files.writing import write_text
+from fairseq_prune.report.drawing import canvas, save
 
 NAMES = ("dense", "80% of weights", "ffn to 1/4", "ffn to 1/4, heads to 1/2")
 ENGINES = {"fairseq": "fairseq, float32", "ctranslate2-int8": "CTranslate2, int8"}

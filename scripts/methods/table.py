@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from fairseq_prune.analysis import results
-from fairseq_prune.analysis.files import write_text
-from fairseq_prune.analysis.table import Table, as_markdown, as_text
+from fairseq_prune.evaluation import results
+from fairseq_prune.files.table import Table, as_markdown, as_text
+from fairseq_prune.files.writing import write_text
 from fairseq_prune.pruning.recipe import DEFAULT_SCORE_BATCHES
 
 # model -> (method, percent or "", stage) -> BLEU by seed

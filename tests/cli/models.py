@@ -71,7 +71,7 @@ def read(path: str | Path) -> Any:
 
 def masks_in(path: str | Path) -> Any:
     """The masks in a file."""
-    from fairseq_prune.masks import storage
+    from fairseq_prune.checkpoints import storage
 
     masks = storage.masks_of(storage.load(path), path)
     assert masks is not None

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from fairseq_prune.checkpoints.storage import prune_state
 from fairseq_prune.cli._output import in_units
-from fairseq_prune.masks.storage import prune_state
 from fairseq_prune.network.weights import of_state_dict
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe

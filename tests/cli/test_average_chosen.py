@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from fairseq_prune.pruning.newest import best, newest
+from fairseq_prune.checkpoints.newest import best, newest
 from tests.cli.models import NAMES, checkpoint, read, write
 from tests.conftest import ARCHES, TRAINING, train_here
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairseq_prune.masks.storage import prune_state
+from fairseq_prune.checkpoints.storage import prune_state
 from tests.cli.conftest import BLIND_HALF
 from tests.cli.models import EMBEDDING, FC, checkpoint, read, write
 

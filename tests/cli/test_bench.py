@@ -46,8 +46,8 @@ def test_what_an_engine_cannot_take_is_said(train, call, corpus, tmp_path):
 
 @pytest.mark.slow
 def test_sparse_layers_translate_the_same(train, corpus, tmp_path):
-    from fairseq_prune.analysis.engines import Fairseq
-    from fairseq_prune.analysis.settings import Settings
+    from fairseq_prune.bench.engines import Fairseq
+    from fairseq_prune.evaluation.settings import Settings
 
     flags = ("--prune-scheme", "class-blind", "--prune-sparsity", "0.8")
     settings = Settings(data=str(corpus), valid_subset=None, max_len_b=8, cpu=True)

@@ -50,7 +50,7 @@ def test_accuracy_and_loss_are_those_by_hand_and_a_known_row_is_not_measured_aga
     row = json.loads(out)
     assert (code, row["examples"], row["sparsity"], row["flop_sparsity"]) == (0, 23, 0.0, 0.0)
     assert (row["accuracy"], row["loss"]) == pytest.approx(by_hand(data, checkpoint), rel=1e-5)
-    monkeypatch.setattr("fairseq_prune.analysis.classify._measured", None)
+    monkeypatch.setattr("fairseq_prune.evaluation.classify._measured", None)
     assert json.loads(call("classify", checkpoint, *flags)[1]) == row
     assert output.read_text().count("\n") == 1
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from fairseq_prune.masks.storage import masks_of
+from fairseq_prune.checkpoints.storage import masks_of
 from tests.cli.conftest import BLIND_HALF
 from tests.cli.models import read
 from tests.conftest import read as trained

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from fairseq_prune.checkpoints import storage
 from fairseq_prune.cli import _output
 from fairseq_prune.cli.export import FILES
-from fairseq_prune.masks import storage
 from tests.cli.models import FC, NAMES, checkpoint, read, write
 from tests.conftest import differences
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fairseq_prune.analysis.files import write_text
+from fairseq_prune.checkpoints.apply import apply_recipe
+from fairseq_prune.files.writing import write_text
 from fairseq_prune.masks.state import Masks
-from fairseq_prune.pruning.apply import apply_recipe
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests.cli.models import PRUNABLE, masks_in
@@ -36,7 +36,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         gone = sum(int((~mask).sum()) for mask in masks.values())
         return {"nll": 2.0 + gone / 100, "ppl": 4.0 + gone, "bleu": None}
 
-    monkeypatch.setattr("fairseq_prune.analysis.sensitivity._Meter.__call__", measure)
+    monkeypatch.setattr("fairseq_prune.sensitivity.measure._Meter.__call__", measure)
     return seen
 
 
@@ -142,7 +142,7 @@ def test_a_run_that_was_cut_goes_on_and_ends_the_same(
     whole, text = list(fake), json.loads(straight.read_text())
     fake.clear()
     with monkeypatch.context() as patch:
-        patch.setattr("fairseq_prune.analysis.unfinished.write_text", _cut_after(3))
+        patch.setattr("fairseq_prune.sensitivity.sensitivity_file.write_text", _cut_after(3))
         assert call(*base, cut)[0] == 130
     stored = json.loads(cut.read_text())
     assert len(stored["rows"]) == 2 and all(row in text["rows"] for row in stored["rows"])
@@ -172,7 +172,7 @@ def test_the_classes_share_out_the_mask_of_the_whole_model(
 ) -> None:
     seen: dict[str, Any] = {}
     monkeypatch.setattr(
-        "fairseq_prune.analysis.sensitivity._Meter.__call__",
+        "fairseq_prune.sensitivity.measure._Meter.__call__",
         lambda _, masks: seen.update(masks) or {"nll": 1.0, "ppl": 2.0, "bleu": None},
     )
     _, out, _ = call("sensitivity", dense, "--data", folder, "--prune-sparsity", "0.6", "--json")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fairseq_prune.analysis import results
+from fairseq_prune.evaluation import results
 from tests.conftest import run
 from tests.study.studies import GRID, write_study
 

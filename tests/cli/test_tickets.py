@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import torch
 
+from fairseq_prune.checkpoints.tickets import survivors
 from fairseq_prune.maths.select import round_count
-from fairseq_prune.pruning.tickets import survivors
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests.conftest import BIN, LSTM, TRAINING, audit_of, differences, read, run, trained
 

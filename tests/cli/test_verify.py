@@ -6,11 +6,11 @@ import math
 import pytest
 import torch
 
-from fairseq_prune.masks.storage import prune_state
+from fairseq_prune.checkpoints.record import Record
+from fairseq_prune.checkpoints.storage import prune_state
 from fairseq_prune.network.weights import of_state_dict
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.record import Record
 from fairseq_prune.saliency import Probe
 from tests.cli.models import (
     DECODER_EMBEDDING,

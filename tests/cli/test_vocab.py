@@ -142,8 +142,8 @@ def test_greedy_translations_stay_where_no_removed_token_is_in_them(
 
 def greedy(checkpoint: Path, data: Path) -> list[str]:
     """Translations of the test set."""
-    from fairseq_prune.analysis.decode import Decoder
-    from fairseq_prune.analysis.settings import Settings
+    from fairseq_prune.evaluation.decode import Decoder
+    from fairseq_prune.evaluation.settings import Settings
 
     decoder = Decoder(Settings(data=str(data), beam=1, max_len_b=10, cpu=True))
     decoder.open(str(checkpoint))

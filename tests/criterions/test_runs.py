@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 
+from fairseq_prune.checkpoints import storage
 from fairseq_prune.cli.main import main
-from fairseq_prune.masks import storage
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.penalty import group_step_
 from fairseq_prune.maths.structure import Block
 from fairseq_prune.network.weights import FAIRSEQ_PAD
 from fairseq_prune.network.weights import of_state_dict as weights_of
-from fairseq_prune.pruning.penalised import GrowingPenalty, Part
+from fairseq_prune.pruning.penalty_run import GrowingPenalty, Part
 from tests.conftest import Train, differences, trained
 
 LOSS = "label_smoothed_cross_entropy"

@@ -9,9 +9,9 @@ import ctranslate2
 import pytest
 import torch
 
+from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.exports.ctranslate import QUANTIZATIONS, Written, convert
 from fairseq_prune.exports.transformer import shape_of
-from fairseq_prune.masks.storage import CheckpointError
 from tests.conftest import ARCHES, TRAINING, train_here
 from tests.exports import models
 from tests.exports.models import FIRST, WORDS
@@ -268,8 +268,8 @@ def pruned(trained: Path) -> Path:
 
 
 def by_fairseq(checkpoint: Path, corpus: Path) -> list[str]:
-    from fairseq_prune.analysis.decode import Decoder
-    from fairseq_prune.analysis.settings import Settings
+    from fairseq_prune.evaluation.decode import Decoder
+    from fairseq_prune.evaluation.settings import Settings
 
     decoder = Decoder(Settings(data=str(corpus), max_len_b=LONGEST, cpu=True))
     decoder.open(str(checkpoint))

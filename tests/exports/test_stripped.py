@@ -5,10 +5,10 @@ from argparse import Namespace
 import pytest
 import torch
 
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.steps import STEPS_KEY
+from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.exports.stripped import stripped
-from fairseq_prune.masks import storage
-from fairseq_prune.masks.storage import CheckpointError
-from fairseq_prune.pruning.steps import STEPS_KEY
 from fairseq_prune.tasks import opening
 from tests.cli.models import DECODER_EMBEDDING, EMBEDDING, FC, QUERY, SHADOW, SOFTMAX, checkpoint
 from tests.conftest import read, run

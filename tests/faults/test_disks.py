@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_prune.cli._output import check_output
-from fairseq_prune.exports.folder import check_folder
+from fairseq_prune.files.folder import check_folder
 from tests.conftest import ARCHES, TRAINING
 from tests.faults.test_kills import GRADUAL
 from tests.faults.trainings import Case, Fresh

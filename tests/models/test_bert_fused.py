@@ -116,7 +116,7 @@ def test_a_data_set_carries_what_the_model_would_read_itself(model: Any, folder:
     """Batches are sorted by length there; inputs that were made beside them change nothing."""
     from fairseq.data import LanguagePairDataset
 
-    from fairseq_prune.tasks._readers import Readers
+    from fairseq_prune.tasks._bert_input import Readers
 
     words = task().source_dictionary
     rows = [words.encode_line(line, add_if_not_exist=False).long() for line in SENTENCES]
@@ -140,7 +140,7 @@ def test_a_data_set_carries_what_the_model_would_read_itself(model: Any, folder:
 def test_models_that_read_differently_are_given_nothing(model: Any, folder: Path) -> None:
     from types import SimpleNamespace
 
-    from fairseq_prune.tasks._readers import Readers
+    from fairseq_prune.tasks._bert_input import Readers
 
     for other in (build(folder, "--bert-text", "sentencepiece"), torch.nn.Linear(1, 1)):
         readers = Readers()

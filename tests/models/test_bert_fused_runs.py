@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from fairseq_prune.masks.storage import masks_of
+from fairseq_prune.checkpoints.storage import masks_of
 from tests.conftest import (
     ROOT,
     TRAINING,
@@ -89,7 +89,7 @@ def test_a_resumed_run_equals_the_straight_one(fused: Fused, tmp_path: Path, mor
 def test_prepared_pieces_change_no_bit_of_training(
     fused: Fused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fairseq_prune.tasks._readers import Readers
+    from fairseq_prune.tasks._bert_input import Readers
 
     prepared = fused(tmp_path / "a", "--max-update", 3)
     monkeypatch.setattr(Readers, "attach", lambda self, dataset: None)

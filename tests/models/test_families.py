@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from fairseq_prune.checkpoints.widths import STOCK
 from fairseq_prune.cli.main import main
 from fairseq_prune.network.axes import choose_axes, find_axes, heads_of, tensors_of
 from fairseq_prune.network.unit_masks import cut as masks_without
 from fairseq_prune.network.weights import of_module
-from fairseq_prune.pruning.widths import STOCK
 from tests.models.nets import WORDS, checkpoint, save, settings, task
 
 ENCODER = (

@@ -7,7 +7,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from fairseq_prune.pruning.shrink import plan, shrink
+from fairseq_prune.checkpoints.shrink import plan, shrink
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests.models.nets import checkpoint, logits, save, task
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fairseq_prune.checkpoints.shrink import plan, shrink
+from fairseq_prune.checkpoints.units import axes_of
 from fairseq_prune.network.weights import of_module, of_state_dict
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.shrink import plan, shrink
-from fairseq_prune.pruning.units import axes_of
 from fairseq_prune.tasks._flow import flow_of
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests.models.nets import WORDS, batch, build, checkpoint, load, logits, save, settings, task

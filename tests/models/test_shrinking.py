@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
+from fairseq_prune.checkpoints.shrink import plan, shrink
 from fairseq_prune.maths.structure import UNITS
 from fairseq_prune.network.axes import choose_axes, find_axes, heads_of, tensors_of
 from fairseq_prune.network.unit_masks import cut as masks_without
 from fairseq_prune.network.weights import of_module
-from fairseq_prune.pruning.shrink import plan, shrink
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests.models.nets import NETS, batch, build, checkpoint, load, logits, net, save, settings
 

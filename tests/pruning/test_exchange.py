@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import find
-from fairseq_prune.pruning.act import act
 from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.step import act
 from fairseq_prune.saliency import Probe
 
 PAD = 2

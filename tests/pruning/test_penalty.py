@@ -8,8 +8,8 @@ from torch import nn
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.weights import Weight
-from fairseq_prune.pruning.penalised import Part, Penalised, at_work, size_ratio
-from fairseq_prune.pruning.penalty import GroupLasso, Growing, Penalty, penalty_differences
+from fairseq_prune.pruning.penalty_flags import GroupLasso, Growing, Penalty, penalty_differences
+from fairseq_prune.pruning.penalty_run import Part, Penalised, at_work, size_ratio
 from fairseq_prune.pruning.pruner import Pruned
 from fairseq_prune.pruning.recipe import Recipe
 

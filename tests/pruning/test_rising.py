@@ -2,9 +2,9 @@
 
 import torch
 
-from fairseq_prune.pruning.act import act
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.step import act
 from tests.pruning.test_pruner import network, probe
 
 RECIPE = Recipe(

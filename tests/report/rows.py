@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.analysis import results
-from fairseq_prune.analysis.scores import score
-from fairseq_prune.analysis.sentences import Sentence, write_sentences
+from fairseq_prune.evaluation import results
+from fairseq_prune.evaluation.scores import score
+from fairseq_prune.evaluation.sentences import Sentence, write_sentences
 
 SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_prune.pruning.opened import Opened
+from fairseq_prune.checkpoints.checkpoint import Opened
 from fairseq_prune.pruning.pruner import Pruned, Pruner
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.report.animation import SCHEMES, Animation, animate

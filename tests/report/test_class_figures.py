@@ -12,7 +12,7 @@ from fairseq_prune.report.class_figures import (
     perplexity_by_magnitude,
     removed_by_class,
 )
-from fairseq_prune.report.places import Places
+from fairseq_prune.report.file_finder import Places
 from fairseq_prune.report.points import Point, read_points
 from fairseq_prune.report.sensitivity_files import Measured
 from fairseq_prune.report.training_figure import training

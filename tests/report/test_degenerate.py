@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_prune.analysis.sentences import Sentence
+from fairseq_prune.evaluation.sentences import Sentence
 from fairseq_prune.report.degenerate import Judge, Shares, flags, loops
 from fairseq_prune.report.outputs import Reference
 from fairseq_prune.report.points import Point

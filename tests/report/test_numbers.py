@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_prune.analysis import results
-from fairseq_prune.analysis.sentences import Sentence
 from fairseq_prune.cli.main import main
+from fairseq_prune.evaluation import results
+from fairseq_prune.evaluation.sentences import Sentence
 from fairseq_prune.report.number_parts import parts_of
 from fairseq_prune.report.numbers import chosen, example, measure
 from fairseq_prune.report.points import read_points

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_prune.analysis import results
-from fairseq_prune.analysis.files import file_name
+from fairseq_prune.evaluation import results
+from fairseq_prune.files.text import file_name
 from fairseq_prune.report.points import (
     dense_of,
     find_results,

@@ -93,7 +93,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(
     def full(*_: object) -> None:
         raise OSError("no space")
 
-    monkeypatch.setattr("fairseq_prune.analysis.results.append", full)
+    monkeypatch.setattr("fairseq_prune.evaluation.results.append", full)
     numbers = measure(points)
     assert len(numbers.comparisons) == 6
     assert numbers.notes == [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_prune.analysis.table import as_csv, as_html, as_markdown, as_text, number
+from fairseq_prune.files.table import as_csv, as_html, as_markdown, as_text, number
 from fairseq_prune.report.points import Point, read_points
 from fairseq_prune.report.tables import full_table, glance, point_table, signatures
 from tests.report.rows import SIGNATURE, row, study, write

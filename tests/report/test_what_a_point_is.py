@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from fairseq_prune.analysis.evaluate import evaluate
-from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.steps import TRAINED, Step, starting_at, with_step
 from fairseq_prune.cli.main import main
-from fairseq_prune.masks import storage
-from fairseq_prune.pruning.steps import TRAINED, Step, starting_at, with_step
+from fairseq_prune.evaluation.evaluate import evaluate
+from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.report.bootstrap import Bootstrap, pooled
 from fairseq_prune.report.class_figures import perplexity_by_class, removed_by_class
 from fairseq_prune.report.figures import by_scheme, by_stage, over_seeds
@@ -54,8 +54,8 @@ def score(folder: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Score:
             return {"bleu": bleus[Path(path).stem], "chrf": 1.0, "brevity_penalty": 1.0,
                     "length_ratio": 1.0, "bleu_signature": "s"}  # fmt: skip
 
-        monkeypatch.setattr("fairseq_prune.analysis.evaluate._measure", measured)
-        monkeypatch.setattr("fairseq_prune.analysis.evaluate._decoder", lambda _: "decoder")
+        monkeypatch.setattr("fairseq_prune.evaluation.evaluate._measure", measured)
+        monkeypatch.setattr("fairseq_prune.evaluation.evaluate._decoder", lambda _: "decoder")
         files = [str(folder / f"{name}.pt") for name in bleus]
         chosen = Settings(data=str(corpus), cpu=True, **settings)
         own = {"model": "m", **(tags or {})}
@@ -343,7 +343,7 @@ def test_worse_is_never_said_of_a_mean_that_is_better(tmp_path: Path) -> None:
     (bad,) = [r for r in rows if r["tags"] == {"model": "m", "stage": "dense", "seed": "2"}]
     sentences = [json.loads(line) for line in (tmp_path / bad["sentences_file"]).open()]
     path.write_text("".join(json.dumps(r) + "\n" for r in rows if r is not bad))
-    from fairseq_prune.analysis.sentences import Sentence
+    from fairseq_prune.evaluation.sentences import Sentence
 
     test = [Sentence(**one) for one in sentences]
     add_texts(path, bad, ["the"] * len(test), test)
@@ -369,8 +369,8 @@ def test_a_report_from_another_folder_has_every_figure(
     call("apply", "models/dense.pt", "--output", "models/pruned.pt", *HALF)
     answer = {"bleu": 7.0, "chrf": 1.0, "brevity_penalty": 1.0, "length_ratio": 1.0,
               "bleu_signature": "s"}  # fmt: skip
-    monkeypatch.setattr("fairseq_prune.analysis.evaluate._measure", lambda *_: answer)
-    monkeypatch.setattr("fairseq_prune.analysis.evaluate._decoder", lambda _: "decoder")
+    monkeypatch.setattr("fairseq_prune.evaluation.evaluate._measure", lambda *_: answer)
+    monkeypatch.setattr("fairseq_prune.evaluation.evaluate._decoder", lambda _: "decoder")
     files = ["models/dense.pt", "models/pruned.pt"]
     list(evaluate(files, Settings(data=str(corpus)), {"model": "m"}, "out/results.jsonl"))
     work.rename(tmp_path / "moved")

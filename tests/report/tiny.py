@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from fairseq_prune.analysis import results
-from fairseq_prune.masks import storage
-from fairseq_prune.pruning.apply import apply_recipe, check_recipe
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.apply import apply_recipe, check_recipe
+from fairseq_prune.evaluation import results
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.summary import by_class
 from fairseq_prune.tasks.opening import open_checkpoint

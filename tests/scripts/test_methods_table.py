@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_prune.analysis import results
+from fairseq_prune.checkpoints.control import KINDS
+from fairseq_prune.evaluation import results
 from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.schedule import SCHEDULES
-from fairseq_prune.pruning.control import KINDS
 from fairseq_prune.pruning.flags import add_arguments, recipe_of
 from fairseq_prune.saliency import SALIENCIES
 from tests.report.rows import row

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from fairseq_prune.analysis.lock import held
+from fairseq_prune.files.lock import held
 from fairseq_prune.study.driver import Driver
 from fairseq_prune.study.executors import Process
 from fairseq_prune.study.grid import points_of
@@ -118,7 +118,7 @@ def test_what_another_run_works_on_is_waited_for(tmp_path: Path) -> None:
     # another run holds the point, finishes it, and goes
     other = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from fairseq_prune.analysis.lock import held\n"
+        "from fairseq_prune.files.lock import held\n"
         "with held(Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n    time.sleep(1)\n"
         f"    sys.argv[2:] = ['works', {str(log)!r}]\n    exec({PROGRAM!r})\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_prune.analysis.lock import held
+from fairseq_prune.files.lock import held
 from fairseq_prune.study.folder import Folder
 
 SETTINGS = {"data": "/a/bin", "reference": None, "beam": 1}

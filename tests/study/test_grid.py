@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.study.commands import command_of, result_of
 from fairseq_prune.study.grid import Point, points_of
 from fairseq_prune.study.settings import read_study

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from fairseq_prune.analysis import evaluate as evaluation
-from fairseq_prune.analysis import results
-from fairseq_prune.analysis.settings import Settings
+from fairseq_prune.evaluation import evaluate as evaluation
+from fairseq_prune.evaluation import results
+from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.study.folder import Folder
 from fairseq_prune.study.worker import OK, work
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.record import read_record
 from fairseq_prune.cli.main import main
-from fairseq_prune.masks import storage
-from fairseq_prune.pruning.record import read_record
 from fairseq_prune.pruning.summary import by_class
 from tests.conftest import Train, differences, trained
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from fairseq_prune.masks.storage import masks_of
+from fairseq_prune.checkpoints.storage import masks_of
 from tests.conftest import Train, audit_of, differences, trained
 
 PRUNE = ["--prune-scheme", "class-blind", "--prune-sparsity", 0.6]

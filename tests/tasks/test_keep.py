@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from fairseq_prune.pruning.apply import apply_recipe
+from fairseq_prune.checkpoints.apply import apply_recipe
+from fairseq_prune.checkpoints.tickets import rewound, updates_of
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.tickets import rewound, updates_of
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests.conftest import Train, audit_of, differences, read, trained
 
@@ -25,7 +25,7 @@ NOTHING = Recipe(scheme="class-blind", sparsity=1e-6)  # rounds to no weight at 
 
 def go_back(folder: Path, update: int, recipe: Recipe, rewind: str, to: Path) -> dict[str, Any]:
     """Prune the end of the run in ``folder``, rewind it into ``to``."""
-    from fairseq_prune.masks import storage
+    from fairseq_prune.checkpoints import storage
 
     kept = open_checkpoint(str(folder / f"checkpoint_update_{update}.pt"))
     end = open_checkpoint(str(folder / "checkpoint_last.pt"))

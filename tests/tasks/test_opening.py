@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.audit import Audit
+from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.cli.main import main
-from fairseq_prune.masks import storage
-from fairseq_prune.masks.storage import CheckpointError
-from fairseq_prune.pruning.audit import Audit
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests.conftest import Train, audit_of, read
 
@@ -287,8 +287,8 @@ def test_what_was_excluded_is_not_named(train: Train, tmp_path: Path) -> None:
 def test_counts_and_exports_of_an_older_file_are_those_of_today(
     dense: Callable[..., Path], corpus: Path
 ) -> None:
-    from fairseq_prune.analysis.provenance import provenance
-    from fairseq_prune.analysis.sizes import count
+    from fairseq_prune.bench.sizes import count
+    from fairseq_prune.evaluation.provenance import provenance
     from fairseq_prune.exports import ctranslate
 
     new = dense()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fairseq_prune.masks import storage
-from fairseq_prune.pruning.record import read_record
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.record import read_record
 from tests.conftest import Train, differences
 
 HALF = ["--prune-scheme", "class-blind", "--prune-sparsity", 0.8]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from fairseq_prune.masks.storage import masks_of
+from fairseq_prune.checkpoints.storage import masks_of
 from fairseq_prune.saliency import SALIENCIES
 from tests.conftest import TRAINING, Train, differences, read, train_here, trained
 from tests.tasks.plausible import FCONV

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from fairseq_prune.checkpoints.storage import masks_of
 from fairseq_prune.cli.main import main
-from fairseq_prune.masks.storage import masks_of
 from fairseq_prune.saliency import SALIENCIES
 from tests.conftest import ROOT, TRAINING, read, run, train_here
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_prune.checkpoints.storage import masks_of
 from fairseq_prune.cli.main import main
-from fairseq_prune.masks.storage import masks_of
 from tests.conftest import Train, differences, read, trained
 
 RIGL = (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from fairseq_prune.masks import storage
+from fairseq_prune.checkpoints import storage
 from tests.conftest import Train, differences
 
 PRUNE = ["--prune-scheme", "class-blind", "--prune-sparsity", 0.6]

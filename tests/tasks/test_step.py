@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from fairseq_prune.masks.storage import masks_of
+from fairseq_prune.checkpoints.storage import masks_of
 from fairseq_prune.network.probing import Sample, gradient, undisturbed
 from fairseq_prune.network.weights import of_module
 from fairseq_prune.tasks import _hooks

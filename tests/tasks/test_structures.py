@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from fairseq_prune.checkpoints.storage import masks_of
 from fairseq_prune.cli.main import main
-from fairseq_prune.masks.storage import masks_of
 from tests.conftest import Train, differences, trained
 
 STRUCTURES = {

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from fairseq_prune.checkpoints.shrink import plan, shrink
+from fairseq_prune.checkpoints.units import groups_in
 from fairseq_prune.cli.main import main
-from fairseq_prune.pruning.shrink import plan, shrink
-from fairseq_prune.pruning.units import groups_in
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests.conftest import Train, differences, trained
 
@@ -81,7 +81,7 @@ def test_a_smaller_model_is_trained_further(train: Train, tmp_path: Path, struct
     )  # fmt: skip
     cut = plan(open_checkpoint(str(tmp_path / "pruned" / "checkpoint_last.pt")))
     assert cut.settings.arch == (None if structure == "ffn" else "shrunk_transformer")
-    from fairseq_prune.masks import storage
+    from fairseq_prune.checkpoints import storage
 
     small = tmp_path / "small.pt"
     from fairseq_prune.tasks.command_line import training_flags

@@ -2,7 +2,7 @@
 
 More of it: tests/cli/test_bad_input.py (each sentence), tests/compat/test_loading.py (pickles under
 fairseq itself), tests/compat/test_commands.py and test_with_fairseq.py (fairseq's own commands),
-tests/masks and tests/pruning/test_record.py, tests/exports/test_compact.py (compact files).
+tests/masks and tests/checkpoints/test_record.py, tests/exports/test_compact.py (compact files).
 """
 
 import os

@@ -10,10 +10,10 @@ import pytest
 import torch
 from fairseq.data import indexed_dataset
 
-from fairseq_prune.analysis.decode import Decoder
-from fairseq_prune.analysis.settings import Settings
-from fairseq_prune.pruning.stored import check_stored
-from fairseq_prune.tasks.samples import check_sample
+from fairseq_prune.data.binarised_check import check_stored
+from fairseq_prune.data.samples import check_sample
+from fairseq_prune.evaluation.decode import Decoder
+from fairseq_prune.evaluation.settings import Settings
 from tests.untrusted.damage import FEW, MANY, spoilt
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from fairseq_prune.analysis.proposal import as_table, propose
-from fairseq_prune.analysis.unfinished import Unfinished
 from fairseq_prune.cli._journal import Journal
 from fairseq_prune.cli.sensitivity import _table
 from fairseq_prune.cli.tickets import _summary
+from fairseq_prune.sensitivity.proposal import as_table, propose
+from fairseq_prune.sensitivity.sensitivity_file import Unfinished
 from tests.untrusted.damage import FEW, MANY, damaged, spoilt
 
 FUZZ: dict[str, Any] = dict(

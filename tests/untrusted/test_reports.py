@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairseq_prune.analysis.sentences import Sentence
+from fairseq_prune.evaluation.sentences import Sentence
 from fairseq_prune.report import gallery
 from fairseq_prune.report.report import write_report
 from tests.report import tiny

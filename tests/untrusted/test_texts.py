@@ -12,11 +12,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairseq_prune.analysis.plain_json import parse
-from fairseq_prune.exports.dictionary import symbols
+from fairseq_prune.data.dictionary import read_dictionary
+from fairseq_prune.data.export_dictionary import symbols
+from fairseq_prune.files.strict_json import parse
 from fairseq_prune.network import patterns
 from fairseq_prune.network.classes import classify
-from fairseq_prune.pruning.dictionary import read_dictionary
 from fairseq_prune.pruning.shares import read_shares
 from fairseq_prune.study.folder import Folder
 from fairseq_prune.study.layout import look

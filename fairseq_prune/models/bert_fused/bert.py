@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fairseq_prune.files.text import first_line
 from fairseq_prune.pruning.refusal import Refusal
 
 _MOST_LAYERS = 1000
@@ -144,7 +145,7 @@ def _reason(name: str, error: Exception) -> str:
         return "it comes with code of its own, which is not run"
     if "ignore_mismatched_sizes" in text:
         return "its weights are of other sizes than its config.json says"
-    return (text.strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
+    return first_line(error, 200)
 
 
 def _check_fits(network: Any, tokenizer: Any, name: str) -> None:

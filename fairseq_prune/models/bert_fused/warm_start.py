@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from fairseq_prune.masks import storage
+from fairseq_prune.checkpoints import storage
 from fairseq_prune.network.options import Options, model_options
 from fairseq_prune.network.weights import SHADOW
 

@@ -1,1 +1,0 @@
-"""What pruned models are worth: decoding, scores, tables, figures and pages."""

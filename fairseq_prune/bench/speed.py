@@ -1,0 +1,97 @@
+"""How fast engines translate: one after another, round after round, as ratios to the first."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from fairseq_prune.bench.engines import Batches, Engine
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How sentences are translated."""
+
+    beam: int
+    batch: int
+
+
+@dataclass
+class Speed:
+    """Of one engine in one setting, a number for each round.
+
+    Args:
+        rates: target tokens a second.
+        ratios: to the first engine in the same round.
+    """
+
+    engine: str
+    setting: Setting
+    rates: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """The median."""
+        return statistics.median(self.rates)
+
+    @property
+    def ratio(self) -> float:
+        """The median."""
+        return statistics.median(self.ratios)
+
+    @property
+    def gain(self) -> str:
+        """The ratio with its spread, and whether it is above 1 in every round."""
+        low, high = min(self.ratios), max(self.ratios)
+        if low == high == 1.0:
+            return "1, the first"
+        text = f"{self.ratio:.2f}x ({low:.2f} to {high:.2f})"
+        return text if low > 1.0 else f"{text}, no speed gain"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "engine": self.engine, **asdict(self.setting), "tokens_per_second": self.rate,
+            "ratio": self.ratio, "rates": self.rates, "ratios": self.ratios,
+        }  # fmt: skip
+
+
+def batches_of(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Sentences in batches of ``size``, those of like length together."""
+    order = sorted(range(len(lengths)), key=lambda number: (lengths[number], number))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def measure(
+    engines: Mapping[str, Engine],
+    lengths: Sequence[int],
+    settings: Sequence[Setting],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[list[Speed]]:
+    """The speeds of all engines in one setting after another.
+
+    Args:
+        engines: by name; the first is what the others are compared with.
+        lengths: of the sentences, in source tokens.
+    """
+    for setting in settings:
+        batches = batches_of(lengths, setting.batch)
+        found = {name: Speed(name, setting) for name in engines}
+        for engine in engines.values():  # what is done once is done before
+            engine.translate(batches[:1], setting.beam)
+        for _ in range(rounds):
+            for name, engine in engines.items():
+                found[name].rates.append(_rate(engine, batches, setting.beam, clock))
+            first = next(iter(found.values())).rates[-1]
+            for speed in found.values():
+                speed.ratios.append(speed.rates[-1] / first)
+        yield list(found.values())
+
+
+def _rate(engine: Engine, batches: Batches, beam: int, clock: Callable[[], float]) -> float:
+    begun = clock()
+    tokens = engine.translate(batches, beam)
+    return tokens / (clock() - begun)

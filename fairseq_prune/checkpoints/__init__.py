@@ -1,0 +1,1 @@
+"""Checkpoints: opened, looked into, changed, proved and written."""

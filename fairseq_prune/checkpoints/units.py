@@ -1,0 +1,59 @@
+"""The units that a recipe prunes, found in a checkpoint or in a live model."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from fairseq_prune.checkpoints.checkpoint import Opened
+from fairseq_prune.maths.structure import Units
+from fairseq_prune.network.axes import choose_axes, find_axes, heads_in, heads_of, tensors_of
+from fairseq_prune.network.options import model_options
+from fairseq_prune.network.units import Axes, Axis
+from fairseq_prune.network.weights import Weights
+from fairseq_prune.pruning.groups import Groups, groups_of
+from fairseq_prune.pruning.recipe import Recipe
+
+
+def axes_in(source: Opened, recipe: Recipe) -> Axes | None:
+    """The axes that a recipe prunes in a checkpoint; None where it prunes no units.
+
+    Raises ValueError where the model has none of them.
+    """
+    structure = recipe.groups()
+    if not isinstance(structure, Units):
+        return None
+    tensors, classes = tensors_in(source.content["model"]), recipe.settings["classes"]
+    axes = _axes(source, tensors)
+    return choose_axes(axes, structure.kinds, source.weights, tensors, classes)
+
+
+def axes_of(model: nn.Module, weights: Weights, recipe: Recipe) -> Axes | None:
+    """The same in a live model, among these weights."""
+    structure = recipe.groups()
+    if not isinstance(structure, Units):
+        return None
+    tensors = tensors_of(model)
+    axes, classes = find_axes(tensors, heads_of(model)), recipe.settings["classes"]
+    return choose_axes(axes, structure.kinds, weights, tensors, classes)
+
+
+def every_axis(source: Opened) -> list[Axis]:
+    """All axes of a checkpoint's model."""
+    return _axes(source, tensors_in(source.content["model"]))
+
+
+def _axes(source: Opened, tensors: Mapping[str, Tensor]) -> list[Axis]:
+    return find_axes(tensors, heads_in(model_options(source.content), tensors))
+
+
+def groups_in(source: Opened, recipe: Recipe) -> Groups:
+    """What a recipe has ranked in a checkpoint; the classes are the record's to say."""
+    axes = axes_in(source, replace(recipe, classes="tensor"))  # no file of rules is read
+    return groups_of(recipe.groups(), source.weights, axes)
+
+
+def tensors_in(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """A state dict's tensors."""
+    return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}

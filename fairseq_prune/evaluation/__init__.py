@@ -1,0 +1,1 @@
+"""How good a model is: decoding, scores, perplexity, and the rows that say them."""

@@ -1,0 +1,194 @@
+"""Decoding and scoring checkpoints, one row of results each; what is known is not done again."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairseq_prune import __version__
+from fairseq_prune.checkpoints.storage import CheckpointError
+from fairseq_prune.evaluation import results
+from fairseq_prune.evaluation.ensembles import digest_of, kept_paths, name_of, provenance_of
+from fairseq_prune.evaluation.provenance import provenance
+from fairseq_prune.evaluation.results import Row
+from fairseq_prune.evaluation.scores import Scores, perplexity, score, tokenized_bleu
+from fairseq_prune.evaluation.sentences import write_sentences
+from fairseq_prune.evaluation.settings import Settings
+from fairseq_prune.evaluation.texts import Texts, split_compounds, texts_of
+from fairseq_prune.files.text import this_command
+from fairseq_prune.files.writing import inside, write_text
+from fairseq_prune.tasks.own import OwnTask, members_of, read_task
+
+if TYPE_CHECKING:
+    from fairseq_prune.evaluation.decode import Decoder
+
+
+def evaluate(
+    checkpoints: Sequence[str],
+    settings: Settings,
+    tags: results.Tags = None,
+    output: str | None = None,
+) -> Iterator[tuple[Row, bool]]:
+    """Yields each checkpoint's row, in order, and whether it was known before.
+
+    Args:
+        checkpoints: files of fairseq, an ensemble's with colons between them.
+        settings: what to decode, and how.
+        tags: what else the rows shall say, e.g. ``stage``; part of a measurement's identity.
+        output: results file to append to and to look in; translations go to the folder
+            ``hypotheses`` beside it, sources and references to ``sentences``.
+
+    Raises ValueError before any decoding where a file is missing or the settings cannot work.
+    """
+    check(checkpoints, settings)
+    known = {results.identity(row): row for row in results.read(output)} if output else {}
+    digest = settings.data_digest()
+    decoder = LazyDecoder(settings)
+    for path, own in zip(checkpoints, results.tags_of_each(tags, len(checkpoints)), strict=True):
+        members = members_of(path)
+        row: Row = {
+            "checkpoint": kept_paths(members, output),
+            "sha256": digest_of(members),
+            "data_digest": digest,
+            "settings": settings.deciding(),
+            "tags": own,
+        }
+        found = known.get(results.identity(row))
+        if found is not None and not _is_credited(found, output):
+            yield told_anew(found, path, output), True
+            continue
+        row.update(provenance_of(members, output))
+        row.update(_measure(decoder(), path, row, output))
+        row.update(command=this_command(), version=__version__)
+        if output:
+            results.append(output, row)
+        yield row, False
+
+
+def told_anew(row: Row, path: str, output: str | None) -> Row:
+    """A row that is known; one of an earlier version learns, and is written down again with, what
+    its checkpoint says of its making."""
+    if row.get("stage") is not None:
+        return row
+    row = {**row, **provenance(path), "checkpoint": results.kept_path(path, output)}
+    if output:
+        results.append(output, row)
+    return row
+
+
+def _is_credited(row: Row, output: str | None) -> bool:
+    """Whether unknown words were matches in a row's scores, as they were in older versions."""
+    if "unknown_words" in row or output is None:
+        return False
+    base = Path(output).absolute().parent
+    paths = (inside(base, str(row.get(n) or "")) for n in ("hypotheses", "sentences_file"))
+    return any("<unk>" in path.read_text(encoding="utf-8", errors="replace")
+               for path in paths if path is not None)  # fmt: skip
+
+
+def check(checkpoints: Sequence[str], settings: Settings) -> list[OwnTask]:
+    """The tasks of checkpoints; raises ValueError where they and the settings do not go together.
+
+    Nothing is decoded, and fairseq is not loaded, for that.
+    """
+    settings.check()
+    for path in (member for checkpoint in checkpoints for member in members_of(checkpoint)):
+        if not Path(path).is_file():
+            raise CheckpointError(f"{path} is not a file; give the path of a fairseq checkpoint.")
+    owns = [read_task(path, settings.model_overrides) for path in checkpoints]
+    for own in owns:
+        settings.check_task(own, "evaluate")
+        if len(members_of(own.path)) > 1 and not own.translates:
+            raise ValueError(
+                f"{own.path} is an ensemble of task {own.name}, which has perplexity only, and "
+                "that is of one model: give them one by one."
+            )
+    return owns
+
+
+class LazyDecoder:
+    """The decoder, made when it is first needed: fairseq takes seconds to start."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._make: Callable[[], Any] = lambda: _decoder(settings)
+        self._made: Any = None
+
+    def __call__(self) -> "Decoder":
+        self._made = self._made or self._make()
+        made: Decoder = self._made
+        return made
+
+
+def _decoder(settings: Settings) -> "Decoder":
+    from fairseq_prune.evaluation.decode import Decoder
+
+    return Decoder(settings)
+
+
+def _measure(decoder: "Decoder", path: str, known: Row, output: str | None) -> Row:
+    settings = decoder.settings
+    begin = time.perf_counter()
+    decoder.open(path)
+    row: Row = {"task": decoder.own.name}
+    for subset in filter(None, (settings.valid_subset, settings.gen_subset)):
+        nll = decoder.nll(subset)
+        row[f"{subset}_nll"] = nll if math.isfinite(nll) else None
+        row[f"{subset}_ppl"] = perplexity(nll)
+    texts = None
+    if decoder.translates:
+        texts = texts_of(settings, decoder.translate(settings.gen_subset), decoder.languages)
+        row.update(_scored(texts, settings))
+    else:
+        row.update(dict.fromkeys(f.name for f in fields(Scores)))
+        row["no_bleu"] = decoder.why_no_bleu
+    row["seconds"] = round(time.perf_counter() - begin, 2)
+    if output and texts is not None:
+        row["hypotheses"] = _write_hypotheses(path, output, texts.hypotheses)
+        if texts.tokens is not None:
+            tokens = _write_hypotheses(path, output, texts.tokens[0], ".tok.txt")
+            row["tokenized_hypotheses"] = tokens
+        base = Path(output).absolute().parent
+        row["sentences_file"] = write_sentences(base, known, texts.sentences)
+    return row
+
+
+def _scored(texts: Texts, settings: Settings) -> Row:
+    scores = score(texts.hypotheses, texts.references)
+    row: Row = {**asdict(scores), "sentences": len(texts.references)}
+    row["unknown_words"], row["unknown_reference_words"] = texts.unknown
+    row.update(tokenized(texts, settings.split_compounds))
+    return row
+
+
+def tokenized(texts: Texts, split: bool) -> Row:
+    """What a row says of the tokenized BLEU; nothing where there are no tokens.
+
+    Args:
+        split: whether to give it with split compounds, too.
+    """
+    if texts.tokens is None:
+        return {}
+    hypotheses, references = texts.tokens
+    row: Row = {"bleu_text": texts.about}
+    bleu, signature = tokenized_bleu(hypotheses, references)
+    row["tokenized_bleu"] = bleu
+    row["tokenized_bleu_signature"] = f"tokens:{texts.tokenizer}|{signature}"
+    if split:
+        apart = ([split_compounds(line) for line in lines] for lines in texts.tokens)
+        bleu, signature = tokenized_bleu(*apart)
+        row["tokenized_bleu_split"] = bleu
+        name = f"tokens:{texts.tokenizer}|compounds:split|{signature}"
+        row["tokenized_bleu_split_signature"] = name
+    return row
+
+
+def _write_hypotheses(
+    checkpoint: str, output: str, lines: Sequence[str], ending: str = ".txt"
+) -> str:
+    base = Path(output).absolute().parent
+    target = base / "hypotheses" / (name_of(members_of(checkpoint), base) + ending)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_text(target, "".join(line + "\n" for line in lines))
+    return str(target.relative_to(base))

@@ -1,0 +1,140 @@
+"""Results on disk: one line of JSON a checkpoint, appended as soon as it is known."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fairseq_prune.evaluation.rows import check_row
+from fairseq_prune.files.strict_json import parse
+from fairseq_prune.files.writing import naming
+
+Row = dict[str, Any]
+# what rows say beside what was measured: the same of all checkpoints, or something of each
+Tags = Mapping[str, str] | Sequence[Mapping[str, str]] | None
+
+# two rows that agree in these are the same measurement
+IDENTITY = ("sha256", "data_digest", "settings", "tags")
+
+
+def identity(row: Mapping[str, Any]) -> str:
+    """What was measured, as a string to compare by."""
+    return json.dumps([row.get(name) for name in IDENTITY], sort_keys=True)
+
+
+def tags_of_each(tags: Tags, count: int) -> list[dict[str, str]]:
+    """The tags of each of ``count`` checkpoints."""
+    if isinstance(tags, Sequence):
+        return [dict(own) for own in tags]
+    return [dict(tags or {}) for _ in range(count)]
+
+
+def read(path: str | Path, notes: list[str] | None = None, score: str = "bleu") -> list[Row]:
+    """The rows of a results file, the last of each measurement; none where there is no file.
+
+    Args:
+        score: what every row has.
+
+    A line that was cut off while it was written is left out, and one that was measured again is
+    replaced by the later one, which ``notes`` are told.
+    Raises ValueError where the file is something else.
+    """
+    rows: dict[str, Row] = {}
+    notes = [] if notes is None else notes
+    for row in _lines(Path(path), notes, score):
+        old = rows.pop(identity(row), None)
+        if old is not None and old[score] != row[score] and None not in (old[score], row[score]):
+            notes.append(
+                f"{path}: {row.get('checkpoint')} was measured twice; {score} "
+                f"{float(old[score]):.2f} is replaced by the later {float(row[score]):.2f}."
+            )
+        rows[identity(row)] = row
+    return list(rows.values())
+
+
+def _lines(path: Path, notes: list[str], score: str) -> Iterator[Row]:
+    if not path.exists():
+        return
+    # only a line feed ends a line: sentences may hold other separators
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no results file: it is no text.") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = parse(line)
+        except ValueError:
+            if line.startswith("{"):
+                notes.append(f"{path}: line {number} was cut off and is left out.")
+                continue
+            row = None
+        if not isinstance(row, dict) or score not in row:
+            raise ValueError(f"{path} is no results file: line {number} is no row of results.")
+        try:
+            check_row(row, score)
+        except ValueError as error:
+            raise ValueError(
+                f"{path} is no results file: line {number} is no row of results: {error}."
+            ) from None
+        yield row
+
+
+def signatures(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How a row's BLEU scores were made: name and signature of each."""
+    about = row.get("bleu_text")  # what was scored, where evaluate was told what the data are
+    found = [("sacreBLEU", f"{row.get('bleu_signature')}{f'|{about}' if about else ''}")]
+    for name in ("tokenized_bleu", "tokenized_bleu_split"):
+        if row.get(name) is not None:
+            found.append(("tokenized BLEU", str(row.get(f"{name}_signature"))))
+    return found
+
+
+def kept_path(checkpoint: str, output: str | None) -> str:
+    """How a row names a checkpoint: a relative path is one from the folder of the results file, so
+    that both can be moved together, and it does not matter where the command ran."""
+    if output is None or os.path.isabs(checkpoint):
+        return checkpoint
+    return os.path.relpath(checkpoint, os.path.dirname(os.path.abspath(output)))
+
+
+def found_path(row: Mapping[str, Any], output: str | Path) -> Path:
+    """The path of a row's checkpoint, from the current folder; the file need not be there."""
+    return Path(output).parent / str(row["checkpoint"])
+
+
+def line_of(row: Row) -> str:
+    """A row as a line of a results file."""
+    return json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def append(path: str | Path, row: Row) -> None:
+    """Add a row in one write, so that two processes may share the file.
+
+    Raises OSError, which names the file, where the disk is full or not writable; what was written
+    of the row by then, :func:`read` leaves out.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    line = line_of(row)
+    handle = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        size = os.fstat(handle).st_size
+        # a line that was cut off by a crash must not swallow this one
+        if size and os.pread(handle, 1, size - 1) != b"\n":
+            line = "\n" + line
+        with naming(path):
+            _write(handle, line.encode("utf-8"))
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write(handle: int, data: bytes) -> None:
+    # a disk that gets full takes a part without an error: that comes with the rest
+    while data:
+        data = data[os.write(handle, data) :]

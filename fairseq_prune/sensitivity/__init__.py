@@ -1,0 +1,1 @@
+"""How much a model loses where one weight class is pruned."""

@@ -1,0 +1,51 @@
+"""Speeds: engines take turns, and what is said of them."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairseq_prune.bench.engines import Batches
+from fairseq_prune.bench.speed import Setting, Speed, batches_of, measure
+
+
+class Counted:
+    """An engine that takes a given time for a sentence, on a clock of its own."""
+
+    def __init__(self, clock: list[float], seconds: float, log: list[str], name: str) -> None:
+        self.clock, self.seconds, self.log, self.name = clock, seconds, log, name
+
+    def translate(self, batches: Batches, beam: int) -> int:
+        count = sum(map(len, batches))
+        self.clock[0] += count * self.seconds * beam
+        self.log.append(f"{self.name} {count}")
+        return 10 * count
+
+
+def test_engines_take_turns_and_are_compared_in_the_same_round() -> None:
+    clock, log = [0.0], list[str]()
+    engines = {
+        "slow": Counted(clock, 0.5, log, "slow"),
+        "fast": Counted(clock, 0.25, log, "fast"),
+    }
+    (speeds,) = measure(engines, [3, 1, 2], [Setting(1, 2)], 2, lambda: clock[0])
+    slow, fast = speeds
+    assert (slow.rates, fast.rates) == ([20.0, 20.0], [40.0, 40.0])
+    assert fast.ratios == [2.0, 2.0]
+    # a batch each before the clock runs, then all in turn
+    assert log == ["slow 2", "fast 2", "slow 3", "fast 3", "slow 3", "fast 3"]
+    assert (slow.gain, fast.gain) == ("1, the first", "2.00x (2.00 to 2.00)")
+
+
+def test_one_round_that_is_no_faster_is_no_gain() -> None:
+    speed = Speed("e", Setting(5, 1), [1.0, 3.0, 2.0], [1.5, 1.0, 1.2])
+    assert speed.rate == 2.0
+    assert speed.gain == "1.20x (1.00 to 1.50), no speed gain"
+    assert speed.as_dict()["ratio"] == 1.2
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 9))
+def test_every_sentence_is_in_one_batch_with_others_like_it(lengths: list[int], size: int) -> None:
+    batches = batches_of(lengths, size)
+    assert sorted(n for batch in batches for n in batch) == list(range(len(lengths)))
+    assert all(len(batch) == size for batch in batches[:-1])
+    inside = [[lengths[n] for n in batch] for batch in batches]
+    assert sum(inside, []) == sorted(lengths)

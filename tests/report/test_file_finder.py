@@ -1,0 +1,110 @@
+"""Checkpoints that results name: found, moved, gone, damaged, or other than they were."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from fairseq_prune.report.animation_figure import animation_of
+from fairseq_prune.report.file_finder import Places
+from fairseq_prune.report.mask_figures import survivors
+from fairseq_prune.report.points import Point, read_points
+from fairseq_prune.report.report import waiting
+from fairseq_prune.report.sensitivity_files import find_measured
+from tests.report import tiny
+
+UNIFORM = "points/pruned-class-uniform-80-1"
+
+
+@pytest.fixture
+def study(reported: Path, tmp_path: Path) -> Path:
+    """A copy whose rows still name the files of the original, which is out of reach."""
+    folder = tmp_path / "moved"
+    shutil.copytree(reported, folder, ignore=shutil.ignore_patterns("report"))
+    for path in folder.rglob("results.jsonl"):
+        path.write_text(path.read_text().replace(str(reported), "/elsewhere/study"))
+    return folder
+
+
+def test_a_study_that_was_moved_still_has_its_checkpoints(study: Path) -> None:
+    places = Places([str(study)])
+    (found,) = places.find("/elsewhere/study/points/dense/checkpoint_best.pt")
+    assert found == study / "points" / "dense" / "checkpoint_best.pt"
+    point = Point("m", "dense", None, 0.0, {"checkpoint": str(found)})
+    assert places.beside(point, "train.log") == found.with_name("train.log")
+    assert places.beside(replace(point, row={}), "train.log") is None
+    assert places.find("/elsewhere/study/points/other/checkpoint_best.pt") == []
+    assert places.notes == []
+
+
+def test_a_checkpoint_that_is_gone_or_damaged_is_a_note(study: Path) -> None:
+    (study / "points" / "dense" / "checkpoint_best.pt").unlink()
+    for path in study.glob("points/*-80-*/checkpoint_best.pt"):
+        path.write_bytes(b"no checkpoint")
+    points, places = read_points(study.rglob("results.jsonl")), Places([str(study)])
+    assert animation_of(points, "m", places) is None
+    assert survivors(points, "m", places) == []
+    assert places.notes[0] == (
+        "Checkpoints that are not there (any more): "
+        "/elsewhere/study/points/dense/checkpoint_best.pt."
+    )
+    assert places.notes[1].startswith("A checkpoint is left out: ")
+
+
+def test_a_checkpoint_pruned_again_since_is_not_shown(study: Path) -> None:
+    other = study / UNIFORM / "checkpoint_best.pt"
+    for path in study.glob("points/*class-blind*/checkpoint_best.pt"):
+        path.write_bytes(other.read_bytes())
+    points, places = read_points(study.rglob("results.jsonl")), Places([str(study)])
+    assert survivors(points, "m", places) == []
+    assert "has other masks than when it was evaluated" in places.notes[0]
+
+
+def test_a_dense_model_that_diverged_is_a_note(study: Path) -> None:
+    path = study / "points" / "dense" / "checkpoint_best.pt"
+    content = torch.load(path, weights_only=True)
+    content["model"]["decoder.fc_out.weight"][3, 3] = float("nan")
+    torch.save(content, path)
+    points, places = read_points(study.rglob("results.jsonl")), Places([str(study)])
+    assert animation_of(points, "m", places) is None
+    assert "cannot be pruned by magnitude" in places.notes[0]
+
+
+def test_points_without_results_are_a_note(study: Path) -> None:
+    (study / "points" / "waiting").mkdir()
+    note = f"1 of 10 points of {study} have no results yet: waiting."
+    assert waiting([str(study)]) == [note]
+    # what measures a checkpoint translates nothing
+    (study / "points" / "waiting" / "sensitivity.json").write_text("{}")
+    assert waiting([str(study)]) == []
+
+
+def test_a_sensitivity_file_that_is_cut_or_of_a_later_format_is_a_note(tmp_path: Path) -> None:
+    whole = tiny.add_sensitivity(tmp_path, "class-uniform")
+    tiny.add_sensitivity(tmp_path, "class-blind", format=2)
+    (tmp_path / "cut.json").write_text(whole.read_text()[:-100])
+    (tmp_path / "other.json").write_text("{}")
+    notes: list[str] = []
+    (found,) = find_measured([str(tmp_path)], {}, notes.append)
+    assert (found.model, found.label, len(found.rows)) == ("m", "class-uniform, 90%", 5)
+    assert len(notes) == 2 and "cut.json" in notes[0] and "format 2" in notes[1]
+
+
+def test_of_curves_the_point_nearest_to_90_percent_is_shown(tmp_path: Path) -> None:
+    rows = [
+        {"class": c, "sparsity": s, "ppl_change": change, "largest_removed": 0.1}
+        for c in "ba"
+        for s, change in ((0.5, 1.0), (0.88, 2.0), (0.95, 3.0))
+    ]
+    rows.append({"class": "c", "sparsity": 0.9, "ppl_change": None, "largest_removed": 0.1})
+    tiny.add_sensitivity(tmp_path, "class-blind", rows=rows, scheme=None, sparsity=None)
+    (found,) = find_measured([str(tmp_path)], {}, print)
+    assert [(row["class"], row["ppl_change"]) for row in found.rows] == [("b", 2.0), ("a", 2.0)]
+    assert found.label == "every class to about 90%"
+
+
+def test_a_sensitivity_file_without_a_tag_is_of_the_model_of_its_checkpoint(tmp_path: Path) -> None:
+    tiny.add_sensitivity(tmp_path, "class-blind", tags={}, checkpoint="a.pt")
+    assert find_measured([str(tmp_path)], {"a.pt": "mine"}, print)[0].model == "mine"
