@@ -42,8 +42,7 @@ NEIGHBOURS = {"tasks": {"models"}, "exports": {"tasks"}, "bench": {"report"}}
 # the files outside compat that may import it, and the modules they may have: what a checkpoint may
 # hold, and how large it may be, is said once, and so is what Ctrl-C does
 FROM_COMPAT = {
-    "checkpoints/storage.py": ("pickled", "records", "safe_types"),
-    "checkpoints/contents.py": ("pickled", "values"),
+    "checkpoints/storage.py": ("pickled", "records", "safe_types", "values"),
     "tasks/_loading.py": ("loading",),
     "cli/main.py": ("interrupts",),
 }

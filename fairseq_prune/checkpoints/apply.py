@@ -17,8 +17,7 @@ from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import of_state_dict
-from fairseq_prune.pruning.before import check_shrinks
-from fairseq_prune.pruning.given import bound
+from fairseq_prune.pruning.bound import bound, check_shrinks
 from fairseq_prune.pruning.pruner import (
     Extremes,
     Pruned,

@@ -2,7 +2,9 @@
 
 A checkpoint is an untrusted file: it is read with ``weights_only=True`` and the short list of
 types that fairseq needs (``_fairseq_prune_compat.safe_types``, the same list under which fairseq
-itself reads checkpoints once this package is installed).
+itself reads checkpoints once this package is installed). Before anything computes with it, it is
+looked at: that it is a tree of plain values and not too large as one, that its tensors are ordinary
+and no larger than the file, and that its entries are of the kinds that fairseq writes.
 """
 
 import contextlib
@@ -10,17 +12,18 @@ import errno
 import pickle
 import re
 import shlex
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from _fairseq_prune_compat.pickled import Grows
+from _fairseq_prune_compat.pickled import FREE, RATIO, Grows
 from _fairseq_prune_compat.records import DAMAGE, check_records
 from _fairseq_prune_compat.safe_types import safe_types
+from _fairseq_prune_compat.values import values_of
 from torch import Tensor
 
-from fairseq_prune.checkpoints.contents import check_contents
 from fairseq_prune.files import writing
 from fairseq_prune.masks.state import Masks
 
@@ -188,3 +191,53 @@ def check_fits(masks: Masks, weights: Mapping[str, Tensor], origin: str | Path) 
                 f"The masks in {origin} are for another model: {name} is "
                 f"{tuple(mask.shape)} there and {tuple(weights[name].shape)} here."
             )
+
+
+_MAPPINGS = ("extra_state", "task_state", "last_optimizer_state", "model")
+_SETTINGS = ("cfg", "args")
+
+
+def check_contents(loaded: Any, size: int) -> None:
+    """Raise ValueError, with the end of a sentence that begins with the file's name.
+
+    Args:
+        loaded: what torch read.
+        size: of the file, in bytes.
+    """
+    tensors: dict[Any, int] = {}
+    for value in values_of(loaded):
+        if isinstance(value, Tensor):
+            _check_ordinary(value)
+            key = value.data_ptr(), tuple(value.shape), value.stride()
+            tensors[key] = value.numel() * value.element_size()
+        elif isinstance(value, dict) and set(getattr(value, "__dict__", ())) - {"_metadata"}:
+            raise ValueError("has a dict with attributes of its own")
+    claimed = sum(tensors.values())
+    if claimed > max(FREE, RATIO * size):
+        raise ValueError(f"has tensors of {claimed:,} bytes in a file of {size:,}")
+    if isinstance(loaded, dict):
+        _check_entries(loaded)
+
+
+def _check_ordinary(tensor: Tensor) -> None:
+    is_plain = type(tensor) in (Tensor, torch.nn.Parameter) and tensor.layout == torch.strided
+    if not is_plain or tensor.device.type != "cpu" or tensor.is_quantized:
+        raise ValueError("has a tensor that is no ordinary one")
+
+
+def _check_entries(loaded: dict[Any, Any]) -> None:
+    for key in _MAPPINGS:
+        entry = loaded.get(key)
+        if entry is not None and not isinstance(entry, Mapping):
+            raise ValueError(f"has no dict as `{key}`")
+    for key in _SETTINGS:
+        entry = loaded.get(key)
+        # some versions of fairseq stored omegaconf's objects
+        known = isinstance(entry, Mapping | Namespace) or "omegaconf" in type(entry).__module__
+        if entry is not None and not known:
+            raise ValueError(f"has no settings as `{key}`")
+    if not isinstance(loaded.get("optimizer_history", []), list | None):
+        raise ValueError("has no list as `optimizer_history`")
+    odd = next((name for name in loaded.get("model") or {} if not isinstance(name, str)), None)
+    if odd is not None:
+        raise ValueError(f"has a weight called {str(odd)[:40]}")

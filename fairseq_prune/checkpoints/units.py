@@ -1,17 +1,16 @@
-"""The units that a recipe prunes, found in a checkpoint or in a live model."""
+"""The units that a recipe prunes, found in a checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from fairseq_prune.checkpoints.checkpoint import Opened
 from fairseq_prune.maths.structure import Units
-from fairseq_prune.network.axes import choose_axes, find_axes, heads_in, heads_of, tensors_of
+from fairseq_prune.network.axes import choose_axes, find_axes, heads_in
 from fairseq_prune.network.options import model_options
 from fairseq_prune.network.units import Axes, Axis
-from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.groups import Groups, groups_of
 from fairseq_prune.pruning.recipe import Recipe
 
@@ -27,16 +26,6 @@ def axes_in(source: Opened, recipe: Recipe) -> Axes | None:
     tensors, classes = tensors_in(source.content["model"]), recipe.settings["classes"]
     axes = _axes(source, tensors)
     return choose_axes(axes, structure.kinds, source.weights, tensors, classes)
-
-
-def axes_of(model: nn.Module, weights: Weights, recipe: Recipe) -> Axes | None:
-    """The same in a live model, among these weights."""
-    structure = recipe.groups()
-    if not isinstance(structure, Units):
-        return None
-    tensors = tensors_of(model)
-    axes, classes = find_axes(tensors, heads_of(model)), recipe.settings["classes"]
-    return choose_axes(axes, structure.kinds, weights, tensors, classes)
 
 
 def every_axis(source: Opened) -> list[Axis]:

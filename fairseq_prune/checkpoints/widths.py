@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fairseq_prune.network.lstm_units import is_lstm
-from fairseq_prune.network.see2016_units import is_see2016
+from fairseq_prune.network.lstm_units import is_lstm, is_see2016
 from fairseq_prune.network.units import Axis, Shapes
 
 Counts = Mapping[str, int]

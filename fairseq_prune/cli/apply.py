@@ -14,8 +14,7 @@ from fairseq_prune.cli._task import add_opening, given_of
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.flags import add_arguments, recipe_of
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.summary import find_dead, find_unseen, format_table
-from fairseq_prune.pruning.whole import whole
+from fairseq_prune.pruning.summary import find_dead, find_unseen, format_table, whole
 from fairseq_prune.tasks.opening import open_checkpoint
 from fairseq_prune.tasks.own import Given
 

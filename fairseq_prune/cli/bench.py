@@ -226,7 +226,7 @@ def _speed_table(facts: Mapping[str, Any]) -> Table:
 def _write(arguments: Namespace, facts: Any, tables: list[Table], notes: list[str]) -> None:
     import json
 
-    from fairseq_prune.bench.speed_figure import save_speeds
+    from fairseq_prune.bench.speed import save_speeds
 
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)

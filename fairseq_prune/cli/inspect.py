@@ -10,8 +10,7 @@ from fairseq_prune.checkpoints.two_of_four import format_eligibility
 from fairseq_prune.checkpoints.unmasked import made_by
 from fairseq_prune.cli import _output
 from fairseq_prune.network.ties import parameters_in
-from fairseq_prune.pruning.summary import format_table
-from fairseq_prune.pruning.whole import whole
+from fairseq_prune.pruning.summary import format_table, whole
 from fairseq_prune.tasks.opening import open_checkpoint
 
 HELP = "show what is pruned in a checkpoint, by weight class"

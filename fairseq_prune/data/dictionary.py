@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,6 +103,26 @@ def read_dictionary(path: Path, appended: Sequence[str] = ()) -> Dictionary:
     known = {*SPECIALS, *tokens}
     added = [token for token in dict.fromkeys(appended) if token not in known]
     return Dictionary(str(path), lines, (*SPECIALS, *tokens, *added))
+
+
+def languages_of(data: Path, task: Mapping[str, Any]) -> tuple[str, str]:
+    """Source and target language: as the task was told, or as the folder's file names say.
+
+    Raises ValueError where neither does.
+    """
+    source, target = task.get("source_lang"), task.get("target_lang")
+    if source and target:
+        return str(source), str(target)
+    # fairseq's own rule: SPLIT.SOURCE-TARGET.LANG.idx
+    for path in sorted(data.iterdir()):
+        parts = path.name.split(".")
+        if len(parts) >= 3 and parts[1].count("-") == 1:
+            source, target = parts[1].split("-")
+            return source, target
+    raise ValueError(
+        f"--data {data} has no binarised sentences and the checkpoint names no languages: give the "
+        "folder that fairseq-preprocess made."
+    )
 
 
 def _token(path: Path, number: int, line: str) -> str:

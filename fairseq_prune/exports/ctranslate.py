@@ -16,8 +16,7 @@ from torch import Tensor
 from fairseq_prune import __version__
 from fairseq_prune.checkpoints.record import read_record
 from fairseq_prune.checkpoints.steps import export_steps
-from fairseq_prune.data.export_dictionary import languages, symbols
-from fairseq_prune.exports.pieces import find_models, given_models
+from fairseq_prune.data.dictionary import languages_of, read_dictionary
 from fairseq_prune.exports.transformer import Shape, shape_of
 from fairseq_prune.files.folder import check_export, staged
 from fairseq_prune.files.needs import need
@@ -140,8 +139,8 @@ def _vocabularies(
     """The languages of source and target, and their tokens, as many as the tables have rows."""
     if not data.is_dir():
         raise ValueError(f"--data {data} is not a folder.")
-    pair = languages(data, task_options(checkpoint).values)
-    vocabularies = symbols(data, pair[0]), symbols(data, pair[1])
+    pair = languages_of(data, task_options(checkpoint).values)
+    vocabularies = _symbols(data, pair[0]), _symbols(data, pair[1])
     for stack, tokens in zip((shape.encoder, shape.decoder), vocabularies, strict=True):
         if stack.tokens != len(tokens):
             raise ValueError(
@@ -174,3 +173,63 @@ def _provenance(content: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
     made["parameters"] = parameter_count(content["model"])
     made["steps"] = [step.pack() for step in steps]
     return made
+
+
+def _symbols(data: Path, language: str) -> list[str]:
+    """The tokens of a language in the order of their numbers.
+
+    Raises ValueError where the file is missing, is no dictionary, or has a token twice.
+    """
+    path = data / f"dict.{language}.txt"
+    tokens = list(read_dictionary(path).tokens)
+    if len(set(tokens)) < len(tokens):
+        twice = next(token for number, token in enumerate(tokens) if token in tokens[:number])
+        raise ValueError(f"{path} has {twice!r} twice, which CTranslate2 cannot tell apart.")
+    return tokens
+
+
+def find_models(data: Path, languages: Sequence[str], symbols: Sequence[list[str]]) -> list[Path]:
+    """The SentencePiece models of source and target in a data folder; empty where it has none.
+
+    One model is for both languages; of several, those called ``NAME.LANG.model``.
+    """
+    models = sorted(data.glob("*.model"))
+    of = [[m for m in models if language in m.name.split(".")] for language in languages]
+    if len(models) == 1:
+        pair = models * 2
+    elif all(len(found) == 1 for found in of):
+        pair = [found[0] for found in of]
+    else:
+        return []
+    return pair if all(_misfit(m, s) is None for m, s in zip(pair, symbols, strict=True)) else []
+
+
+def given_models(names: Sequence[str], symbols: Sequence[list[str]]) -> list[Path]:
+    """The models of source and target that the user named, one for both or two.
+
+    Raises ValueError where one cannot be read or has other pieces than its dictionary.
+    """
+    if len(names) > 2:
+        raise ValueError(f"--sentencepiece takes one model or two, not {len(names)}.")
+    pair = [Path(name) for name in names] * (3 - len(names))
+    for path, tokens in zip(pair, symbols, strict=True):
+        why = _misfit(path, tokens)
+        if why is not None:
+            raise ValueError(f"--sentencepiece {path} {why}.")
+    return pair
+
+
+def _misfit(model: Path, tokens: list[str]) -> str | None:
+    """Why a model is not the one that a dictionary was made with, or None."""
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        pieces = SentencePieceProcessor(model_file=str(model))
+    except (OSError, RuntimeError):
+        return "is no readable SentencePiece model"
+    own = {pieces.id_to_piece(number) for number in range(pieces.get_piece_size())}
+    words = [token for token in tokens[4:] if not token.startswith("madeupword")]
+    # a few more are no fault: tags that were added, characters of the test set
+    if sum(word in own for word in words) < 0.5 * len(words):
+        return "does not fit: most of the dictionary's tokens are no pieces of it"
+    return None

@@ -15,6 +15,5 @@ def register() -> None:
         see2016_lstm,
         shrunk_lstm,
         shrunk_transformer,
-        shrunk_transformer_lm,
         transformer_multi30k,
     )

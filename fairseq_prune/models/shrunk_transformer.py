@@ -1,13 +1,18 @@
 """Transformers whose feed-forward layers and attentions have widths of their own."""
 
 from argparse import ArgumentParser
-from typing import Any
+from dataclasses import dataclass, field
+from typing import (
+    Any,
+    Optional,  # omegaconf 2.0 knows no `str | None`
+)
 
 import torch
 from fairseq.models import register_model, register_model_architecture
 from fairseq.models.bart import BARTModel, bart_large_architecture
 from fairseq.models.transformer import TransformerModel, base_architecture
 from fairseq.models.transformer_align import TransformerAlignModel, transformer_align
+from fairseq.models.transformer_lm import TransformerLanguageModel, TransformerLanguageModelConfig
 from fairseq.modules import MultiheadAttention
 from torch import Tensor, nn
 
@@ -201,3 +206,23 @@ def shrunk_transformer_align(args: Any) -> None:
 def shrunk_bart(args: Any) -> None:
     """fairseq's defaults for what no flag says."""
     bart_large_architecture(args)
+
+
+@dataclass
+class ShrunkTransformerLanguageModelConfig(TransformerLanguageModelConfig):
+    """fairseq's settings of the model, and the widths."""
+
+    decoder_ffn_widths: Optional[str] = field(  # noqa: UP045
+        default=None, metadata={"help": "neurons of the feed-forward layers, N,N,..."}
+    )
+    decoder_heads: Optional[str] = field(  # noqa: UP045
+        default=None, metadata={"help": "heads of the self-attentions, N,N,..."}
+    )
+    head_dim: Optional[int] = field(  # noqa: UP045
+        default=None, metadata={"help": "dimensions of a head"}
+    )
+
+
+@register_model("shrunk_transformer_lm", dataclass=ShrunkTransformerLanguageModelConfig)
+class ShrunkTransformerLanguageModel(Narrowed, TransformerLanguageModel):
+    """fairseq's Transformer language model, with widths of its own."""

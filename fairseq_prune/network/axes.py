@@ -7,9 +7,14 @@ from torch import Tensor, nn
 
 from fairseq_prune.maths.structure import UNITS
 from fairseq_prune.network.classes import part_of, prefix_of, prefixes_of
-from fairseq_prune.network.lstm_units import is_lstm, lstm_axes
+from fairseq_prune.network.lstm_units import (
+    check_kinds,
+    is_lstm,
+    is_see2016,
+    lstm_axes,
+    see2016_axes,
+)
 from fairseq_prune.network.options import Options
-from fairseq_prune.network.see2016_units import check_kinds, is_see2016, see2016_axes
 from fairseq_prune.network.ties import owners_of
 from fairseq_prune.network.transformer_units import transformer_axes
 from fairseq_prune.network.units import Axes, Axis, Place, check_places, classed, owned

@@ -1,4 +1,6 @@
-"""The units of fairseq's LSTM: cells of its layers, what attention puts out, embedding columns.
+"""The units of LSTMs: cells of the layers, what attention puts out, embedding columns.
+
+Those of fairseq's LSTM; of our ``see2016_lstm`` embedding columns only.
 
 Units that fairseq's code ties together are one unit here:
 - The state of encoder layer i is the first state of decoder layer i, cell by cell, so that both
@@ -8,7 +10,7 @@ Units that fairseq's code ties together are one unit here:
   the softmax reads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fairseq_prune.network.units import Axis, Place, Shapes
 
@@ -193,3 +195,33 @@ class _Lstm:
     def _table(self, side: str, label: str, places: list[Place]) -> Axis:
         units = self._shapes[_TABLES[side]][1]
         return Axis(f"{side}.embed_tokens", "embedding", label, units, tuple(places))
+
+
+def is_see2016(shapes: Shapes) -> bool:
+    """Whether these are the tensors of a ``see2016_lstm``."""
+    return all(f"{side}.lstm.weight_ih_l0" in shapes for side in _TABLES)
+
+
+def see2016_axes(shapes: Shapes) -> list[Axis]:
+    """The axes of its two tables, in ``shapes``.
+
+    Its cells are none. Attention multiplies the last layers' states by each other, with no matrix
+    in between: a cell whose rows are all zero still has the value that its biases give it, and
+    counts in the score. And all layers have one width.
+    """
+    axes = []
+    for side, table in _TABLES.items():
+        label = "source-embedding" if side == "encoder" else "target-embedding"
+        reader = f"{side}.lstm.weight_ih_l0"
+        places = (Place(table, 1), Place(reader, 1, True))
+        axes.append(Axis(f"{side}.embed_tokens", "embedding", label, shapes[table][1], places))
+    return axes
+
+
+def check_kinds(kinds: Sequence[str]) -> None:
+    """Raises ValueError where cells are asked for."""
+    if "hidden" in kinds:
+        raise ValueError(
+            "--prune-structure hidden cannot cut the cells of see2016_lstm, whose attention "
+            "multiplies states by states without a matrix between; use embedding, or weight."
+        )

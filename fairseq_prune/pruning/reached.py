@@ -9,7 +9,7 @@ from fairseq_prune.maths.select import round_count
 from fairseq_prune.maths.structure import Block, NofM, Units
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weights
-from fairseq_prune.pruning.before import counts_by_class
+from fairseq_prune.pruning.bound import counts_by_class
 from fairseq_prune.pruning.pruner import Pruned
 from fairseq_prune.pruning.recipe import Recipe
 

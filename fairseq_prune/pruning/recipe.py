@@ -229,7 +229,7 @@ class Recipe:
         elif isinstance(groups, NofM):
             defaults["sparsity"] = groups.sparsity
         elif self.given is not None:
-            defaults["sparsity"] = None  # it takes a model to say: pruning/given.py
+            defaults["sparsity"] = None  # it takes a model to say: pruning/bound.py
         if self.scheme is None:
             defaults = {"classes": "paper"}
         values = asdict(self)

@@ -11,8 +11,7 @@ from fairseq_prune.pruning.pruner import Pruned
 from fairseq_prune.pruning.reached import Reached
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.rules import check_rules
-from fairseq_prune.pruning.summary import ClassRow, find_dead, find_unseen, format_table
-from fairseq_prune.pruning.whole import whole
+from fairseq_prune.pruning.summary import ClassRow, find_dead, find_unseen, format_table, whole
 
 logger = logging.getLogger("fairseq_prune")
 

@@ -9,14 +9,12 @@ from torch import nn
 
 from fairseq_prune.checkpoints.mask_layout import given_masks
 from fairseq_prune.checkpoints.record import Record
-from fairseq_prune.checkpoints.units import axes_of
 from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.axes import on_axes
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, of_module
-from fairseq_prune.pruning.before import check_shrinks
-from fairseq_prune.pruning.given import bound
+from fairseq_prune.pruning.bound import axes_of, bound, check_shrinks
 from fairseq_prune.pruning.penalty_run import Penalised
 from fairseq_prune.pruning.pruner import (
     Extremes,

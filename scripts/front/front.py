@@ -18,7 +18,7 @@ from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.exports import ctranslate
 from fairseq_prune.files.table import as_markdown, as_text
 from fairseq_prune.files.writing import write_text
-from fairseq_prune.report.drawing import canvas, save
+from fairseq_prune.report.chart import canvas, save
 
 NAMES = ("dense", "80% of weights", "ffn to 1/4", "ffn to 1/4, heads to 1/2")
 ENGINES = {"fairseq": "fairseq, float32", "ctranslate2-int8": "CTranslate2, int8"}

@@ -93,7 +93,7 @@ def test_dictionaries_of_another_model(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("word\n", "is no fairseq dictionary: it has the line 'word'."),
+        ("word\n", "line 1: 'word' is not `TOKEN COUNT`"),
         ("a 1\nb 1\na 1\n", "has 'a' twice, which CTranslate2 cannot tell apart."),
         (None, "cannot be read"),
     ],

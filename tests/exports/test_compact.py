@@ -18,8 +18,7 @@ from safetensors.numpy import save
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.exports import compact, planes
-from fairseq_prune.exports.manifest import FREE, MAX_RATIO
-from fairseq_prune.exports.plain import from_json, to_json
+from fairseq_prune.exports.manifest import FREE, MAX_RATIO, from_json, to_json
 from fairseq_prune.exports.stripped import stripped
 from tests.cli.models import DECODER_EMBEDDING, EMBEDDING, FC, SOFTMAX, checkpoint
 from tests.conftest import differences

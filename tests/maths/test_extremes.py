@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_prune.maths.compare import extremes
+from fairseq_prune.maths.extremes import extremes
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 ODD = [0.0, -0.0, math.inf, -math.inf, math.nan, 1e-45, 65504.0]

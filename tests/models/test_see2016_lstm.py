@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fairseq_prune.checkpoints.shrink import plan, shrink
-from fairseq_prune.checkpoints.units import axes_of
 from fairseq_prune.network.weights import of_module, of_state_dict
+from fairseq_prune.pruning.bound import axes_of
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.tasks._flow import flow_of
 from fairseq_prune.tasks.opening import open_checkpoint

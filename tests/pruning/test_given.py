@@ -8,7 +8,7 @@ import torch
 
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.network.weights import Weight
-from fairseq_prune.pruning.given import bound
+from fairseq_prune.pruning.bound import bound
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe, differences
 from fairseq_prune.pruning.shares import one_line, read_shares

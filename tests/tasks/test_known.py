@@ -9,8 +9,7 @@ from torch import Tensor, nn
 import fairseq_prune
 from fairseq_prune.network.weights import of_module
 from fairseq_prune.saliency import SALIENCIES, Probe
-from fairseq_prune.tasks._flow import flow_of
-from fairseq_prune.tasks._known import KNOWN, name_of
+from fairseq_prune.tasks._flow import KNOWN, flow_of, name_of
 from tests.models.nets import NETS, TRANSFORMER, build, settings, task
 
 fairseq_prune.register()

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
+from fairseq_prune.data.export_dictionary import symbols
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairseq_prune.data.dictionary import read_dictionary
-from fairseq_prune.data.export_dictionary import symbols
 from fairseq_prune.files.strict_json import parse
 from fairseq_prune.network import patterns
 from fairseq_prune.network.classes import classify
