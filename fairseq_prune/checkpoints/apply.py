@@ -1,6 +1,5 @@
 """Pruning a trained checkpoint as it lies, without training."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import of_state_dict
 from fairseq_prune.pruning.bound import bound, check_shrinks
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.pruner import (
     Extremes,
     Pruned,
@@ -142,7 +142,7 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
         given = source.given_masks(recipe.mask_from, "--prune-mask-from")
         masks = given if masks is None else masks & given
         extremes = merge_extremes(extremes, find_extremes(source.weights, masks))
-    notes: Mapping[str, Any] = {}
+    notes = Notes()
     if recipe.scheme is not None:
         pruned = _prune(source, recipe, masks, views, axes)
         masks, notes = pruned.masks, pruned.notes

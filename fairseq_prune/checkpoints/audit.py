@@ -14,7 +14,6 @@ from fairseq_prune.checkpoints.record import Record
 from fairseq_prune.checkpoints.storage import FORMAT, CheckpointError
 from fairseq_prune.checkpoints.units import groups_in
 from fairseq_prune.checkpoints.unmasked import trained_dense, without_masks
-from fairseq_prune.checkpoints.vocabulary import VOCABULARY
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.allocate import removals, scaled
 from fairseq_prune.maths.schedule import Threshold
@@ -180,7 +179,7 @@ def look_at_count(found: "Audit", opened: Opened, masks: Masks, record: Record) 
     if record.acted is None:
         found.unfinished = "the masks are those that training started with: it has not pruned yet"
         return
-    if VOCABULARY in record.notes:
+    if record.notes.vocabulary is not None:
         found.notes.append(
             "the vocabulary was cut after pruning, so that the count is not the recipe's"
         )
@@ -199,7 +198,7 @@ def look_at_count(found: "Audit", opened: Opened, masks: Masks, record: Record) 
         return
     things = things_of(recipe)
     # what was pruned before lies across the groups of M, and each of them loses its share
-    more = isinstance(recipe.groups(), NofM) and "before" in record.notes
+    more = isinstance(recipe.groups(), NofM) and bool(record.notes.before)
     for part in _parts(opened, masks, record, sparsity):
         if part.removed < min(part.wanted, part.most) or (part.removed > part.wanted and not more):
             exact = part.wanted == round_count(part.share, part.total)
@@ -214,7 +213,7 @@ def _look_at_multiples(found: "Audit", opened: Opened, masks: Masks, record: Rec
     multiple = record.recipe.multiple
     assert multiple is not None
     for name, (total, removed) in _counts(opened, masks, record).items():
-        if (total - removed) % multiple and "before" not in record.notes:
+        if (total - removed) % multiple and not record.notes.before:
             found.problems.append(
                 f"{total - removed:,} units of {name} are left, no multiple of {multiple}"
             )
@@ -263,7 +262,7 @@ def _counts(opened: Opened, masks: Masks, record: Record) -> dict[str, tuple[int
 
 
 def _parts(opened: Opened, masks: Masks, record: Record, sparsity: float) -> Iterator[_Part]:
-    before = dict(record.notes.get("before", {}))
+    before = record.notes.before
     counts = _counts(opened, masks, record)
     least = least_of(record.recipe, {name: total for name, (total, _) in counts.items()}) or {}
     may_go = {name: (0, total - least.get(name, 0)) for name, (total, _) in counts.items()}

@@ -10,6 +10,7 @@ from fairseq_prune.checkpoints.units import every_axis, tensors_in
 from fairseq_prune.masks.controls import inverted, random_by_class, shuffled
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.structure import Units
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.pruner import find_extremes
 from fairseq_prune.pruning.recipe import Recipe
 
@@ -49,7 +50,7 @@ def make_control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Applied
         acted=None,
         classes=pruned.classes,
         extremes=find_extremes(weights, masks),
-        notes={"control": kind, "seed": seed},
+        notes=Notes(control=kind, seed=seed),
     )
     chose = recipe_of(pruned.record, read_steps(pruned.content, pruned.path))
     facts = {"kind": kind, "seed": seed, "of": file_digest(pruned.path)}

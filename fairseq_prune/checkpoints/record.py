@@ -10,10 +10,9 @@ from fairseq_prune.checkpoints.storage import FORMAT, CheckpointError
 from fairseq_prune.files.strict_json import is_of_kind
 from fairseq_prune.files.text import this_command
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.pruner import Extremes
 from fairseq_prune.pruning.recipe import Recipe
-
-_PLAIN = (type(None), bool, int, float, str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ class Record:
     acted: int | None
     classes: Mapping[str, str]
     extremes: Extremes = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
     parameters: Sequence[tuple[str, int]] = ()
     penalty: Mapping[str, Any] | None = None
     command: str = field(default_factory=this_command)
@@ -61,7 +60,7 @@ class Record:
             "masks": None if self.masks is None else self.masks.pack(),
             "classes": dict(self.classes),
             "extremes": {name: list(pair) for name, pair in self.extremes.items()},
-            "notes": {k: dict(v) if isinstance(v, Mapping) else v for k, v in self.notes.items()},
+            "notes": self.notes.pack(),
             "parameters": [[name, size] for name, size in self.parameters],
             "penalty": self.penalty,
         }
@@ -73,14 +72,19 @@ def read_record(checkpoint: Mapping[str, Any], origin: str) -> Record | None:
     Raises CheckpointError where the entry or its masks are damaged or of a later format.
     """
     stored = storage.prune_state(checkpoint)
-    if stored is None:
-        return None
+    return None if stored is None else unpack_record(stored, origin)
+
+
+def unpack_record(stored: Mapping[str, Any], origin: str) -> Record:
+    """The record that :meth:`Record.pack` gave; ``origin`` names the file in errors.
+
+    Raises CheckpointError where it is damaged or of a later format.
+    """
     storage.check_format(stored, origin)
-    masks = storage.masks_of(checkpoint, origin)
+    masks = storage.masks_in(stored, origin)
     try:
         acted, penalty = stored["acted"], stored.get("penalty")  # older files have no penalty
         _check_extremes(stored["extremes"])
-        check_notes(stored["notes"])
         if penalty is not None and not isinstance(penalty, Mapping):
             raise ValueError("the penalty is no dict")
         recipe = Recipe.from_settings(stored["config"])
@@ -91,7 +95,7 @@ def read_record(checkpoint: Mapping[str, Any], origin: str) -> Record | None:
             acted=None if acted is None else int(acted),
             classes={str(name): str(label) for name, label in stored["classes"].items()},
             extremes={str(n): (pair[0], pair[1]) for n, pair in stored["extremes"].items()},
-            notes=dict(stored["notes"]),
+            notes=Notes.unpack(stored["notes"]),
             parameters=[(str(name), int(size)) for name, size in stored["parameters"]],
             penalty=penalty,
             command=str(stored["command"]),
@@ -109,22 +113,6 @@ def _check_extremes(extremes: Any) -> None:
             raise ValueError(f"the extremes of {_shown(name)} are no pair")
         if not all(one is None or is_of_kind(one, "float") for one in pair):
             raise ValueError(f"the extremes of {_shown(name)} are no numbers")
-
-
-def check_notes(notes: Any) -> None:
-    """Plain values by name, as JSON could say them."""
-    left = [notes]
-    while left:
-        value = left.pop()
-        if isinstance(value, Mapping):
-            odd = next((key for key in value if not isinstance(key, str)), None)
-            if odd is not None:
-                raise ValueError(f"a note is called {_shown(odd)}")
-            left += value.values()
-        elif isinstance(value, list | tuple):
-            left += value
-        elif type(value) not in _PLAIN:
-            raise ValueError(f"a note is {_shown(value)}")
 
 
 def _shown(value: Any) -> str:

@@ -29,6 +29,7 @@ from fairseq_prune.network.ties import owners_of, parameter_count
 from fairseq_prune.network.unit_masks import gone, sums
 from fairseq_prune.network.units import Axis
 from fairseq_prune.network.weights import FAIRSEQ_PAD, SHADOW, of_state_dict
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.recipe import Recipe
 
 _EMBED_PATHS = ("encoder_embed_path", "decoder_embed_path")
@@ -247,7 +248,7 @@ def _record(cut: Cut) -> Record | None:
     settings = cut.source.record.recipe.settings
     recipe = Recipe(mask_from=cut.source.path, classes=settings["classes"])
     return replace(
-        cut.source.record, recipe=recipe, masks=Masks(left, fixed), acted=None, notes={},
+        cut.source.record, recipe=recipe, masks=Masks(left, fixed), acted=None, notes=Notes(),
         parameters=(), penalty=None,
     )  # fmt: skip
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.checkpoints.record import Record, check_notes, read_record
+from fairseq_prune.checkpoints.record import Record, read_record
 from fairseq_prune.checkpoints.storage import CheckpointError, load
+from fairseq_prune.pruning.notes import check_plain
 from fairseq_prune.pruning.recipe import Recipe
 
 STEPS_KEY = "prune_steps"  # our second entry in a checkpoint's task_state
@@ -119,7 +120,7 @@ def _checked(stored: Mapping[str, Any]) -> Step:
     if recipe is not None:
         recipe.groups()  # refuses what is no structure
     facts = stored["facts"]
-    check_notes(facts)
+    check_plain(facts)
     if not isinstance(facts, Mapping) or len(json.dumps(facts)) > _LARGEST:
         raise ValueError("the facts of a step are no dict, or too many")
     for name, count in (("updates", 1), ("held", 1), ("since", 1), ("cut", 1), ("prunable", 1),
@@ -140,7 +141,7 @@ def _of_record(record: Record) -> list[Step]:
     if record.masks is None:
         return []
     recipe = None if record.recipe.scheme is None else record.recipe
-    control = record.notes.get("control")
+    control = record.notes.control
     if control is not None:
         return [Step(kind=CONTROL, facts={"kind": str(control)[:40]})]
     words = record.command.split()

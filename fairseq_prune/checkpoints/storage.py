@@ -161,7 +161,12 @@ def masks_of(checkpoint: Mapping[str, Any], origin: str | Path) -> Masks | None:
     Raises CheckpointError where they are damaged or were written by a later format.
     """
     state = prune_state(checkpoint)
-    if state is None or state.get("masks") is None:
+    return None if state is None else masks_in(state, origin)
+
+
+def masks_in(state: Mapping[str, Any], origin: str | Path) -> Masks | None:
+    """The masks in what this package stored; see :func:`masks_of`."""
+    if state.get("masks") is None:
         return None
     check_format(state, origin)
     try:

@@ -23,7 +23,6 @@ from fairseq_prune.checkpoints.zeroed_copy import with_zeros
 from fairseq_prune.network.weights import SHADOW
 
 PARAMETERS = "prune_parameters"  # in extra_state: name and size of what the optimizer numbers
-TICKET = "ticket"  # in a record's notes: round, update and digest of the survivors
 REWINDS = {
     "weights": "weights, optimizer, schedule and data order of the update",
     "learning-rate": "schedule and data order of the update; the weights stay as they were trained",
@@ -91,8 +90,8 @@ def rewound(
     _zero_moments(optimizer, parameters, masks, source.path)
     content["last_optimizer_state"] = optimizer
     content["extra_state"] = _begun_anew(content["extra_state"])
-    notes = {**record.notes, TICKET: {**ticket, "survivors": survivors(source, record)}}
-    whole = replace(record, parameters=parameters, notes=notes)
+    known = {**ticket, "survivors": survivors(source, record)}
+    whole = replace(record, parameters=parameters, notes=replace(record.notes, ticket=known))
     content["task_state"] = {**(content.get("task_state") or {}), PRUNE_KEY: whole.pack()}
     return content
 
@@ -152,7 +151,7 @@ def check_survivors(written: Opened) -> str:
     Raises CheckpointError where they are not those of the checkpoint that it was made from.
     """
     assert written.record is not None
-    expected = str(written.record.notes[TICKET]["survivors"])
+    expected = str((written.record.notes.ticket or {})["survivors"])
     found = survivors(written, written.record)
     if found != expected:
         raise CheckpointError(

@@ -14,18 +14,16 @@ from fairseq_prune import __version__
 from fairseq_prune.checkpoints.checkpoint import Opened, with_states
 from fairseq_prune.checkpoints.languages import Vocabularies, vocabularies_of
 from fairseq_prune.checkpoints.record import Record
-from fairseq_prune.checkpoints.steps import Step, starting_at, with_step
+from fairseq_prune.checkpoints.steps import VOCABULARY, Step, starting_at, with_step
 from fairseq_prune.checkpoints.storage import PRUNE_KEY, CheckpointError
-from fairseq_prune.checkpoints.tickets import TICKET
 from fairseq_prune.checkpoints.zeroed_copy import Tick
 from fairseq_prune.data.dictionary import SPECIALS
 from fairseq_prune.files.text import this_command
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.options import changed, model_options
 from fairseq_prune.network.ties import owners_of, parameter_count
-from fairseq_prune.pruning.unseen import NOTES
+from fairseq_prune.pruning.unseen import without_unseen
 
-VOCABULARY = "vocabulary"  # in a record's notes: by key, the rows before and after
 _TABLE = re.compile(
     r"(models\.(?P<pair>[^.]+)\.)?((?P<encoder>encoder)\.embed_tokens\.weight|decoder\."
     r"(embed_tokens\.weight|embed_out|(output_projection|fc_out)\.(weight|bias)))"
@@ -36,8 +34,6 @@ _KNOWN = re.compile(
     r"(models\.[^.]+\.)?(encoder\.(lstm\.weight_ih_l0|layers\.0\.self_attn\..+)"
     r"|decoder\.layers\.0\.(self_attn\..+|weight_ih))"
 )
-# of what the scheme noted, that which counts rows or weights that are gone now
-_STALE = ("before", *NOTES, TICKET)
 
 
 @dataclass(frozen=True)
@@ -185,10 +181,11 @@ def _cut_state(
 def _cut_record(record: Record, tables: Tables, kept: Mapping[str, Tensor]) -> Record:
     """The record of what is left; :func:`audit` reads in its notes that counts no longer hold."""
     masks = None if record.masks is None else cut_masks(record.masks, tables, kept)
-    notes = dict(record.notes)
+    notes = record.notes
     if any(len(rows) < tables.rows[side] for side, rows in kept.items()):
-        notes = {key: value for key, value in notes.items() if key not in _STALE}
-        notes[VOCABULARY] = {side: [tables.rows[side], len(rows)] for side, rows in kept.items()}
+        rows_of = {side: [tables.rows[side], len(rows)] for side, rows in kept.items()}
+        # what counts rows or weights that are gone now is left out
+        notes = replace(without_unseen(notes), before={}, ticket=None, vocabulary=rows_of)
     return replace(
         record, masks=masks, notes=notes, parameters=(), penalty=None, command=this_command(),
         version=__version__,

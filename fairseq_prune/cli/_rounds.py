@@ -15,7 +15,6 @@ from fairseq_prune.checkpoints.control import make_control
 from fairseq_prune.checkpoints.record import Record
 from fairseq_prune.checkpoints.resume import LAST, is_trained
 from fairseq_prune.checkpoints.tickets import (
-    TICKET,
     check_survivors,
     rewound,
     sparsity_of_round,
@@ -192,7 +191,7 @@ class Part:
         if not found.ok:
             wrong = "; ".join(map(str, (*found.problems, *found.violations)))
             raise ValueError(f"{opened.path} is not as its masks promise: {wrong}.")
-        ticket = record.notes.get(TICKET, {})
+        ticket = record.notes.ticket or {}
         return {
             "masks": found.digest,
             "survivors": ticket.get("survivors"),

@@ -124,12 +124,12 @@ def _report(applied: Applied, source: Opened, arguments: Namespace, output: str 
         facts = {**shown.as_dict(), **total.as_dict(), "output": output, "bytes": size}
         _output.print_json(facts)
         return
-    print(format_table(shown.rows, notes.get("sigma")))
+    print(format_table(shown.rows, notes.sigma))
     print(_output.unit_table(shown.units), end="")
     for line in format_eligibility(shown.eligible()):
         print(line)
-    if "lambda" in notes:
-        print(f"lambda {notes['lambda']:.6g}: class c loses |w| < lambda * sigma_c")
+    if notes.lambda_ is not None:
+        print(f"lambda {notes.lambda_:.6g}: class c loses |w| < lambda * sigma_c")
     if found is not None:
         print(f"pruned to {found}")
     print(f"removed: {total}")

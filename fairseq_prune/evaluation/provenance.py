@@ -21,7 +21,6 @@ from fairseq_prune.checkpoints.steps import (
     recipe_at,
     recipe_of,
 )
-from fairseq_prune.checkpoints.tickets import TICKET
 from fairseq_prune.exports.stripped import NOTE
 from fairseq_prune.network.ties import parameter_count, parameters_in
 from fairseq_prune.network.weights import of_state_dict
@@ -166,8 +165,8 @@ def stage_of(record: Record | None, steps: Sequence[Step], zeros: float) -> Stag
     if first is None and masked and steps:
         first = len(steps) - 1  # masks were set, and no update was made
     made = _made(steps, first)
-    if record is not None and isinstance(record.notes.get(TICKET), dict):
-        control = record.notes.get("control")
+    if record is not None and record.notes.ticket is not None:
+        control = record.notes.control
         return Stage("ticket", made or ((f"{control} control",) if control else ()))
     if first is None:
         return Stage("waiting" if record is not None else "derived", made)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Protocol
 
 from fairseq_prune.maths.score import Score, Scores
-from fairseq_prune.maths.select import Budgets, count_kept, floors, round_count
+from fairseq_prune.maths.select import Budgets, Found, count_kept, floors, round_count
 from fairseq_prune.maths.spread import class_moments
 
 Least = Mapping[str, int] | None
@@ -96,9 +96,9 @@ def given(
     parts = {n: count_kept(part, totals[n] - away[n], least=least) for n, part in members.items()}
     kept = {name: n for part in parts.values() for name, n in part.items()}
     near = {name: value for part in parts.values() for name, value in part.near.items()}
-    thresholds = {label: part.notes["threshold"] for label, part in parts.items()}
+    thresholds = {label: float(part.found.threshold or 0.0) for label, part in parts.items()}
     masks = {name: mask for part in parts.values() for name, mask in part.masks.items()}
-    return Budgets({name: kept[name] for name in scores}, near, {"thresholds": thresholds}, masks)
+    return Budgets({name: kept[name] for name in scores}, near, Found(thresholds=thresholds), masks)
 
 
 def share_of(label: str, shares: Mapping[str, float]) -> float:
@@ -181,7 +181,7 @@ def class_distribution(
     without spread (all values equal, or fewer than two alive) has no unit of its own: sigma_c is
     then the size of that value, and 1 where it is zero.
 
-    Notes: `lambda`, the smallest kept score over sigma_c, and `sigma` by class.
+    Found: `lambda_`, the smallest kept score over sigma_c, and `sigma` by class.
     """
     keep = _keep(scores, sparsity)
     members = by_class(scores, classes)
@@ -193,8 +193,8 @@ def class_distribution(
         for name in part
     }
     found = count_kept({name: scaled[name] for name in scores}, keep, cap=True, least=least)
-    notes = {"lambda": found.notes["threshold"], "sigma": sigma}
-    return Budgets(found, found.near, notes, found.masks)
+    noted = Found(lambda_=found.found.threshold, sigma=sigma)
+    return Budgets(found, found.near, noted, found.masks)
 
 
 def erk(
@@ -207,7 +207,7 @@ def erk(
     Where some weights take no part, prod(dims) is the number of those that do. The budgets are
     whole numbers (largest remainder, ties to the earlier tensor) with the exact sum.
 
-    Notes: `epsilon`. Arguments as for `class_blind`, of which only the shapes and what is
+    Found: `epsilon`. Arguments as for `class_blind`, of which only the shapes and what is
     alive matter.
     """
     return _erk(scores, _keep(scores, sparsity), least)
@@ -229,11 +229,11 @@ def _erk(scores: Scores, keep: int, least: Least) -> Budgets:
     kept = _whole(wanted, keep)
     low = {name: floor for name, floor in floors(scores, least).items() if kept[name] < floor}
     if not low:
-        return Budgets(kept, notes={"epsilon": float(epsilon)})
+        return Budgets(kept, found=Found(epsilon=float(epsilon)))
     others = {name: score for name, score in scores.items() if name not in low}
     found = _erk(others, max(0, keep - sum(low.values())), least)
     both = {**low, **found}
-    return Budgets({name: both[name] for name in scores}, notes=found.notes)
+    return Budgets({name: both[name] for name in scores}, found=found.found)
 
 
 def by_class(scores: Scores, classes: Mapping[str, str]) -> dict[str, Scores]:

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from fairseq_prune.maths.threshold import find_cut
 
 __all__ = [
     "Budgets",
+    "Found",
     "Score",
     "Scores",
     "count_kept",
@@ -25,13 +26,33 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True)
+class Found:
+    """What an allocation, or a pruning by it, found on the way; None what it did not look for.
+
+    Args:
+        threshold: of one ranking over all, the smallest key that is kept.
+        thresholds: of one ranking for each class, the same by class.
+        lambda_, sigma: of class-distribution: class c loses what is below ``lambda_ * sigma[c]``.
+        epsilon: of erk: the density of a tensor is ``epsilon * sum(dims) / prod(dims)``.
+        cuts: of a rising threshold, by tensor, the one that it ends at.
+    """
+
+    threshold: float | None = None
+    thresholds: Mapping[str, float] | None = None
+    lambda_: float | None = None
+    sigma: Mapping[str, float] | None = None
+    epsilon: float | None = None
+    cuts: Mapping[str, float] | None = None
+
+
 class Budgets(Mapping[str, int]):
     """How many weights of each tensor survive. Immutable.
 
     Attributes:
         near: raw cut-off (in units of values or |values|) by tensor, where one is known. It makes
             `keep_largest` faster and cannot change what it returns.
-        notes: what the allocation found on the way, such as lambda and the sigmas.
+        found: what the allocation found on the way.
         masks: the masks themselves, of those tensors where they came out on the way.
             `make_masks` hands them out.
     """
@@ -40,12 +61,12 @@ class Budgets(Mapping[str, int]):
         self,
         kept: Mapping[str, int],
         near: Mapping[str, float] | None = None,
-        notes: Mapping[str, Any] | None = None,
+        found: Found | None = None,
         masks: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._kept = MappingProxyType(dict(kept))
         self.near: Mapping[str, float] = MappingProxyType(dict(near or {}))
-        self.notes: Mapping[str, Any] = MappingProxyType(dict(notes or {}))
+        self.found = found or Found()
         self.masks: Mapping[str, Tensor] = MappingProxyType(dict(masks or {}))
 
     def __getitem__(self, name: str) -> int:
@@ -100,12 +121,12 @@ def count_kept(
         rest = {name: score for name, score in scores.items() if name not in low}
         found = count_kept(rest, max(0, keep - sum(low.values())), cap=cap, least=least)
         both = {**low, **found}
-        return Budgets({n: both[n] for n in scores}, found.near, found.notes, found.masks)
+        return Budgets({n: both[n] for n in scores}, found.near, found.found, found.masks)
     near = {name: first_at(score, cut.key) for name, score in scores.items()}
     return Budgets(
         cut.kept,
         {name: value for name, value in near.items() if not math.isnan(value)},
-        {"threshold": cut.key},
+        Found(threshold=cut.key),
         {name: _shaped(mask, scores[name]) for name, mask in cut.masks.items()},
     )
 

@@ -144,14 +144,16 @@ def settings_of(penalty: Penalty) -> dict[str, Any]:
     return {"name": penalty.name, **dataclasses.asdict(penalty)}
 
 
-def penalty_differences(mine: Mapping[str, Any] | None, stored: Mapping[str, Any]) -> list[str]:
+def penalty_differences(
+    mine: Mapping[str, Any] | None, stored: Mapping[str, Any] | None
+) -> list[str]:
     """What differs from the penalty in a file, each as ``--prune-x here (in the file: y)``.
 
     Args:
         mine: this run's settings, or None.
-        stored: our entry in the file.
+        stored: what the file says of its penalty, or None.
     """
-    here, there = dict(mine or {}), dict((stored.get("penalty") or {}).get("settings", {}))
+    here, there = dict(mine or {}), dict((stored or {}).get("settings", {}))
     rows = []
     for name in dict.fromkeys((*here, *there)):
         if here.get(name) != there.get(name):

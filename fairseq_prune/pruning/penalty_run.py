@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -11,8 +11,9 @@ from torch import Tensor
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.penalty import Growth, group_step_, shrink_
 from fairseq_prune.network.weights import Weight, Weights
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.penalty_flags import GroupLasso, Growing, Penalty, settings_of
-from fairseq_prune.pruning.pruner import Pruned
+from fairseq_prune.pruning.pruner import Pruned, find_extremes
 from fairseq_prune.pruning.recipe import Recipe
 
 logger = logging.getLogger("fairseq_prune")
@@ -126,14 +127,14 @@ class GrowingPenalty:
             "settings": self.settings,
             "since": self._since,
             "chosen": None if chosen is None else chosen.masks.pack(),
-            "notes": {} if chosen is None else dict(chosen.notes),
+            "notes": {} if chosen is None else chosen.notes.pack(),
         }
 
     def take_up(self, stored: Mapping[str, Any], origin: str) -> None:
         """Goes on where the file stopped."""
         try:
             self._since = None if stored["since"] is None else int(stored["since"])
-            packed, notes = stored["chosen"], dict(stored["notes"])
+            packed, notes = stored["chosen"], Notes.unpack(stored["notes"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"What {origin} says of its penalty is damaged ({type(error).__name__}: {error})."
@@ -216,3 +217,32 @@ def _everything(weights: Weights) -> dict[str, Tensor]:
             flat[slice(*weight.fixed)] = True
         masks[name] = flat.reshape(weight.tensor.shape)
     return masks
+
+
+def choose(penalty: Penalised, step: int, until: int, weights: Weights, pruned: Pruned) -> None:
+    """Tell the penalty which weights will be removed, and the log.
+
+    Args:
+        step: updates completed.
+        until: the step at which they will be removed.
+        pruned: what a one-shot pruning would leave now.
+    """
+    penalty.choose(pruned)
+    logger.info(
+        "chosen at update %d, to be removed at update %d: %r; their root mean square is %.2g of "
+        "that of the others",
+        step, until, pruned.masks, size_ratio(weights, pruned.masks),
+    )  # fmt: skip
+
+
+def release(penalty: Penalised | None, weights: Weights) -> Pruned | None:
+    """What was chosen, to be removed now; None where a scheme is to choose as always."""
+    pruned = None if penalty is None else penalty.release()
+    if pruned is None:
+        return None
+    logger.info(
+        "the root mean square of the chosen weights is %.2g of that of the others now",
+        size_ratio(weights, pruned.masks),
+    )
+    masks = {name: mask.to(weights[name].tensor.device) for name, mask in pruned.masks.items()}
+    return replace(pruned, extremes=find_extremes(weights, masks))

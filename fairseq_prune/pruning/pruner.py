@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
 
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from fairseq_prune.maths.select import Budgets, Scores, make_masks
 from fairseq_prune.maths.structure import NofM, Units
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.groups import Groups, groups_of, sums_by_class
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.unseen import note_unseen
 from fairseq_prune.pruning.weight_norm import check_rows
@@ -30,14 +30,13 @@ class Pruned:
     Args:
         masks: what is kept now.
         extremes: by weight, the largest magnitude removed and the smallest kept.
-        notes: what the scheme found on the way (lambda and sigma of class-distribution), what
-            was removed ``before``, by class, where anything was, and what
-            :mod:`fairseq_prune.pruning.unseen` says.
+        notes: what the scheme found on the way, what was removed before where anything was, and
+            what :mod:`fairseq_prune.pruning.unseen` says.
     """
 
     masks: Masks
     extremes: Extremes = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Pruner:
         pruned = self._once(sparsity, inner, groups, adjust)
         extremes = find_extremes(probe.weights, pruned.masks)
         counts = {label: away for label, (_, away) in before.items()}
-        notes = {**pruned.notes, **({"before": counts} if any(counts.values()) else {})}
+        notes = replace(pruned.notes, before=counts if any(counts.values()) else {})
         return replace(pruned, extremes=extremes, notes=notes)
 
     def _once(
@@ -74,18 +73,18 @@ class Pruner:
     ) -> Pruned:
         structure = self.recipe.groups()
         ranked, scores = groups.rank(self.recipe.settings["saliency"], probe)
-        notes: dict[str, Any] = {}
+        notes = Notes()
         if isinstance(structure, NofM):
             kept = {name: structure.masks(score) for name, score in scores.items()}
         else:
             budgets = self._budgets(ranked, sparsity, probe, groups)
             budgets = budgets if adjust is None else adjust(ranked, budgets)
             kept = groups.expand(make_masks(ranked, budgets), scores, probe)
-            notes |= budgets.notes
+            notes = Notes(**vars(budgets.found))
         others = {n: mask for n, mask in (probe.masks or {}).items() if n not in kept}
         masks = _with_pads({**others, **kept}, probe)
         if self.recipe.entry().needs == "data":
-            notes |= note_unseen(scores, masks, probe, structure)
+            notes = note_unseen(notes, scores, masks, probe, structure)
         return Pruned(masks, notes=notes)
 
     def _budgets(self, ranked: Scores, sparsity: float, probe: Probe, groups: Groups) -> Budgets:
@@ -171,4 +170,4 @@ def in_multiples(budgets: Budgets, scores: Scores, multiple: int) -> Budgets:
     for name, count in budgets.items():
         nearest = max(multiple, (2 * count + multiple) // (2 * multiple) * multiple)
         kept[name] = min(nearest, scores[name].numel_alive) if count else 0
-    return Budgets(kept, notes=budgets.notes)
+    return Budgets(kept, found=budgets.found)

@@ -64,7 +64,7 @@ def reached(
         asked: the fraction that the schedule had now.
     """
     counts = counts_by_class(recipe, weights, axes, pruned.masks)
-    before: Mapping[str, int] = pruned.notes.get("before", {})
+    before = pruned.notes.before
     total, gone = map(sum, zip((0, 0), *counts.values(), strict=True))
     things = things_of(recipe)
     totals = {label: number for label, (number, _) in counts.items()}

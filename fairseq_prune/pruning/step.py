@@ -1,23 +1,31 @@
 """What a recipe does at one step of training: prune, exchange weights, or raise a threshold."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.schedule import Exchange, Threshold
-from fairseq_prune.maths.select import Budgets, Score, Scores, keep_largest, make_masks, round_count
+from fairseq_prune.maths.select import (
+    Budgets,
+    Found,
+    Score,
+    Scores,
+    keep_largest,
+    make_masks,
+    round_count,
+)
 from fairseq_prune.network.probing import gradient
 from fairseq_prune.network.weights import Weight
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.pruner import Pruned, Pruner, find_extremes
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.pruning.unseen import NOTES
+from fairseq_prune.pruning.unseen import without_unseen
 from fairseq_prune.saliency import Probe
 
 
-def act(recipe: Recipe, step: int, probe: Probe, notes: Mapping[str, Any] | None) -> Pruned:
+def act(recipe: Recipe, step: int, probe: Probe, notes: Notes | None) -> Pruned:
     """Prune, or move what is pruned, as the schedule has it at ``step``.
 
     Args:
@@ -32,7 +40,7 @@ def act(recipe: Recipe, step: int, probe: Probe, notes: Mapping[str, Any] | None
     return Pruner(recipe).update(timetable.sparsity(step), probe)
 
 
-def exchange(timetable: Exchange, step: int, probe: Probe, notes: Mapping[str, Any]) -> Pruned:
+def exchange(timetable: Exchange, step: int, probe: Probe, notes: Notes) -> Pruned:
     """Drop the smallest magnitudes of each tensor, and let as many others grow from zero.
 
     Sparse training at constant density: SET (Mocanu et al. 2018) brings weights back at random,
@@ -60,8 +68,8 @@ def exchange(timetable: Exchange, step: int, probe: Probe, notes: Mapping[str, A
         worth = slopes[name].abs() if by_gradient else _drawn(probe, weight, step)
         masks[name] = _exchanged(weight, alive, survivors, moved, worth)
     found = Masks(masks, probe.masks.fixed)
-    still = {key: value for key, value in notes.items() if key not in NOTES}  # no rows are scored
-    return Pruned(found, find_extremes(probe.weights, found), still)
+    # no rows are scored
+    return Pruned(found, find_extremes(probe.weights, found), without_unseen(notes))
 
 
 def _drawn(probe: Probe, weight: Weight, step: int) -> Tensor:
@@ -79,10 +87,7 @@ def _exchanged(weight: Weight, alive: Tensor, survivors: int, moved: int, worth:
     return stay | come
 
 
-CUTS = "cuts"  # the note that holds each tensor's final threshold
-
-
-def rise(recipe: Recipe, level: float, probe: Probe, notes: Mapping[str, Any] | None) -> Pruned:
+def rise(recipe: Recipe, level: float, probe: Probe, notes: Notes | None) -> Pruned:
     """Remove what scores below ``level`` times the final threshold of its tensor.
 
     A rising threshold (Narang, Diamos, Sengupta and Elsen 2017, section 3). The paper takes the
@@ -97,14 +102,13 @@ def rise(recipe: Recipe, level: float, probe: Probe, notes: Mapping[str, Any] | 
     """
 
     def adjust(groups: Scores, budgets: Budgets) -> Budgets:
-        known = (notes or {}).get(CUTS)
-        cuts = known or {
+        cuts = (notes and notes.cuts) or {
             n: _cut(groups[n], mask) for n, mask in make_masks(groups, budgets).items()
         }
         if level >= 1.0:
-            return Budgets(budgets, budgets.near, {**budgets.notes, CUTS: cuts}, budgets.masks)
+            return Budgets(budgets, budgets.near, replace(budgets.found, cuts=cuts), budgets.masks)
         kept = {n: max(budgets[n], _above(groups[n], level * cuts[n])) for n in budgets}
-        return Budgets(kept, notes={CUTS: cuts})
+        return Budgets(kept, found=Found(cuts=cuts))
 
     return Pruner(recipe).update(
         recipe.timetable().sparsity(recipe.timetable().last), probe, adjust

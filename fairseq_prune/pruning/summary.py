@@ -11,8 +11,9 @@ from torch import Tensor
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.weights import is_embedding
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.pruner import Extremes
-from fairseq_prune.pruning.unseen import GONE, ORDER, ORDERS, UNSEEN
+from fairseq_prune.pruning.unseen import ORDERS
 
 
 @dataclass(frozen=True)
@@ -109,21 +110,22 @@ def find_dead(rows: Sequence[ClassRow], masks: Masks) -> list[str]:
     return [f"{what} has died: all its weights are removed" for what in (*classes, *tensors)]
 
 
-def find_unseen(notes: Mapping[str, Any], masks: Masks) -> list[str]:
+def find_unseen(notes: Notes, masks: Masks) -> list[str]:
     """A sentence for each table of which the sample to score on left rows without a score."""
-    order = ORDERS.get(str(notes.get(ORDER)), "")
+    order = ORDERS.get(str(notes.unseen_order), "")
     return [
         f"{count:,} of {masks[name].shape[0]:,} rows of {name} stand for tokens that are not in "
         f"the batches scored on: their score is 0{order}{_gone(notes, name)}; give more "
         "--prune-score-batches, or leave the class out with --prune-exclude"
-        for name, count in notes.get(UNSEEN, {}).items()
+        for name, count in notes.unseen.items()
+        if name in masks
     ]
 
 
-def _gone(notes: Mapping[str, Any], name: str) -> str:
-    if name not in notes.get(GONE, {}):
+def _gone(notes: Notes, name: str) -> str:
+    if len(notes.unseen_gone.get(name, ())) != 2:
         return ""
-    own, others = notes[GONE][name]
+    own, others = notes.unseen_gone[name]
     return f" ({own:.1%} of their weights went, {others:.1%} of the others')"
 
 

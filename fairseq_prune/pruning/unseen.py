@@ -4,7 +4,7 @@ Their score is 0. Where that is the lowest there is, they go first; where scores
 is below 0 goes before them. Which of the two, the scores themselves tell.
 """
 
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -13,12 +13,9 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.select import Scores
 from fairseq_prune.maths.structure import Block, Element, NofM, Structure, Units
 from fairseq_prune.network.weights import is_embedding
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.saliency import Probe
 
-UNSEEN = "unseen"  # by weight, how many rows
-GONE = "unseen_gone"  # by weight, the share of these rows' weights that went, and of the others'
-ORDER = "unseen_order"  # one of ORDERS
-NOTES = (UNSEEN, GONE, ORDER)
 ORDERS = {
     "first": ", the lowest there is, so that they go first",
     "signed": ", and what has a score below 0 goes before them",
@@ -26,11 +23,16 @@ ORDERS = {
 
 
 def note_unseen(
-    scores: Scores, masks: Masks, probe: Probe, structure: Structure | NofM | Units
-) -> dict[str, Any]:
-    """What to note of the rows that have no score at all; nothing where there are none.
+    notes: Notes,
+    scores: Scores,
+    masks: Masks,
+    probe: Probe,
+    structure: Structure | NofM | Units,
+) -> Notes:
+    """The notes, with those of the rows that have no score at all where there are any.
 
     Args:
+        notes: of the pruning.
         scores: of weights.
         masks: what is kept after the pruning.
     """
@@ -44,8 +46,14 @@ def note_unseen(
         away = there & ~masks[name].to(there.device).flatten(1)
         gone[name] = [_share(away[part], there[part]) for part in (rows, ~rows)]
     if not counts:
-        return {}
-    return {UNSEEN: counts, GONE: gone, ORDER: _order(scores, structure)}
+        return notes
+    order = _order(scores, structure)
+    return replace(notes, unseen=counts, unseen_gone=gone, unseen_order=order)
+
+
+def without_unseen(notes: Notes) -> Notes:
+    """The notes without what they say of such rows."""
+    return replace(notes, unseen={}, unseen_gone={}, unseen_order=None)
 
 
 def _unseen(name: str, scores: Scores, probe: Probe) -> Tensor:

@@ -191,9 +191,10 @@ def _histogram(values: np.ndarray, limit: float) -> list[int]:
 
 def _threshold(budgets: Budgets, label: str) -> float:
     """The magnitude below which a class loses its weights."""
-    notes = budgets.notes
-    if "thresholds" in notes:
-        return float(notes["thresholds"][label])
-    if "lambda" in notes:
-        return float(notes["lambda"] * notes["sigma"][label])
-    return float(notes["threshold"])
+    found = budgets.found
+    if found.thresholds is not None:
+        return found.thresholds[label]
+    if found.lambda_ is not None and found.sigma is not None:
+        return found.lambda_ * found.sigma[label]
+    assert found.threshold is not None
+    return found.threshold

@@ -23,7 +23,6 @@ from fairseq_prune.tasks._averages import follow
 from fairseq_prune.tasks._backend import check_gradients
 from fairseq_prune.tasks._bert_input import Readers
 from fairseq_prune.tasks._draws import take_turns
-from fairseq_prune.tasks._figures import log_figures
 from fairseq_prune.tasks._keep import keep_update
 from fairseq_prune.tasks._length import (
     check_begins,
@@ -36,6 +35,7 @@ from fairseq_prune.tasks._optimizer import trained_parameters
 from fairseq_prune.tasks._options import read_keep, read_options
 from fairseq_prune.tasks._place import keep_place
 from fairseq_prune.tasks._ranks import check_start, from_first_rank
+from fairseq_prune.tasks._report import log_figures
 from fairseq_prune.tasks._sample import sampler
 from fairseq_prune.tasks._scores import count_scores, set_aside, start_anew
 from fairseq_prune.tasks._session import Session
@@ -97,7 +97,7 @@ class PruningHooks:
                     warm_start(model)
                 self.session.check(model, start, cfg)
                 self._check_gradients(model)
-            follow(model, self.session.averages)
+            follow(model, self.session.held.averages)
         return model
 
     def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> Any:
@@ -184,14 +184,14 @@ class PruningHooks:
         """
         super().begin_valid_epoch(epoch, model)  # type: ignore[misc]
         with one_sentence():
-            self.session.validate()
+            self.session.held.validate()
             if self.session.holder is not None:
                 self.session.compare("at a validation")
 
     def reduce_metrics(self, logging_outputs: Any, criterion: Any) -> None:
         """The task's metrics, and the sparsity over all and by class, in per cent."""
         super().reduce_metrics(logging_outputs, criterion)  # type: ignore[misc]
-        log_figures(self.session)
+        log_figures(self.session.penalty, self.session.held)
 
     def state_dict(self) -> dict[str, Any]:
         """The task's state and ours; what is being saved is looked at, and zeroed, first."""
@@ -199,7 +199,7 @@ class PruningHooks:
         state.pop(PRUNE_KEY, None)
         state.pop(STEPS_KEY, None)
         with one_sentence():
-            self.session.zero_for_saving()
+            self.session.held.zero_for_saving()
         ours, steps = self.session.state(), self.session.trail.state(self.session.recipe)
         return {**state, **({PRUNE_KEY: ours} if ours else {}), **steps}
 
@@ -221,7 +221,7 @@ class PruningHooks:
 
         Not within a step: fairseq's trainer writes crash.pt where one fails.
         """
-        due = next_action(self.session.recipe, self.session.acted, trainer.get_num_updates())
+        due = next_action(self.session.recipe, self.session.record.acted, trainer.get_num_updates())
         if due is not None:
             if trainer.cfg.ema.store_ema and getattr(self, "uses_ema", False):
                 self._more = {"ema_model": trainer.ema.get_model()}

@@ -1,17 +1,21 @@
-"""What a run says in its log when it has pruned."""
+"""What a run says in its log: when it has pruned, and with each line of figures."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
+from fairseq import metrics
 from torch import nn
 
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import SHADOW, Weights, of_module
+from fairseq_prune.pruning.penalty_run import Penalised
 from fairseq_prune.pruning.pruner import Pruned
 from fairseq_prune.pruning.reached import Reached
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.rules import check_rules
 from fairseq_prune.pruning.summary import ClassRow, find_dead, find_unseen, format_table, whole
+from fairseq_prune.tasks._held import Held
 
 logger = logging.getLogger("fairseq_prune")
 
@@ -39,10 +43,10 @@ def report(
     logger.info(
         "pruned at update %d%s to %s, %s, masks %s\n%s\nremoved: %s",
         now, late, found, recipe.signature(), masks.digest()[:12],
-        format_table(rows, notes.get("sigma")), whole(masks, own),
+        format_table(rows, notes.sigma), whole(masks, own),
     )  # fmt: skip
-    if "lambda" in notes:
-        logger.info("lambda %.6g: class c loses |w| < lambda * sigma_c", notes["lambda"])
+    if notes.lambda_ is not None:
+        logger.info("lambda %.6g: class c loses |w| < lambda * sigma_c", notes.lambda_)
     for sentence in (*found.warnings, *find_unseen(notes, masks), *find_dead(rows, masks)):
         logger.warning(sentence)
 
@@ -55,3 +59,26 @@ def report_rules(recipe: Recipe, model: nn.Module, weights: Weights, axes: Axes 
     unnamed = check_rules(recipe.settings["classes"], of_module(model), weights, axes)
     if unnamed is not None:
         logger.warning(unnamed)
+
+
+def log_figures(penalty: Penalised | None, held: Held) -> None:
+    """The penalty, and the sparsity over all and by class, in per cent."""
+    if penalty is not None:
+        _log_value("penalty", lambda: penalty.value)
+    if held.holder is None:
+        return
+    _log_value("sparsity", lambda: _percent(held.rows))
+    for number, row in enumerate(held.rows):
+        now = partial(lambda n: _percent([held.rows[n]]), number)
+        _log_value(f"sparsity/{row.name}", now, priority=1500)
+
+
+def _log_value(key: str, now: Callable[[], float], priority: int = 500) -> None:
+    # derived: the value in force when the line is printed, not an average over the interval. It is
+    # asked for at that time: fairseq keeps the first function it is given under a key.
+    metrics.log_derived(key, lambda _meters: now(), priority=priority)
+
+
+def _percent(rows: Sequence[ClassRow]) -> float:
+    removed, prunable = sum(r.removed for r in rows), sum(r.prunable for r in rows)
+    return round(100 * removed / prunable, 2)

@@ -37,7 +37,7 @@ def _counting(validate: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(cfg: Any, trainer: Any, task: Any, *rest: Any) -> Any:
         scores = validate(cfg, trainer, task, *rest)
         session = getattr(task, "session", None)
-        if session is None or session.is_final:
+        if session is None or session.record.is_final:
             return scores
         if not hasattr(session, "waits"):
             session.waits = True

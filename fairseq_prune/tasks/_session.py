@@ -2,22 +2,22 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from fairseq_prune.checkpoints.mask_layout import given_masks
-from fairseq_prune.checkpoints.record import Record
+from fairseq_prune.checkpoints.record import Record, unpack_record
 from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.maths.schedule import Exchange
 from fairseq_prune.network.axes import on_axes
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.bound import axes_of, bound, check_shrinks
-from fairseq_prune.pruning.penalty_run import Penalised
+from fairseq_prune.pruning.penalty_run import Penalised, choose, release
 from fairseq_prune.pruning.pruner import (
-    Extremes,
     Pruned,
     Pruner,
     check_structure,
@@ -27,17 +27,14 @@ from fairseq_prune.pruning.pruner import (
 from fairseq_prune.pruning.reached import reached
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.step import act
-from fairseq_prune.pruning.summary import ClassRow, by_class
 from fairseq_prune.pruning.weight_norm import check_norms
 from fairseq_prune.saliency import Probe
-from fairseq_prune.tasks._averages import Averages
-from fairseq_prune.tasks._invariant import check_copies, check_weights, zero_what_grew
-from fairseq_prune.tasks._optimizer import Copies, parts_of, trained_parameters
-from fairseq_prune.tasks._penalty import choose, release
+from fairseq_prune.tasks._held import Held
+from fairseq_prune.tasks._optimizer import parts_of, trained_parameters
 from fairseq_prune.tasks._probe import Sampler, probe_of
 from fairseq_prune.tasks._ranks import check_same, from_first_rank, several
 from fairseq_prune.tasks._report import report, report_rules
-from fairseq_prune.tasks._start import Start, check_same_flags, stored_in
+from fairseq_prune.tasks._start import Start, check_same_flags, record_at
 from fairseq_prune.tasks._stored_masks import loading, take_masks
 from fairseq_prune.tasks._trail import Trail
 
@@ -54,26 +51,33 @@ class Session:
     """
 
     def __init__(self, recipe: Recipe, override: bool, in_step: bool = True) -> None:
-        self.recipe = recipe
+        # what a checkpoint will say; its masks are in `held` while the run goes on
+        self.record = Record(recipe=recipe, masks=None, acted=None, classes={})
         self.override = override
         self.in_step = in_step
         self.model: nn.Module | None = None
         self.settings: Any = None  # the model's own
         self.weights: dict[str, Weight] = {}
         self.axes: Axes | None = None  # where units are pruned
-        self.holder: Holder | None = None
-        self.rows: list[ClassRow] = []
-        self.acted: int | None = None  # step of the last pruning
-        self.extremes: Extremes = {}
-        self.notes: Mapping[str, Any] = {}
+        self.held = Held()
         self.penalty: Penalised | None = None  # the criterion's
-        self.averages = Averages()
-        self._copies = Copies()
-        self._update: int | None = None  # updates completed; None before this process did one
         self.sampler: Sampler | None = None
         self.trail = Trail()
         self.resumed: str | None = None  # the file, until its optimizer state has been used
         self.has_moved = False  # the sparsity, since scores began: see _scores.py
+
+    @property
+    def recipe(self) -> Recipe:
+        """The flags in force."""
+        return self.record.recipe
+
+    @property
+    def holder(self) -> Holder | None:
+        """Holds the model's pruned weights at zero; None before there are masks."""
+        return self.held.holder
+
+    def _say(self, **what: Any) -> None:
+        self.record = replace(self.record, **what)
 
     def check(self, model: nn.Module, start: Start, settings: Any = None) -> None:
         """Refuse early what cannot work: a damaged file, flags or masks that do not fit.
@@ -83,15 +87,15 @@ class Session:
         """
         self.settings = settings
         if start.by_rank:
-            stored_in(start)
+            record_at(start)
         else:
-            from_first_rank(lambda: stored_in(start) is None)
+            from_first_rank(lambda: record_at(start) is None)
         if self.recipe.active:
             weights = self._find(model)
             check_structure(self.recipe, weights)
             axes = axes_of(model, weights, self.recipe)
             report_rules(self.recipe, model, weights, axes)
-            self.recipe = bound(self.recipe, weights, axes)
+            self._say(recipe=bound(self.recipe, weights, axes))
             if self.recipe.mask_from:
                 from_first_rank(lambda: start.resumes or self._given_masks(model, weights).digest())
 
@@ -106,12 +110,13 @@ class Session:
         """Attach to the model that will be trained, and take up the masks it starts with."""
         self.model = model
         if start.by_rank:
-            stored = stored_in(start)
-        else:  # rank 0 decides, as for fairseq
+            stored = record_at(start)
+        else:  # rank 0 decides, as for fairseq; ranks send each other plain values
             start = Start(*from_first_rank(lambda: (start.path, start.resumes)))
-            stored = from_first_rank(lambda: stored_in(start))
-        given = self.recipe.mask_from
+            packed = from_first_rank(lambda: [one.pack() for one in (record_at(start),) if one])
+            stored = unpack_record(packed[0], str(start.path)) if packed else None
         self.trail = Trail.begin(start, self.recipe)
+        given = self.recipe.mask_from
         if stored is not None:
             self._take_up(stored, model, start)
         self.resumed = start.path if start.resumes else None
@@ -122,18 +127,20 @@ class Session:
         self.axes = axes_of(model, self.weights, self.recipe)
         # a run that goes on has them in its own masks
         if given and (self.holder is None or not start.resumes or self.override):
-            packed = from_first_rank(lambda: self._given_masks(model, self.weights).pack())
-            masks = Masks.unpack(packed, given)
-            if self.holder is not None:
-                masks = self.holder.masks() & masks
-            extremes = find_extremes(self.weights, self._on_device(masks))
-            self._set(Pruned(masks, extremes), step=None)
-            logger.info("holding the masks of %s: %r", given, masks)
-        if self.holder is not None and self.recipe.scheme is not None and self.acted is None:
+            self._take_given(given, model)
+        if self.holder is not None and self.recipe.scheme is not None and self.record.acted is None:
             origin = given or str(start.path)
             check_shrinks(self.recipe, self.weights, self.axes, self.holder.masks(), origin)
 
-    def _take_up(self, stored: dict[str, Any], model: nn.Module, start: Start) -> None:
+    def _take_given(self, given: str, model: nn.Module) -> None:
+        packed = from_first_rank(lambda: self._given_masks(model, self.weights).pack())
+        masks, own = Masks.unpack(packed, given), self.held.masks()
+        masks = masks if own is None else own & masks
+        there = {name: m.to(self.weights[name].tensor.device) for name, m in masks.items()}
+        self._set(Pruned(masks, find_extremes(self.weights, there)), step=None)
+        logger.info("holding the masks of %s: %r", given, masks)
+
+    def _take_up(self, stored: Record, model: nn.Module, start: Start) -> None:
         if self.override and not self.recipe.active:
             logger.warning("%s was pruned; --prune-override: training dense.", start.path)
             self.has_moved = True
@@ -141,61 +148,57 @@ class Session:
         settings = self.penalty.settings if self.penalty else None
         changed = check_same_flags(stored, start, self.recipe, settings, self.override)
         if not self.recipe.active:  # retraining a pruned model: hold what the file says
-            kept = {k: stored["config"].get(k) for k in ("classes", "exclude")}
-            self.recipe = Recipe(mask_from=start.path, **kept)
+            kept = {name: stored.recipe.settings[name] for name in ("classes", "exclude")}
+            self._say(recipe=Recipe(mask_from=start.path, **kept))
         if self.penalty is not None and start.resumes and not changed:
-            self.penalty.take_up(stored["penalty"], str(start.path))
-        if stored.get("masks") is None:
+            assert stored.penalty is not None
+            self.penalty.take_up(stored.penalty, str(start.path))
+        if stored.masks is None:
             self.weights = self._find(model)
             return
         load = loading(model, self.settings)
-        self.weights, masks = take_masks(stored["masks"], start, model, self.recipe, load)
-        self.extremes, self.notes = stored.get("extremes", {}), stored.get("notes", {})
+        self.weights, masks = take_masks(stored.masks, start, model, self.recipe, load)
         # under other flags (--prune-override) the schedule begins anew
-        self.acted = stored.get("acted") if start.resumes and not changed else None
-        self._hold(masks)
-        assert self.holder is not None
-        clean = zero_what_grew(self.holder, str(start.path))
-        self._copies.stale(known_zero=clean and start.resumes)
+        acted = stored.acted if start.resumes and not changed else None
+        self._say(extremes=stored.extremes, notes=stored.notes, acted=acted)
+        self.held.take_from_file(
+            str(start.path), start.resumes, masks, self.weights, self.classes, stored.extremes
+        )
         logger.info("masks of %s restored: %r", start.path, masks)
 
     def catch_up(self, step: int, optimizer: Any) -> None:
         """Before the first update of this process: prune if the schedule says it is time."""
-        self._copies.optimizer = optimizer
+        self.held.see(optimizer)
         if self.penalty is not None:
             self.penalty.begin(step, on_axes(self.weights, self.axes))
         self._choose(step)
         if self.recipe.scheme is not None:
-            timetable = self.recipe.timetable()
+            timetable, acted = self.recipe.timetable(), self.record.acted
             steps = range(min(step, timetable.last), timetable.start - 1, -1)
             due = next(filter(timetable.due, steps), None)
-            if due is not None and (self.acted is None or self.acted < due):
+            if due is not None and (acted is None or acted < due):
                 self._prune(due, step)
-        if self.holder is not None:
-            self._copies.zero(self.holder)
+        self.held.zero_copies()
 
     def after_update(self, step: int, optimizer: Any) -> None:
         """Hold the masks after an optimizer step; prune if ``step`` updates are the time to."""
-        self._copies.optimizer, self._update = optimizer, step
+        self.held.see(optimizer, step)
         self.trail.update(held=self.holder is not None)
         if self.penalty is not None:
             self.penalty.act_(step, parts_of(optimizer, self.weights))
         self._choose(step)
         scheme = self.recipe.scheme
-        if scheme is not None and self.recipe.timetable().due(step) and step != self.acted:
+        if scheme is not None and self.recipe.timetable().due(step) and step != self.record.acted:
             self._prune(step, step)
-            assert self.holder is not None
-            self._copies.zero(self.holder)
-        elif self.holder is not None:
-            self.holder.zero_weights_()
-            self._copies.hold(self.holder, step)
+            self.held.zero_copies()
+        else:
+            self.held.after_update(step)
 
     def _prune(self, step: int, now: int) -> None:
         """Do what the schedule has at ``step``; ``now`` updates are completed."""
         sparsity = self.recipe.timetable().sparsity(step)
-        if self.holder is not None:
-            self._copies.zero(self.holder)  # weights that come back start with zero moments
-        notes = None if self.acted is None else self.notes
+        self.held.zero_copies()  # weights that come back start with zero moments
+        notes = None if self.record.acted is None else self.record.notes
         pruned = release(self.penalty, self.weights) or self._decide(
             step, lambda probe: act(self.recipe, step, probe, notes)
         )
@@ -203,7 +206,7 @@ class Session:
         self.trail.changed()
         assert self.model is not None
         found = reached(self.recipe, self.weights, self.axes, pruned, sparsity)
-        report(step, now, self.recipe, found, self.model, pruned, self.rows)
+        report(step, now, self.recipe, found, self.model, pruned, self.held.rows)
 
     def _choose(self, step: int) -> None:
         """Let the criterion's penalty choose, if it is time, what a one-shot pruning would."""
@@ -215,11 +218,13 @@ class Session:
     def _decide(self, step: int, decide: Callable[[Probe], Pruned]) -> Pruned:
         """What ``decide`` makes of the network as it is; the same on all ranks."""
         assert self.model is not None
-        masks = self.holder.masks() if self.holder else None
-        moves = self.recipe.settings["schedule"] == "rigl" and self.acted is not None
+        timetable = self.recipe.timetable()
+        along = isinstance(timetable, Exchange) and timetable.growth == "gradient"
+        moves = along and self.record.acted is not None
         pruned = decide(
             probe_of(
-                self.recipe, self.model, self.weights, masks, self._copies, self.sampler,
+                self.recipe, self.model, self.weights, self.held.masks(), self.held.copies,
+                self.sampler,
                 step if moves else None, self.axes,
             )
         )  # fmt: skip
@@ -232,29 +237,15 @@ class Session:
     def compare(self, when: str) -> None:
         """Refuse, on every rank, that ranks hold different masks."""
         if several():
-            masks = Masks({}) if self.holder is None else self.holder.masks()
-            check_same(masks, self.weights, when)
+            check_same(self.held.masks() or Masks({}), self.weights, when)
 
     def _set(self, pruned: Pruned, step: int | None) -> None:
         check_norms(self.weights, pruned.masks, self.recipe.scheme)
         before = 0 if self.holder is None else self.holder.masks().removed_in_all()
         self.has_moved |= pruned.masks.removed_in_all() != before
-        self.extremes = merge_extremes(self.extremes, pruned.extremes)
-        self.notes = pruned.notes
-        self.acted = step
-        self._hold(pruned.masks)
-        assert self.holder is not None
-        self.holder.zero_weights_()
-        self.holder.zero_gradients_()
-        self._copies.stale()
-
-    def _on_device(self, masks: Masks) -> dict[str, torch.Tensor]:
-        return {name: m.to(self.weights[name].tensor.device) for name, m in masks.items()}
-
-    def _hold(self, masks: Masks) -> None:
-        self.holder = Holder(masks, {name: w.tensor for name, w in self.weights.items()})
-        self.averages.hold(self.holder)
-        self.rows = by_class(masks, self.classes, self.extremes)
+        extremes = merge_extremes(self.record.extremes, pruned.extremes)
+        self._say(extremes=extremes, notes=pruned.notes, acted=step)
+        self.held.prune(pruned.masks, self.weights, self.classes, extremes)
 
     @property
     def classes(self) -> dict[str, str]:
@@ -262,37 +253,14 @@ class Session:
         labels = {name: axis.label for name, axis in (self.axes or {}).items()}
         return {**{name: w.weight_class for name, w in self.weights.items()}, **labels}
 
-    @property
-    def is_final(self) -> bool:
-        """Whether the model has the sparsity that was asked for."""
-        return self.recipe.is_final(self.acted)
-
-    def validate(self) -> None:
-        """Zeros in the model. Raises ValueError where an update left none, or counts are wrong."""
-        if self.holder is not None:
-            if self._update is not None:
-                check_weights(self.holder, self.rows, self.classes, self._update)
-            self.holder.zero_weights_()
-
-    def zero_for_saving(self) -> None:
-        """The same in all that is about to be written."""
-        if self.holder is not None:
-            if self._update is not None:
-                check_copies(self.holder, self._copies, self.averages, self._update)
-            self.validate()
-            self._copies.zero_for_saving(self.holder)
-
     def state(self) -> dict[str, Any] | None:
         """What goes into the checkpoint; None where there is nothing to say."""
         if not self.recipe.active:
             return None
-        return Record(
-            recipe=self.recipe,
-            masks=None if self.holder is None else self.holder.masks(),
-            acted=self.acted,
+        return replace(
+            self.record,
+            masks=self.held.masks(),
             classes=self.classes,
-            extremes=self.extremes,
-            notes=self.notes,
             parameters=[] if self.model is None else trained_parameters(self.model),
             penalty=None if self.penalty is None else self.penalty.pack(),
         ).pack()

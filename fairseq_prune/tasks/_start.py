@@ -6,12 +6,11 @@ the file again. The rules are those of fairseq.checkpoint_utils.load_checkpoint.
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fairseq_prune.checkpoints import storage
-from fairseq_prune.checkpoints.record import read_record
+from fairseq_prune.checkpoints.record import Record, read_record
 from fairseq_prune.checkpoints.steps import TRAINED, file_digest, read_steps
 from fairseq_prune.pruning.penalty_flags import penalty_differences
 from fairseq_prune.pruning.recipe import Recipe, differences
@@ -61,21 +60,21 @@ def _start_of(checkpoint: Any) -> Start:
 
 
 def check_same_flags(
-    stored: Mapping[str, Any], start: Start, recipe: Recipe, penalty: Any, override: bool
+    record: Record, start: Start, recipe: Recipe, penalty: Any, override: bool
 ) -> bool:
     """Whether the flags differ from those of a file.
 
     Args:
-        stored: what the file says of its pruning.
+        record: what the file says of its pruning.
         penalty: the settings of the criterion's penalty, or None.
         override: --prune-override.
 
     Raises ValueError where a run should go on unchanged.
     """
-    changed = differences(recipe.settings, stored["config"])
-    changed += penalty_differences(penalty, stored)
+    changed = differences(recipe.settings, record.recipe.settings)
+    changed += penalty_differences(penalty, record.penalty)
     # a run without prune flags that retrains a pruned model goes on when it is run again
-    inherits = not recipe.active and stored["config"].get("scheme") is None
+    inherits = not recipe.active and record.recipe.scheme is None
     if changed and start.resumes and not override and not inherits:
         raise ValueError(
             f"{start.path} was pruned with other flags: {'; '.join(changed)}. Repeat the "
@@ -95,7 +94,7 @@ def check_pruned(start: Start, checkpoint: Any) -> None:
 
     Raises ValueError where checkpoint_last.pt was never pruned.
     """
-    if not (start.unasked and start.resumes) or stored_in(start) is not None:
+    if not (start.unasked and start.resumes) or record_at(start) is not None:
         return
     best = os.path.join(checkpoint.save_dir, "checkpoint_best.pt")
     dense = getattr(checkpoint, "finetune_from_model", None) or (
@@ -158,16 +157,14 @@ def check_saves(checkpoint: Any) -> None:
         )
 
 
-def stored_in(start: Start) -> dict[str, Any] | None:
+def record_at(start: Start) -> Record | None:
     """What the file of a start says of its pruning; None where there is none.
 
     Raises CheckpointError where it is damaged, or of a later format.
     """
     if start.path is None:
         return None
-    checkpoint = storage.load(start.path)
-    read_record(checkpoint, start.path)
-    return storage.prune_state(checkpoint)
+    return read_record(storage.load(start.path), start.path)
 
 
 def warm_start(model: Any) -> None:

@@ -29,25 +29,24 @@ def loading(model: nn.Module, settings: Any) -> AsLoaded:
 
 
 def take_masks(
-    packed: Mapping[str, Any], start: Start, model: nn.Module, recipe: Recipe, load: AsLoaded
+    masks: Masks, start: Start, model: nn.Module, recipe: Recipe, load: AsLoaded
 ) -> tuple[dict[str, Weight], Masks]:
     """The weights of a model, frozen ones that have a mask among them, and the masks for them.
 
     Args:
-        packed: the masks as the file has them.
+        masks: as the file has them.
         recipe: of the run.
         load: of :func:`loading`.
 
     Raises ValueError where the masks are another model's, or a frozen weight would be pruned on.
     """
     origin = str(start.path)
-    masks = Masks.unpack(packed, origin)
     classes = recipe.settings["classes"]
     weights = of_module(model, classes, recipe.excluded, frozen=masks)
     if not fits(masks, weights):
 
-        def converted() -> dict[str, Any]:
-            return as_loaded(masks, weights, storage.load(origin)["model"], load).pack()
+        def converted(stored: Masks = masks) -> dict[str, Any]:
+            return as_loaded(stored, weights, storage.load(origin)["model"], load).pack()
 
         masks = Masks.unpack(converted() if start.by_rank else from_first_rank(converted), origin)
     storage.check_fits(masks, {name: w.tensor for name, w in weights.items()}, origin)

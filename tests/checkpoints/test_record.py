@@ -6,6 +6,7 @@ import torch
 
 from fairseq_prune.checkpoints.record import Record, read_record
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.recipe import Recipe
 
 RECORD = Record(
@@ -14,7 +15,7 @@ RECORD = Record(
     acted=7,
     classes={"a": "softmax"},
     extremes={"a": (0.5, None)},
-    notes={"lambda": 1.5, "before": {"softmax": 1}},
+    notes=Notes(lambda_=1.5, before={"softmax": 1}, more={"later": [1, "x"]}),
     parameters=[("bias", 2), ("a", 4)],
     command="fairseq-train DATA 'a b'",
     version="9.9",

@@ -27,6 +27,7 @@ from fairseq_prune.data.dictionary import (
 )
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.ties import parameters_in
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests.conftest import audit_of
@@ -232,15 +233,15 @@ def test_a_record_that_loses_nothing_is_counted_as_before(tmp_path: Path) -> Non
 def test_what_the_scheme_noted_of_rows_that_are_gone_goes_too(tmp_path: Path) -> None:
     before = pruned(opened_of(tmp_path, model()))
     assert before.record is not None
-    notes = {"before": {"softmax": 3}, "unseen": {ENCODER: 2}, "sigma": {"softmax": 1.0}}
+    notes = Notes(before={"softmax": 3}, unseen={ENCODER: 2}, sigma={"softmax": 1.0})
     torch.save(
         shorter(replace(before, record=replace(before.record, notes=notes)), KEPT),
         tmp_path / "cut.pt",
     )
     after = open_checkpoint(str(tmp_path / "cut.pt")).record
-    assert after is not None and after.notes == {
-        "sigma": {"softmax": 1.0}, "vocabulary": {SOURCE: [10, 6], TARGET: [12, 7]}
-    }  # fmt: skip
+    assert after is not None and after.notes == Notes(
+        sigma={"softmax": 1.0}, vocabulary={SOURCE: [10, 6], TARGET: [12, 7]}
+    )
 
 
 @given(st.lists(st.booleans(), min_size=6, max_size=6), st.integers(0, 2**40))

@@ -95,15 +95,15 @@ def test_distribution_agrees_with_a_direct_search_for_lambda(sparsity, seed):
     masks = make_masks(scores, budgets)
     for name, removed in gone(high).items():
         assert torch.equal(~masks[name], removed)
-    assert budgets.notes["sigma"] == pytest.approx(sigma, rel=1e-12)
+    assert budgets.found.sigma == pytest.approx(sigma, rel=1e-12)
 
 
 def test_distribution_notes_lambda_as_the_smallest_kept_multiple_of_sigma():
     scores = magnitudes(weights())
     budgets = class_distribution(scores, 0.8, CLASSES)
-    masks, sigma = make_masks(scores, budgets), budgets.notes["sigma"]
+    masks, sigma = make_masks(scores, budgets), budgets.found.sigma
     kept = [weights()[n].double().abs()[masks[n]] / sigma[CLASSES[n]] for n in scores]
-    assert budgets.notes["lambda"] == pytest.approx(float(torch.cat(kept).min()), rel=1e-12)
+    assert budgets.found.lambda_ == pytest.approx(float(torch.cat(kept).min()), rel=1e-12)
 
 
 def test_distribution_takes_a_scale_that_is_there_already_along():
@@ -119,7 +119,7 @@ def test_distribution_leaves_out_what_is_minus_infinity(size):
     plain = Score(values, alive=~gone)
     marked = Score(values.masked_fill(gone, -math.inf))
     budgets = [class_distribution({"a": s}, 0.7, {"a": "c"}) for s in (plain, marked)]
-    assert budgets[0].notes == budgets[1].notes
+    assert budgets[0].found == budgets[1].found
     masks = [make_masks({"a": plain}, b)["a"] for b in budgets]
     assert torch.equal(*masks) and not (masks[0] & gone).any()
 
@@ -128,8 +128,8 @@ def test_distribution_survives_a_class_of_equal_values():
     scores = magnitudes({"bias-like": torch.full((10,), 0.1), "w": torch.randn(40) * 0.01})
     budgets = class_distribution(scores, 0.5, {"bias-like": "c", "w": "d"})
     assert budgets.total == 25
-    assert math.isfinite(budgets.notes["lambda"])
-    assert budgets.notes["sigma"]["c"] == pytest.approx(0.1, rel=1e-6)
+    assert math.isfinite(budgets.found.lambda_)
+    assert budgets.found.sigma["c"] == pytest.approx(0.1, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", sorted(ALLOCATIONS))
@@ -204,7 +204,7 @@ def test_erk_is_exact_and_never_above_what_there_is(shapes, sparsity):
     total = sum(rows * cols for rows, cols in shapes)
     assert budgets.total == total - round_count(sparsity, total)
     assert all(0 <= budgets[n] <= scores[n].numel_prunable for n in scores)
-    epsilon = budgets.notes["epsilon"]
+    epsilon = budgets.found.epsilon
     for name, score in scores.items():
         if budgets[name] < score.numel_prunable:
             assert budgets[name] == pytest.approx(epsilon * sum(score.values.shape), abs=1.0)

@@ -218,8 +218,8 @@ def test_half_counts_round_to_the_even_number():
 
 
 def test_budgets_are_a_mapping_that_does_not_change():
-    budgets = select.Budgets({"a": 1}, {"a": 0.5}, {"lambda": 2.0})
+    budgets = select.Budgets({"a": 1}, {"a": 0.5})
     assert (budgets["a"], len(budgets), list(budgets), budgets.total) == (1, 1, ["a"], 1)
-    for mapping in (budgets, budgets.near, budgets.notes, budgets.masks):
+    for mapping in (budgets, budgets.near, budgets.masks):
         with pytest.raises(TypeError):
             mapping["a"] = 3

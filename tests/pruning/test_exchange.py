@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import find
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.step import act
 from fairseq_prune.saliency import Probe
@@ -101,5 +102,5 @@ def test_a_dense_tensor_is_left_alone_and_an_emptied_one_stays_empty() -> None:
         "fc": torch.zeros(8, 4, dtype=torch.bool),
     }
     held = Masks(masks, {n: w.fixed for n, w in probe.weights.items() if w.fixed})
-    after = act(recipe, 100, Probe(probe.weights, held, 1), {}).masks
+    after = act(recipe, 100, Probe(probe.weights, held, 1), Notes()).masks
     assert after.digest() == held.digest()

@@ -8,6 +8,7 @@ from torch import nn
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.weights import Weight
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.penalty_flags import GroupLasso, Growing, Penalty, penalty_differences
 from fairseq_prune.pruning.penalty_run import Part, Penalised, at_work, size_ratio
 from fairseq_prune.pruning.pruner import Pruned
@@ -127,7 +128,7 @@ def test_what_is_remembered_goes_on() -> None:
     weight = Weight("w", nn.Parameter(torch.ones(2, 2)))
     one, other = growing(until=10), growing(until=10)
     one.begin(2, {"w": weight})
-    one.choose(Pruned(masks(weight), notes={"lambda": 1.5}))
+    one.choose(Pruned(masks(weight), notes=Notes(lambda_=1.5)))
     one.act_(3, parts(weight))
     other.take_up(one.pack(), "file")
     other.begin(3, {"w": weight})
@@ -135,7 +136,7 @@ def test_what_is_remembered_goes_on() -> None:
     assert other.value == one.value == 1.0  # begun at 2, not at 3
     found = other.release()
     assert found is not None
-    assert found.masks.digest() == masks(weight).digest() and found.notes == {"lambda": 1.5}
+    assert found.masks.digest() == masks(weight).digest() and found.notes == Notes(lambda_=1.5)
 
 
 def test_a_damaged_memory_is_refused() -> None:
@@ -167,13 +168,13 @@ def test_group_lasso_ends_with_the_last_pruning() -> None:
 
 def test_differences_are_named() -> None:
     mine = at_work(Growing(penalty_ceiling=2.0), Recipe(scheme="erk", start=3)).pack()
-    assert penalty_differences(mine["settings"], {"penalty": mine}) == []
-    assert penalty_differences(None, {}) == penalty_differences(None, {"penalty": None}) == []
+    assert penalty_differences(mine["settings"], mine) == []
+    assert penalty_differences(None, {}) == penalty_differences(None, None) == []
     other = at_work(Growing(penalty_ceiling=3.0), Recipe(scheme="erk", start=3)).pack()
-    assert penalty_differences(mine["settings"], {"penalty": other}) == [
+    assert penalty_differences(mine["settings"], other) == [
         "--prune-penalty-ceiling 2.0 (in the file: 3.0)"
     ]
-    assert penalty_differences(None, {"penalty": mine})[0] == (
+    assert penalty_differences(None, mine)[0] == (
         "the criterion's penalty None (in the file: growing)"
     )
 

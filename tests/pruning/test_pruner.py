@@ -110,7 +110,7 @@ def test_lambda_is_where_each_class_is_cut() -> None:
     tensors = network(7)
     pruned = Pruner(Recipe(scheme="class-distribution")).update(0.6, probe(tensors))
     for name, w in probe(tensors).weights.items():
-        cut = pruned.notes["lambda"] * pruned.notes["sigma"][w.weight_class]
+        cut = pruned.notes.lambda_ * pruned.notes.sigma[w.weight_class]
         removed, kept = pruned.extremes[name]
         assert removed is None or removed <= cut * (1 + 1e-12)
         assert kept is None or kept >= cut * (1 - 1e-12)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import of_module
+from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.summary import find_unseen
@@ -78,7 +79,7 @@ def test_the_order_and_the_shares_are_those_of_the_masks(saliency: str) -> None:
 def test_both_kinds_are_among_them() -> None:
     model = Net()
     notes = {s: Pruner(recipe(s)).update(0.3, probe_of(model)).notes for s in NEEDY}
-    signed = {name for name, found in notes.items() if found["unseen_order"] == "signed"}
+    signed = {name for name, found in notes.items() if found.unseen_order == "signed"}
     assert signed == {"grasp", "obd-hutchinson"}
 
 
@@ -90,7 +91,7 @@ def test_rows_that_went_before_are_not_said_to_be_unseen() -> None:
         model.encoder.embed_tokens.weight[~kept] = 0.0
     masks = Masks({TABLE: kept, "out.weight": torch.ones(5, 6, dtype=torch.bool)}, {TABLE: (6, 12)})
     pruned = Pruner(recipe("snip")).update(0.5, probe_of(model, masks=masks))
-    assert pruned.notes["unseen"] == {TABLE: 5}  # 0, 2, 3, 10, 11
+    assert pruned.notes.unseen == {TABLE: 5}  # 0, 2, 3, 10, 11
 
 
 @pytest.mark.parametrize("structure", ["block:2x2", "1:2"])
@@ -107,5 +108,5 @@ def test_rows_that_share_groups_have_no_place_in_the_order(structure: str) -> No
 
 def test_what_older_versions_noted_is_still_said() -> None:
     masks = Masks({TABLE: torch.ones(12, 6, dtype=torch.bool)})
-    (sentence,) = find_unseen({"unseen": {TABLE: 3}}, masks)
+    (sentence,) = find_unseen(Notes.unpack({"unseen": {TABLE: 3}}), masks)
     assert "their score is 0; give more --prune-score-batches" in sentence

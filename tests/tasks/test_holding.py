@@ -106,7 +106,7 @@ def test_clipping_sees_the_sparse_gradient(
     train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from fairseq_prune.masks.hold import Holder
-    from fairseq_prune.tasks import _session
+    from fairseq_prune.tasks import _held
 
     caplog.set_level("INFO")
 
@@ -120,7 +120,7 @@ def test_clipping_sees_the_sparse_gradient(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Holder, "zero_gradients_", lambda self: None)
         # moments remember gradients that are not held, which no run would save
-        patch.setattr(_session, "check_copies", lambda *_: None)
+        patch.setattr(_held, "check_copies", lambda *_: None)
         dense = norms("dense")
     assert sparse and dense and sparse != dense
 
