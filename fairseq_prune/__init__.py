@@ -4,8 +4,33 @@
 """
 
 import sys
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+# the public names, and the modules that have them: torch is imported when one is asked for
+_PUBLIC = {
+    **dict.fromkeys(("Checkpoint", "Pruning", "hold", "open_checkpoint", "prune"), "interface"),
+    "Masks": "masks.state",
+    "register_saliency": "saliency",
+    "register_schedule": "maths.schedule",
+    "register_scheme": "maths.schemes",
+}
+__all__ = [  # noqa: F822  (of __getattr__)
+    "Checkpoint", "Masks", "Pruning", "hold", "open_checkpoint", "prune", "register",
+    "register_saliency", "register_schedule", "register_scheme",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"fairseq_prune.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
 
 
 def register() -> None:

@@ -96,7 +96,8 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
     """
     timed = times_of(recipe)
     # before what such a schedule would need: apply takes none
-    if recipe.schedule in set(SCHEDULES) - {"one-shot", "static"} or timed:
+    known = SCHEDULES.get(recipe.schedule or "one-shot")
+    if (known is not None and not known.at_once) or timed:
         flag = f"--prune-{timed[0]}" if timed else f"--prune-schedule {recipe.schedule}"
         raise ValueError(
             f"{flag} needs training, and apply does none: give it to fairseq-train --user-dir "
@@ -135,7 +136,7 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
     masks, found = source.masks, None
     _check_flags(source, recipe)
     axes = axes_in(source, recipe)
-    unnamed = rules_of(source, recipe.settings["classes"], axes)
+    unnamed = rules_of(source, recipe.resolved.classes, axes)
     recipe = bound(recipe, source.weights, axes)
     extremes: Extremes = dict(source.record.extremes) if source.record else {}
     if recipe.mask_from:
@@ -146,14 +147,14 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
     if recipe.scheme is not None:
         pruned = _prune(source, recipe, masks, views, axes)
         masks, notes = pruned.masks, pruned.notes
-        found = reached(recipe, source.weights, axes, pruned, recipe.settings["sparsity"])
+        found = reached(recipe, source.weights, axes, pruned, recipe.target)
         extremes = merge_extremes(extremes, pruned.extremes)
     check_norms(source.weights, masks or {}, recipe.scheme)
     labels = {name: axis.label for name, axis in (axes or {}).items()}
     record = Record(
         recipe=recipe,
         masks=masks,
-        acted=None if recipe.scheme is None else recipe.settings["start"],
+        acted=None if recipe.scheme is None else recipe.resolved.start,
         classes={**source.classes, **labels},
         extremes=extremes,
         notes=notes,
@@ -176,19 +177,18 @@ def _prune(
     views: Views,
     axes: Axes | None,
 ) -> Pruned:
-    settings = recipe.settings
     if masks is not None:
         check_shrinks(recipe, source.weights, axes, masks, source.path)
     probe = Probe(
         source.weights,
         masks,
-        settings["seed"],
+        recipe.resolved.seed,
         views.sample,
         second_moments(source) if "adam" in recipe.needs else None,
         views.flow,
         axes,
     )
-    return Pruner(recipe).update(settings["sparsity"], probe)
+    return Pruner(recipe).update(recipe.target, probe)
 
 
 def _check_flags(source: Opened, recipe: Recipe) -> None:

@@ -172,17 +172,12 @@ if TYPE_CHECKING:
 
 def look_at_count(found: "Audit", opened: Opened, masks: Masks, record: Record) -> None:
     """Add to an audit what is wrong with the counts, or unfinished."""
-    recipe = record.recipe
-    if recipe.scheme is None:
-        found.notes.append("the masks were given, so that no count was asked for")
+    recipe, why = record.recipe, _why_uncounted(record)
+    if why is not None:
+        found.notes.append(why)
         return
     if record.acted is None:
         found.unfinished = "the masks are those that training started with: it has not pruned yet"
-        return
-    if record.notes.vocabulary is not None:
-        found.notes.append(
-            "the vocabulary was cut after pruning, so that the count is not the recipe's"
-        )
         return
     timetable = recipe.timetable()
     sparsity = timetable.sparsity(record.acted)
@@ -209,6 +204,22 @@ def look_at_count(found: "Audit", opened: Opened, masks: Masks, record: Record) 
             )
 
 
+def _why_uncounted(record: Record) -> str | None:
+    """Why the count is not the recipe's to say, or cannot be checked; None where it can."""
+    recipe = record.recipe
+    if recipe.scheme is None:
+        return "the masks were given, so that no count was asked for"
+    if recipe.unknown:
+        return (
+            f"made with the {', the '.join(recipe.unknown)} (fairseq_prune {record.version}), not "
+            "known here, so that the count is not checked; the --user-dir, or the package, that "
+            "registers it makes it known"
+        )
+    if record.acted is not None and record.notes.vocabulary is not None:
+        return "the vocabulary was cut after pruning, so that the count is not the recipe's"
+    return None
+
+
 def _look_at_multiples(found: "Audit", opened: Opened, masks: Masks, record: Record) -> None:
     multiple = record.recipe.multiple
     assert multiple is not None
@@ -224,7 +235,8 @@ def look_at_expected(found: "Audit", opened: Opened, masks: Masks, expected: flo
     """Whether what is removed is ``expected``, up to the rounding of each count."""
     record, what, roundings = opened.record, "prunable weights", len(masks)
     prunable, removed = found.prunable, found.removed
-    if record is not None and record.recipe.scheme is not None and record.masks is masks:
+    counts = record is not None and record.recipe.scheme and not record.recipe.unknown
+    if record is not None and counts and record.masks is masks:
         parts = list(_parts(opened, masks, record, expected))
         prunable, removed = sum(p.total for p in parts), sum(p.removed for p in parts)
         what, roundings = things_of(record.recipe), len(parts)
@@ -266,8 +278,7 @@ def _parts(opened: Opened, masks: Masks, record: Record, sparsity: float) -> Ite
     counts = _counts(opened, masks, record)
     least = least_of(record.recipe, {name: total for name, (total, _) in counts.items()}) or {}
     may_go = {name: (0, total - least.get(name, 0)) for name, (total, _) in counts.items()}
-    shares = record.recipe.shares
-    if record.recipe.scheme != "class-uniform" and shares is None:
+    if not record.recipe.scheme_entry().by_class:
         total, removed = map(sum, zip(*counts.values(), strict=True))
         wanted = max(round_count(sparsity, total), sum(before.values()))
         most = sum(number for _, number in may_go.values())
@@ -276,7 +287,7 @@ def _parts(opened: Opened, masks: Masks, record: Record, sparsity: float) -> Ite
     by_class = sums_by_class(counts, record.classes)
     most_by_class = sums_by_class(may_go, record.classes)
     totals = {label: total for label, (total, _) in by_class.items()}
-    each = scaled(shares, sparsity, totals)
+    each = scaled(record.recipe.shares, sparsity, totals)
     away = removals(each, totals, {label: before.get(label, 0) for label in totals})
     for label, (total, removed) in by_class.items():
         most = most_by_class[label][1]

@@ -14,20 +14,13 @@ from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.pruner import find_extremes
 from fairseq_prune.pruning.recipe import Recipe
 
-KINDS = {
-    "shuffle": "each tensor's mask in a random order",
-    "random": "random masks with the same count in each weight class",
-    "invert": "the smallest magnitudes instead, as many in each tensor",
-    "reinit": "the same masks on fresh weights, those of fairseq-train --seed",
-}
-
 
 def make_control(pruned: Opened, dense: Opened, kind: str, seed: int) -> Applied:
     """``dense`` under a control of the masks of ``pruned``.
 
     Args:
         dense: what it was pruned from; for ``reinit`` the fresh model.
-        kind: one of KINDS.
+        kind: a key of CONTROLS.
         seed: of the random kinds.
 
     Raises ValueError where the files do not go together, or the dense one is pruned itself.

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.checkpoints import EPOCH, UPDATE
 from fairseq_prune.checkpoints.storage import CheckpointError, load
 from fairseq_prune.network.options import architecture, task_name
 
 EARLIER = "earlier."  # before the name of a file that was the best of another sparsity
-EPOCH, UPDATE = "epoch", "update"
 _NUMBERED = {
     EPOCH: (re.compile(r"checkpoint(\d+)\.pt"), "checkpointN.pt"),
     UPDATE: (re.compile(r"checkpoint_\d+_(\d+)\.pt"), "checkpoint_EPOCH_N.pt"),

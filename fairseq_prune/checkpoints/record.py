@@ -87,10 +87,8 @@ def unpack_record(stored: Mapping[str, Any], origin: str) -> Record:
         _check_extremes(stored["extremes"])
         if penalty is not None and not isinstance(penalty, Mapping):
             raise ValueError("the penalty is no dict")
-        recipe = Recipe.from_settings(stored["config"])
-        recipe.groups()  # refuses what is no structure
         return Record(
-            recipe=recipe,
+            recipe=Recipe.from_settings(stored["config"]),
             masks=masks,
             acted=None if acted is None else int(acted),
             classes={str(name): str(label) for name, label in stored["classes"].items()},

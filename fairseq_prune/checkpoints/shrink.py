@@ -245,8 +245,8 @@ def _record(cut: Cut) -> Record | None:
         width = left[name][0].numel()
         fixed[name] = (FAIRSEQ_PAD * width, (FAIRSEQ_PAD + 1) * width)
     assert cut.source.record is not None
-    settings = cut.source.record.recipe.settings
-    recipe = Recipe(mask_from=cut.source.path, classes=settings["classes"])
+    classes = cut.source.record.recipe.resolved.classes
+    recipe = Recipe(mask_from=cut.source.path, classes=classes)
     return replace(
         cut.source.record, recipe=recipe, masks=Masks(left, fixed), acted=None, notes=Notes(),
         parameters=(), penalty=None,

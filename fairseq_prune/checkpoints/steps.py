@@ -117,8 +117,6 @@ def _checked(stored: Mapping[str, Any]) -> Step:
     if not isinstance(file, str) or len(file) > 255:
         raise ValueError(f"a file is {str(file)[:40]!r}")
     recipe = None if stored["recipe"] is None else Recipe.from_settings(stored["recipe"])
-    if recipe is not None:
-        recipe.groups()  # refuses what is no structure
     facts = stored["facts"]
     check_plain(facts)
     if not isinstance(facts, Mapping) or len(json.dumps(facts)) > _LARGEST:

@@ -23,10 +23,6 @@ from fairseq_prune.checkpoints.zeroed_copy import with_zeros
 from fairseq_prune.network.weights import SHADOW
 
 PARAMETERS = "prune_parameters"  # in extra_state: name and size of what the optimizer numbers
-REWINDS = {
-    "weights": "weights, optimizer, schedule and data order of the update",
-    "learning-rate": "schedule and data order of the update; the weights stay as they were trained",
-}
 
 
 def sparsity_of_round(sparsity: float, number: int, rounds: int) -> float:
@@ -71,7 +67,7 @@ def rewound(
         kept: the state after k updates, as ``--prune-keep-update`` saved it.
         trained: the end of the training that was pruned.
         record: the new masks; what is stored says that the schedule has acted.
-        rewind: one of REWINDS.
+        rewind: a key of REWINDS.
         ticket: what goes into the record's notes beside the digest of the survivors.
 
     Raises ValueError where the optimizer's state is laid out in an unknown way.

@@ -23,7 +23,7 @@ def axes_in(source: Opened, recipe: Recipe) -> Axes | None:
     structure = recipe.groups()
     if not isinstance(structure, Units):
         return None
-    tensors, classes = tensors_in(source.content["model"]), recipe.settings["classes"]
+    tensors, classes = tensors_in(source.content["model"]), recipe.resolved.classes
     axes = _axes(source, tensors)
     return choose_axes(axes, structure.kinds, source.weights, tensors, classes)
 

@@ -1,1 +1,1 @@
-"""The command ``fairseq-prune``: one file a subcommand, each parses, calls one function, prints."""
+"""The command ``fairseq-prune``: parsers/NAME.py has the words of a subcommand, NAME.py runs it."""

@@ -1,22 +1,6 @@
 """Where measurements of many checkpoints go, and what is said of each beside its numbers."""
 
-from argparse import ArgumentParser
-
 from fairseq_prune.cli import _output
-
-
-def add_flags(parser: ArgumentParser) -> None:
-    """Add --tag, --output and --json."""
-    parser.add_argument(
-        "--tag",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="say this too in each line of results, e.g. stage=retrained, or a value for each "
-        "checkpoint, stage=dense,pruned; may be repeated",
-    )
-    parser.add_argument("--output", metavar="FILE", help="results file to append to")
-    parser.add_argument("--json", action="store_true", help="print the lines of results, no table")
 
 
 def check(output: str | None) -> None:

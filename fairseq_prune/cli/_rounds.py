@@ -23,16 +23,11 @@ from fairseq_prune.checkpoints.tickets import (
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._fairseq_train import train, value_of
 from fairseq_prune.cli._journal import Row
-from fairseq_prune.cli.apply import views
+from fairseq_prune.cli._task import looks_at
 from fairseq_prune.pruning.flags import words_of
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.tasks.opening import open_checkpoint
 from fairseq_prune.tasks.own import Given
-
-CONTROLS = {
-    "reinit": "the last mask on a fresh model of another seed, its data in that seed's order",
-    "random-ticket": "the last mask shuffled within each tensor, on the rewound weights",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +40,7 @@ class Plan:
         recipe: how each round prunes; its sparsity is that of the last round.
         rewind_to: the update that survivors go back to.
         rewind: "weights" or "learning-rate".
-        controls: names of CONTROLS.
+        controls: names of TICKET_CONTROLS.
         control_seed: of their initial weights and shuffling.
     """
 
@@ -83,7 +78,7 @@ class Plan:
 
     def open(self, path: Path) -> Opened:
         """A checkpoint of this run."""
-        return open_checkpoint(str(path), self.recipe.settings["classes"], self.recipe.excluded)
+        return open_checkpoint(str(path), self.recipe.resolved.classes, self.recipe.excluded)
 
     def parts(self) -> Iterator["Part"]:
         """The trainings, in order."""
@@ -148,7 +143,7 @@ class Part:
         recipe = plan.recipe_of(self.number)
         given = Given(data=plan.command[0]) if recipe.looks else None
         record = apply_recipe(
-            trained, recipe, views(trained.path, given, recipe, lambda *_: None)
+            trained, recipe, looks_at(trained.path, given, recipe, lambda *_: None)
         ).record
         ticket = {"round": self.number, "rounds": plan.rounds, **ticket}
         return rewound(kept, trained, record, plan.rewind, ticket)

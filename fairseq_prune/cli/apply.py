@@ -1,63 +1,19 @@
 """``fairseq-prune apply``: prune a trained checkpoint, without training."""
 
 import os
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from argparse import Namespace
 from pathlib import Path
 
-from fairseq_prune.checkpoints.apply import Applied, Views, apply_recipe, check_recipe
+from fairseq_prune.checkpoints.apply import Applied, apply_recipe, check_recipe
 from fairseq_prune.checkpoints.checkpoint import Opened
 from fairseq_prune.checkpoints.inspection import view
 from fairseq_prune.checkpoints.two_of_four import format_eligibility
 from fairseq_prune.cli import _output
-from fairseq_prune.cli._task import add_opening, given_of
+from fairseq_prune.cli._task import given_of, looks_at
 from fairseq_prune.network.ties import parameters_in
-from fairseq_prune.pruning.flags import add_arguments, recipe_of
-from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.flags import recipe_of
 from fairseq_prune.pruning.summary import find_dead, find_unseen, format_table, whole
 from fairseq_prune.tasks.opening import open_checkpoint
-from fairseq_prune.tasks.own import Given
-
-HELP = "prune a trained checkpoint, without training"
-DESCRIPTION = """
-Prunes a trained fairseq checkpoint at once, exactly as training would before its first update
-with the same flags. The pruned weights become zeros in the model and in its average (EMA); the
-masks go into the file, so that training with --user-dir fairseq_prune goes on from there and
-holds them. Everything else stays as it is, except the optimizer's state, which is left out: a
-pruned model starts a new optimisation. Masks that the checkpoint has already are kept; they only
-shrink. Plain fairseq opens the result without this package.
-"""
-EXAMPLES = """
-examples:
-  fairseq-prune apply dense.pt --prune-scheme class-blind --dry-run
-      shows what 80% would remove, by weight class, and writes nothing
-  fairseq-prune apply dense.pt --output pruned.pt --prune-scheme class-distribution \\
-      --prune-sparsity 0.6
-  fairseq-prune apply dense.pt --output pruned.pt --prune-scheme class-uniform \\
-      --prune-exclude source-embedding,target-embedding
-  fairseq-prune apply dense.pt --output pruned.pt --prune-scheme class-blind \\
-      --prune-saliency snip --data data-bin/iwslt15.tokenized.en-vi
-  fairseq-prune apply other_seed.pt --output ticket.pt --prune-mask-from pruned.pt
-"""
-
-
-def add(parser: ArgumentParser) -> None:
-    """Add this subcommand's arguments."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="the checkpoint to prune")
-    parser.add_argument("--output", metavar="OUT", help="where to write the pruned checkpoint")
-    parser.add_argument(
-        "--data",
-        metavar="DATA",
-        help="binarised data, for a saliency that scores on data or on the network; others do not "
-        "read them",
-    )
-    add_opening(parser)
-    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print what would be removed, write nothing"
-    )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON, no table")
-    add_arguments(parser.add_argument_group("how to prune"), recipe_only=True)
 
 
 def run(arguments: Namespace) -> int:
@@ -66,11 +22,11 @@ def run(arguments: Namespace) -> int:
     output = _output.chosen(arguments, "apply", "pruned")
     with _output.Progress() as progress:
         done = progress.phase("reading", 0.4, 1)
-        source = open_checkpoint(arguments.checkpoint, recipe.settings["classes"], recipe.excluded)
+        source = open_checkpoint(arguments.checkpoint, recipe.resolved.classes, recipe.excluded)
         if output is not None:
             _output.check_space(output, source.tensors.values())
         given = given_of(arguments) if recipe.looks else None
-        looks = views(source.path, given, recipe, progress.scored)
+        looks = looks_at(source.path, given, recipe, progress.scored)
         applied = apply_recipe(source, recipe, looks)
         done(1)
         if output is not None:
@@ -78,29 +34,6 @@ def run(arguments: Namespace) -> int:
             _output.write(applied.content(tick), output, progress, 0.3, source.size)
     _report(applied, source, arguments, output)
     return 0
-
-
-def views(
-    checkpoint: str, given: Given | None, recipe: Recipe, told: Callable[[int, int], None]
-) -> Views:
-    """What the recipe's saliency looks at beside the weights of a checkpoint.
-
-    Args:
-        given: the data, and what else flags say of the checkpoint's task; None for nothing.
-        told: is told now and then how many batches of how many are scored.
-    """
-    if given is None:
-        return Views()
-    from fairseq_prune import models  # fairseq takes seconds to load
-    from fairseq_prune.tasks.offline import open_network
-
-    models.register()
-    network = open_network(checkpoint, given, told)
-    count, seed = recipe.settings["score_batches"], recipe.settings["seed"]
-    return Views(
-        sample=network.sampler(count, seed) if "data" in recipe.needs else None,
-        flow=network.flow() if "network" in recipe.needs else None,
-    )
 
 
 def _report(applied: Applied, source: Opened, arguments: Namespace, output: str | None) -> None:

@@ -3,13 +3,13 @@
 import contextlib
 import logging
 import tempfile
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairseq_prune.cli import _output
-from fairseq_prune.cli._task import TASK, add_task
+from fairseq_prune.cli._task import TASK
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.files.folder import check_folder
 from fairseq_prune.files.table import Table, as_markdown, as_text
@@ -19,58 +19,6 @@ from fairseq_prune.tasks.own import members_of, read_task
 if TYPE_CHECKING:
     from fairseq_prune.bench.engines import Engine
     from fairseq_prune.bench.speed import Speed
-
-ENGINES = ("fairseq", "fairseq-csr", "ctranslate2", "ctranslate2-int8")
-HELP = "sizes, work and speed of checkpoints, in every form"
-DESCRIPTION = """
-Says of each checkpoint how many bytes it takes in every form, how many weights and multiply-adds
-it has, zeros included and not, and how many target tokens a second come out of it: in fairseq, in
-fairseq with its linear layers as sparse matrices, and in CTranslate2. All take turns, round after
-round, on one thread unless told otherwise; speeds are compared with the first checkpoint in
-fairseq, in the same round, and "no speed gain" stands where not every round was faster. Engines
-that cannot take a model are left out, with the reason. Each model translates under the task that
-it was trained with, one of several language pairs the one that -s and -t name; files with colons
-between them are an ensemble, whose bytes, weights and multiply-adds are those of all.
-"""
-EXAMPLES = """
-examples:
-  fairseq-prune bench dense.pt pruned.pt small.pt --data data-bin
-  fairseq-prune bench dense.pt small.pt --data data-bin --beams 5 --batches 1 --output bench
-"""
-
-
-def add(parser: ArgumentParser) -> None:
-    """Add this subcommand's arguments."""
-    parser.add_argument(
-        "checkpoints",
-        metavar="CHECKPOINT",
-        nargs="+",
-        help="the first is compared with; colons between the files of an ensemble",
-    )
-    parser.add_argument("--data", required=True, metavar="BIN", help="made by fairseq-preprocess")
-    parser.add_argument("--gen-subset", default="test", help="subset to translate (default test)")
-    parser.add_argument(
-        "--sentences", type=int, default=100, metavar="N", help="of it, the first N (default 100)"
-    )
-    parser.add_argument(
-        "--beams", type=int, nargs="+", default=[1, 5], metavar="N", help="beam sizes (1 5)"
-    )
-    parser.add_argument(
-        "--batches", type=int, nargs="+", default=[1, 8, 64], metavar="N", help="sentences (1 8 64)"
-    )
-    parser.add_argument(
-        "--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="default: all"
-    )
-    parser.add_argument("--rounds", type=int, default=3, help="how often (default 3)")
-    parser.add_argument("--threads", type=int, default=1, help="of each engine (default 1)")
-    parser.add_argument(
-        "--max-len-b", type=int, default=200, metavar="N", help="longest translation (default 200)"
-    )
-    add_task(parser)
-    parser.add_argument(
-        "--output", metavar="FOLDER", help="write table.md, bench.json and bench.png there"
-    )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON, no table")
 
 
 def run(arguments: Namespace) -> int:

@@ -1,57 +1,22 @@
 """``fairseq-prune control``: the controls that a pruned model has to beat."""
 
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
+from fairseq_prune.checkpoints import CONTROLS
 from fairseq_prune.checkpoints.checkpoint import Opened, with_model
-from fairseq_prune.checkpoints.control import KINDS, make_control
+from fairseq_prune.checkpoints.control import make_control
 from fairseq_prune.cli import _output
-from fairseq_prune.cli._task import add_opening, given_of
+from fairseq_prune.cli._task import given_of
 from fairseq_prune.masks.controls import overlap
 from fairseq_prune.tasks.opening import open_checkpoint
-
-HELP = "give a dense model a mask with a pruned model's counts and nothing else of it"
-DESCRIPTION = """
-Writes the dense checkpoint under a mask that keeps as many weights as the pruned checkpoint's, but
-not the same ones. What a method is worth shows when its model is retrained beside these (Frankle
-et al. 2020): if shuffling inside each tensor costs nothing, only the counts mattered. Retrain the
-result with --finetune-from-model. The kind reinit keeps the masks and takes fresh weights instead.
-"""
-EXAMPLES = """
-examples:
-  fairseq-prune control pruned.pt --weights dense.pt --output shuffled.pt --kind shuffle
-  fairseq-prune control pruned.pt --weights dense.pt --output inverted.pt --kind invert
-  fairseq-prune control pruned.pt --data data-bin --output fresh.pt --kind reinit --seed 2
-"""
-
-
-def add(parser: ArgumentParser) -> None:
-    """Add this subcommand's arguments."""
-    parser.add_argument("checkpoint", metavar="PRUNED", help="the checkpoint whose counts to keep")
-    parser.add_argument("--weights", metavar="DENSE", help="the checkpoint it was pruned from")
-    parser.add_argument(
-        "--data", metavar="DATA", help="reinit: binarised data, for its dictionaries"
-    )
-    parser.add_argument("--output", metavar="OUT", required=True, help="where to write")
-    parser.add_argument(
-        "--kind",
-        required=True,
-        metavar="KIND",
-        help=", ".join(f"{name} ({what})" for name, what in KINDS.items()),
-    )
-    parser.add_argument(
-        "--seed", type=int, default=1, help="of random kinds and fresh weights (default 1)"
-    )
-    add_opening(parser)
-    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON, no text")
 
 
 def run(arguments: Namespace) -> int:
     """Make the control and write it; returns the exit code."""
     kind, output = arguments.kind, arguments.output
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
+    if kind not in CONTROLS:
+        known = ", ".join(CONTROLS)
         raise ValueError(f"--kind {kind!r} is unknown; choose one of {known}.")
     needed, useless = ("data", "weights") if kind == "reinit" else ("weights", "data")
     if getattr(arguments, needed) is None or getattr(arguments, useless) is not None:

@@ -4,53 +4,28 @@ import os
 import sys
 import traceback
 import warnings
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 from _fairseq_prune_compat import interrupts
 
 from fairseq_prune import __version__
-from fairseq_prune.cli import (
-    apply,
-    average,
-    bench,
-    classify,
-    control,
-    evaluate,
-    export,
-    flags,
-    inspect,
-    report,
-    sensitivity,
-    shrink,
-    study,
-    tickets,
-    verify,
-    vocab,
-)
-from fairseq_prune.cli._task import add_plugin
-from fairseq_prune.pruning.refusal import Refusal, what_to_send
-from fairseq_prune.tasks.opening import import_plugin
+from fairseq_prune.cli.parsers import flags
+from fairseq_prune.cli.parsers._shared import add_plugin
+from fairseq_prune.files.registry import Lazy
 
-COMMANDS: dict[str, Any] = {
-    "apply": apply,
-    "average": average,
-    "bench": bench,
-    "classify": classify,
-    "control": control,
-    "evaluate": evaluate,
-    "export": export,
-    "flags": flags,
-    "inspect": inspect,
-    "report": report,
-    "sensitivity": sensitivity,
-    "shrink": shrink,
-    "study": study,
-    "tickets": tickets,
-    "verify": verify,
-    "vocab": vocab,
+# by what they are for; the words and flags of each are in parsers/NAME.py, what it does in NAME.py
+GROUPS = {
+    "prune a model": ("apply", "tickets", "control"),
+    "look at it": ("inspect", "verify"),
+    "make it smaller": ("shrink", "vocab", "export", "average"),
+    "measure it": ("evaluate", "classify", "bench", "sensitivity"),
+    "do whole experiments": ("study", "report"),
+    "while training": ("flags",),
 }
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 # those that open a checkpoint, which may be of an architecture that only a plugin has
 OPENING = (
     *("apply", "average", "bench", "classify", "control", "evaluate", "export", "inspect"),
@@ -68,45 +43,57 @@ class _Parser(ArgumentParser):
 
 
 def build_parser() -> ArgumentParser:
-    """The parser of the whole command line."""
+    """The parser of the whole command line; what runs a command is imported when it runs."""
     parser = _Parser(
         prog="fairseq-prune",
+        usage="%(prog)s [-h] [--version] COMMAND ...",
         description=DESCRIPTION,
         epilog=f"fairseq-prune COMMAND --help says more on each.\n\n{flags.flags_text()}",
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"fairseq_prune {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, module in COMMANDS.items():
-        sub = commands.add_parser(
-            name,
-            help=module.HELP,
-            description=module.DESCRIPTION.strip(),
-            epilog=module.EXAMPLES.strip(),
-            formatter_class=RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        module.add(sub)
-        if name in OPENING:
-            add_plugin(sub)
-        sub.set_defaults(run=module.run)
+    commands = parser.add_subparsers(
+        metavar="COMMAND", required=True, help=SUPPRESS, prog=parser.prog
+    )
+    for purpose, names in GROUPS.items():
+        words = {name: import_module(f"fairseq_prune.cli.parsers.{name}") for name in names}
+        lines = [f"{name:12} {module.HELP}" for name, module in words.items()]
+        parser.add_argument_group(purpose, "\n".join(lines))
+        for name, module in words.items():
+            _add_command(commands, name, module)
     return parser
+
+
+def _add_command(commands: Any, name: str, words: Any) -> None:
+    parser = commands.add_parser(
+        name,
+        description=words.DESCRIPTION.strip(),
+        epilog=words.EXAMPLES.strip(),
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    words.add(parser)
+    if name in OPENING:
+        add_plugin(parser)
+    parser.set_defaults(run=Lazy(f"fairseq_prune.cli.{name}", "run"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    interrupts.work_begins()
     # torch warns of details of files that are refused anyway
     warnings.filterwarnings("ignore", module="torch")
     try:
         arguments = build_parser().parse_args(argv)
-        import_plugin(getattr(arguments, "user_dir", None))
-        code: int = arguments.run(arguments)
+        run = arguments.run.load()
+        interrupts.work_begins()
+        if getattr(arguments, "user_dir", None) is not None:
+            Lazy("fairseq_prune.tasks.opening", "import_plugin")(arguments.user_dir)
+        code: int = run(arguments)
         sys.stdout.flush()
         return code
     except ValueError as error:
-        sentence = error.sentence if isinstance(error, Refusal) else error
+        sentence = getattr(error, "sentence", error)  # of a Refusal
         print(f"fairseq-prune: {sentence}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
@@ -125,6 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return FAILED
     except Exception:
+        from fairseq_prune.pruning.refusal import what_to_send
+
         traceback.print_exc()
         print(what_to_send(), file=sys.stderr)
         return BUG

@@ -1,73 +1,20 @@
 """``fairseq-prune tickets``: iterative pruning with rewinding, around stock fairseq-train."""
 
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
+from fairseq_prune.checkpoints import REWINDS
 from fairseq_prune.checkpoints.apply import check_recipe
-from fairseq_prune.checkpoints.tickets import REWINDS
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._fairseq_train import check_command, number_of
 from fairseq_prune.cli._journal import Journal, Row
-from fairseq_prune.cli._rounds import CONTROLS, Plan
+from fairseq_prune.cli._rounds import Plan
+from fairseq_prune.cli.parsers.tickets import TICKET_CONTROLS
+from fairseq_prune.maths.schemes import ALLOCATIONS
 from fairseq_prune.maths.structure import NofM
-from fairseq_prune.pruning.flags import add_arguments, recipe_of
+from fairseq_prune.pruning.flags import recipe_of
 from fairseq_prune.pruning.recipe import DEFAULT_SPARSITY, Recipe
-
-HELP = "find lottery tickets: train, prune, rewind, train again, in rounds"
-DESCRIPTION = """
-Trains with stock fairseq-train, prunes what came out, takes the weights that are left back to
-where they were after --rewind-to updates, and trains again under the mask; each round removes the
-same share of what is left, until --prune-sparsity (iterative magnitude pruning, Frankle and Carbin
-2019; rewinding, Frankle et al. 2020). The optimizer, the schedule and the order of the data go back
-too. With --rewind learning-rate the weights and the optimizer's moments stay as they were trained
-and only the schedule and the data go back (Renda et al. 2020). --rounds 1 is the one-shot ticket.
-
-OUTPUT/round-0 is the dense training, OUTPUT/round-N the last ticket; rewind.pt is the state that
-is rewound to, and tickets.jsonl has a line for each round, with the digest that proves that the
-survivors are those of rewind.pt. The same command goes on where it was cut.
-"""
-EXAMPLES = """
-examples:
-  fairseq-prune tickets --output runs/tickets --prune-sparsity 0.8 --rounds 5 --rewind-to 200 \\
-      -- data-bin --arch transformer --max-update 2000 --seed 1 ...
-  fairseq-prune tickets --output runs/oneshot --rounds 1 --rewind-to 0 \\
-      --controls reinit,random-ticket -- data-bin --arch lstm --max-epoch 10 ...
-"""
-
-
-def add(parser: ArgumentParser) -> None:
-    """Add this subcommand's arguments."""
-    parser.add_argument("--output", metavar="DIR", required=True, help="folder for all rounds")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default 5")
-    parser.add_argument(
-        "--rewind-to",
-        type=int,
-        required=True,
-        metavar="K",
-        help="update to go back to; 0 is the very beginning, which fails for large models",
-    )
-    parser.add_argument(
-        "--rewind",
-        default="weights",
-        metavar="WHAT",
-        help=", ".join(f"{name} ({what})" for name, what in REWINDS.items()) + "; default weights",
-    )
-    parser.add_argument(
-        "--controls",
-        default="",
-        metavar="NAMES",
-        help="after the last round, too: "
-        + ", ".join(f"{name} ({what})" for name, what in CONTROLS.items()),
-    )
-    parser.add_argument(
-        "--control-seed", type=int, metavar="N", help="of the controls (default: --seed plus 1)"
-    )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON at the end")
-    add_arguments(parser.add_argument_group("how to prune"), recipe_only=True)
-    parser.add_argument(
-        "command", nargs="*", metavar="-- DATA ...", help="the command line of fairseq-train"
-    )
 
 
 def run(arguments: Namespace) -> int:
@@ -149,10 +96,11 @@ def _recipe(arguments: Namespace) -> Recipe:
     recipe = recipe_of(arguments)
     if recipe.mask_from is not None:
         raise ValueError("--prune-mask-from has no place here: tickets finds its own masks.")
-    if recipe.scheme == "given":
+    entry = ALLOCATIONS.get(str(recipe.scheme))
+    if entry is not None and entry.takes_shares:
         raise ValueError(
-            "--prune-scheme given has no place here: each round of tickets has a sparsity of its "
-            "own; use class-blind, class-uniform, class-distribution or erk."
+            f"--prune-scheme {recipe.scheme} has no place here: each round of tickets has a "
+            "sparsity of its own; use class-blind, class-uniform, class-distribution or erk."
         )
     check_recipe(recipe, arguments.command[0] if recipe.looks else None)
     if isinstance(recipe.groups(), NofM):
@@ -170,8 +118,10 @@ def _recipe(arguments: Namespace) -> Recipe:
 def _controls(text: str, command: list[str]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for name in names:
-        if name not in CONTROLS:
-            raise ValueError(f"--controls {name!r} is unknown; choose {' or '.join(CONTROLS)}.")
+        if name not in TICKET_CONTROLS:
+            raise ValueError(
+                f"--controls {name!r} is unknown; choose {' or '.join(TICKET_CONTROLS)}."
+            )
     if "reinit" in names and any(w.startswith("--finetune-from-model") for w in command):
         raise ValueError(
             "--controls reinit has no other initial weights to start from with "

@@ -8,15 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.checkpoints.steps import file_digest
+from fairseq_prune.evaluation import TEXTS
 from fairseq_prune.evaluation.subwords import JOINED_BY, missing_join, subwords_in
 from fairseq_prune.files.needs import need
 from fairseq_prune.tasks.own import Given, OwnTask, folders_of, parse_overrides
 
-# what the lines of the data may be
-TEXTS = {
-    "raw": "plain text, in subwords of its own (sentencepiece)",
-    "moses": "tokens of Moses, with its HTML escapes or without, perhaps in subwords (BPE)",
-}
 # left out of what identifies a result where they are not given: results that are older than these
 # settings stay known
 _FEWEST = 0.05  # of a dictionary's words: fewer that look like subwords may be words

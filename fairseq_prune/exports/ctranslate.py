@@ -17,6 +17,7 @@ from fairseq_prune import __version__
 from fairseq_prune.checkpoints.record import read_record
 from fairseq_prune.checkpoints.steps import export_steps
 from fairseq_prune.data.dictionary import languages_of, read_dictionary
+from fairseq_prune.exports import QUANTIZATIONS
 from fairseq_prune.exports.transformer import Shape, shape_of
 from fairseq_prune.files.folder import check_export, staged
 from fairseq_prune.files.needs import need
@@ -25,7 +26,6 @@ from fairseq_prune.network.ties import parameter_count
 from fairseq_prune.network.weights import SHADOW
 from fairseq_prune.tasks.opening import read
 
-QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float16", "int8_float32")
 FILE = "model.bin"  # the weights; every folder of CTranslate2 has it
 PIECES = ("source.spm.model", "target.spm.model")
 
@@ -45,27 +45,6 @@ class Written:
     size: int
     languages: tuple[str, str]
     sentencepiece: bool
-
-
-def add_arguments(parser: Any) -> None:
-    """Add the arguments that only this format has, to a parser or a group of one."""
-    parser.add_argument(
-        "--data",
-        metavar="DATA",
-        help="the folder that the model was trained on: its dictionaries are read",
-    )
-    parser.add_argument(
-        "--quantization",
-        choices=QUANTIZATIONS,
-        help=f"of the weights (default {QUANTIZATIONS[0]})",
-    )
-    parser.add_argument(
-        "--sentencepiece",
-        metavar="MODEL",
-        nargs="+",
-        help="the SentencePiece model, or those of source and target, to copy into the folder "
-        "(default: those in DATA)",
-    )
 
 
 def run(arguments: Namespace) -> Written:

@@ -2,41 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
 
+from fairseq_prune.maths.schemes import REST, Least
 from fairseq_prune.maths.score import Score, Scores
 from fairseq_prune.maths.select import Budgets, Found, count_kept, floors, round_count
 from fairseq_prune.maths.spread import class_moments
-
-Least = Mapping[str, int] | None
-REST = "*"  # in shares by class: every class that is not named
-
-
-class Allocation(Protocol):
-    """Scores, the fraction to remove and each tensor's weight class: how many survive where.
-
-    ``least``: by tensor, how many survive in any case; None for none.
-    """
-
-    def __call__(
-        self,
-        scores: Scores,
-        sparsity: float,
-        classes: Mapping[str, str],
-        *,
-        least: Least = None,
-    ) -> Budgets: ...
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A scheme as it is offered: the function, one line on it, and where it is from."""
-
-    allocate: Allocation
-    summary: str
-    paper: str
 
 
 def class_blind(
@@ -270,22 +241,3 @@ def _whole(wanted: Mapping[str, Fraction], total: int) -> dict[str, int]:
     for name in by_remainder[: total - sum(kept.values())]:
         kept[name] += 1
     return kept
-
-
-ALLOCATIONS: dict[str, Entry] = {
-    "class-blind": Entry(
-        class_blind, "one ranking over all weights", "See et al. 2016, section 3.2"
-    ),
-    "class-distribution": Entry(
-        class_distribution,
-        "class c loses what is below lambda * sigma_c; lambda is solved for",
-        "See et al. 2016, section 3.2",
-    ),
-    "class-uniform": Entry(
-        class_uniform, "the same fraction of each class", "See et al. 2016, section 3.2"
-    ),
-    "erk": Entry(
-        erk, "density in proportion to sum(dims) / prod(dims)", "Evci et al. 2020, section 3"
-    ),
-    "given": Entry(given, "each class its own fraction, those of --prune-given", "Han et al. 2015"),
-}

@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
+
+from fairseq_prune.files.registry import Registry
 
 
 class Schedule(Protocol):
@@ -235,6 +237,9 @@ def reached_at(schedule: Schedule) -> int:
     return schedule.start if isinstance(schedule, Exchange) else schedule.last
 
 
+Build = TypeVar("Build", bound=Callable[..., Any])
+
+
 @dataclass(frozen=True)
 class Entry:
     """A schedule as it is offered.
@@ -245,6 +250,9 @@ class Entry:
         paper: where it is from.
         takes: the further settings it needs, in the constructor's order.
         needs: "data" where it looks at batches whenever it acts.
+        moves: whether weights that were pruned come back, one by one.
+        at_once: whether it prunes once, and all of it.
+        before_training: whether it prunes before the first update, whatever its start.
     """
 
     build: Callable[..., Schedule]
@@ -252,11 +260,14 @@ class Entry:
     paper: str
     takes: tuple[str, ...] = ()
     needs: Literal["data"] | None = None
+    moves: bool = False
+    at_once: bool = False
+    before_training: bool = False
 
 
 _GRADUAL = ("end", "every")
 _EXCHANGE = ("end", "every", "drop")
-SCHEDULES: dict[str, Entry] = {
+SCHEDULES = Registry[Entry]("schedule", {
     "gradual": Entry(
         Gradual, "a cubic rise from start to end", "Zhu and Gupta 2017, section 3", _GRADUAL
     ),
@@ -271,18 +282,41 @@ SCHEDULES: dict[str, Entry] = {
         Threshold, "what falls below a rising threshold", "Narang et al. 2017, section 3",
         ("end", "every", "ramp"),
     ),
-    "one-shot": Entry(OneShot, "all at once, at one step", "See et al. 2016, section 3.2"),
-    "static": Entry(OneShot, "all at once, before the first update", "Mocanu et al. 2018"),
+    "one-shot": Entry(
+        OneShot, "all at once, at one step", "See et al. 2016, section 3.2", at_once=True
+    ),
+    "static": Entry(
+        OneShot, "all at once, before the first update", "Mocanu et al. 2018", at_once=True,
+        before_training=True,
+    ),
     "set": Entry(
         Exchange, "constant sparsity; the smallest change places at random",
-        "after Mocanu et al. 2018", _EXCHANGE,
+        "after Mocanu et al. 2018", _EXCHANGE, moves=True,
     ),
     "rigl": Entry(
         partial(Exchange, growth="gradient"),
         "constant sparsity; the smallest make room where the gradient is largest",
-        "Evci et al. 2020", _EXCHANGE, "data",
+        "Evci et al. 2020", _EXCHANGE, "data", moves=True,
     ),
-}  # fmt: skip
+})  # fmt: skip
+
+
+def register_schedule(
+    name: str, *, summary: str, paper: str = "", takes: tuple[str, ...] = ()
+) -> Callable[[Build], Build]:
+    """A decorator that makes a class a schedule, for ``--prune-schedule NAME``.
+
+    Args:
+        summary, paper, takes: see :class:`Entry`; ``takes`` are of "end", "every", "ramp", "drop".
+
+    Raises ValueError where another has the name.
+    """
+
+    def register(build: Build) -> Build:
+        SCHEDULES.register(name, Entry(build, summary, paper or "none", takes))
+        return build
+
+    return register
 
 
 def _check_fraction(name: str, value: float) -> None:

@@ -6,12 +6,12 @@ A tensor is taken as a matrix (out, in); what has more dimensions is flattened t
 import math
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from fairseq_prune.maths.score import Score
+    from fairseq_prune.maths.score import Score
 
 POOLS = ("mean", "max", "sum", "norm")
 UNITS = {
@@ -28,16 +28,16 @@ class Structure(Protocol):
     def check(self, name: str, shape: tuple[int, ...]) -> None:
         """Raises ValueError, naming the tensor, where it cannot be grouped like this."""
 
-    def pool(self, score: Score) -> Score:
+    def pool(self, score: "Score") -> "Score":
         """The score of each group; a group is gone when all of it is."""
 
-    def expand(self, mask: Tensor, score: Score) -> Tensor:
+    def expand(self, mask: "Tensor", score: "Score") -> "Tensor":
         """The mask of the weights: what is fixed is True, what was gone stays so."""
 
-    def spread(self, groups: Tensor, shape: tuple[int, ...]) -> Tensor:
+    def spread(self, groups: "Tensor", shape: tuple[int, ...]) -> "Tensor":
         """A number for each group, given to each of its weights: a tensor of ``shape``."""
 
-    def count(self, mask: Tensor, fixed: tuple[int, int] | None) -> tuple[int, int]:
+    def count(self, mask: "Tensor", fixed: tuple[int, int] | None) -> tuple[int, int]:
         """How many groups there are in a mask, and how many of them are gone."""
 
 
@@ -48,19 +48,19 @@ class Element:
     def check(self, name: str, shape: tuple[int, ...]) -> None:
         """Fits every tensor."""
 
-    def pool(self, score: Score) -> Score:
+    def pool(self, score: "Score") -> "Score":
         """The score itself."""
         return score
 
-    def expand(self, mask: Tensor, score: Score) -> Tensor:
+    def expand(self, mask: "Tensor", score: "Score") -> "Tensor":
         """The mask itself."""
         return mask
 
-    def spread(self, groups: Tensor, shape: tuple[int, ...]) -> Tensor:
+    def spread(self, groups: "Tensor", shape: tuple[int, ...]) -> "Tensor":
         """The numbers themselves."""
         return groups
 
-    def count(self, mask: Tensor, fixed: tuple[int, int] | None) -> tuple[int, int]:
+    def count(self, mask: "Tensor", fixed: tuple[int, int] | None) -> tuple[int, int]:
         """How many weights there are, and how many are gone."""
         a, b = fixed or (0, 0)
         return mask.numel() - (b - a), mask.numel() - int(mask.sum())
@@ -87,8 +87,12 @@ class Block:
     def check(self, name: str, shape: tuple[int, ...]) -> None:
         """Fits every tensor."""
 
-    def pool(self, score: Score) -> Score:
+    def pool(self, score: "Score") -> "Score":
         """The score of each tile: (tiles down, tiles across)."""
+        import torch  # here, as --help does without it
+
+        from fairseq_prune.maths.score import Score
+
         present = score.present.flatten(1)
         values = score.values.detach().flatten(1).to(torch.float64)
         values = (values.abs() if score.absolute else values) / score.scale
@@ -107,7 +111,7 @@ class Block:
         found = found.masked_fill(~alive, 0.0)
         return Score(found, alive=None if bool(alive.all()) else alive, fixed=self._fixed(score))
 
-    def expand(self, mask: Tensor, score: Score) -> Tensor:
+    def expand(self, mask: "Tensor", score: "Score") -> "Tensor":
         """The mask of the weights."""
         large = self.spread(mask, tuple(score.values.shape)).flatten(1)
         kept = (large & score.present.flatten(1)).reshape(-1)
@@ -115,15 +119,19 @@ class Block:
             kept[slice(*score.fixed)] = True
         return kept.reshape(score.values.shape)
 
-    def spread(self, groups: Tensor, shape: tuple[int, ...]) -> Tensor:
+    def spread(self, groups: "Tensor", shape: tuple[int, ...]) -> "Tensor":
         """Each tile's number at each of its weights."""
         height, width = shape[0], math.prod(shape[1:])
         rows, columns = self._size(height, width)
         large = groups.repeat_interleave(rows, 0)[:height].repeat_interleave(columns, 1)[:, :width]
         return large.reshape(shape)
 
-    def count(self, mask: Tensor, fixed: tuple[int, int] | None) -> tuple[int, int]:
+    def count(self, mask: "Tensor", fixed: tuple[int, int] | None) -> tuple[int, int]:
         """How many tiles there are, and how many of them are gone whole."""
+        import torch
+
+        from fairseq_prune.maths.score import Score
+
         groups = self.pool(Score(torch.ones(mask.shape), alive=mask, fixed=fixed))
         total = groups.numel_prunable
         return total, total - groups.numel_alive
@@ -131,7 +139,7 @@ class Block:
     def _size(self, height: int, width: int) -> tuple[int, int]:
         return self.rows or height, self.columns or width
 
-    def _tiles(self, matrix: Tensor, fill: float | bool) -> Tensor:
+    def _tiles(self, matrix: "Tensor", fill: float | bool) -> "Tensor":
         """(tiles down, tiles across, weights of a tile), the edges filled up."""
         height, width = matrix.shape
         rows, columns = self._size(height, width)
@@ -141,7 +149,7 @@ class Block:
         cut = whole.reshape(down, rows, across, columns).transpose(1, 2)
         return cut.reshape(down, across, rows * columns)
 
-    def _fixed(self, score: Score) -> tuple[int, int] | None:
+    def _fixed(self, score: "Score") -> tuple[int, int] | None:
         """The tiles that take no part: those of a fixed row, where tiles are one row high."""
         height, width = score.values.flatten(1).shape
         rows, columns = self._size(height, width)
@@ -175,12 +183,14 @@ class NofM:
                 f"{name} has {width}; leave it out with --prune-exclude."
             )
 
-    def count(self, mask: Tensor, fixed: tuple[int, int] | None) -> tuple[int, int]:
+    def count(self, mask: "Tensor", fixed: tuple[int, int] | None) -> tuple[int, int]:
         """How many weights there are, and how many are gone."""
         return Element().count(mask, fixed)
 
-    def masks(self, score: Score) -> Tensor:
+    def masks(self, score: "Score") -> "Tensor":
         """The mask of the weights. Ties go to the lower index."""
+        import torch
+
         values = score.values.detach().reshape(-1, self.m).to(torch.float64)
         values = values.abs() if score.absolute else values.clone()
         values[~score.present.reshape(-1, self.m)] = -torch.inf

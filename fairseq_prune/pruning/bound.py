@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_prune.masks.state import Masks
-from fairseq_prune.maths.allocate import REST, overall
+from fairseq_prune.maths.allocate import overall
+from fairseq_prune.maths.schemes import REST
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.maths.structure import NofM, Units
 from fairseq_prune.network.axes import choose_axes, find_axes, heads_of, tensors_of
@@ -27,7 +28,7 @@ def axes_of(model: nn.Module, weights: Weights, recipe: Recipe) -> Axes | None:
     if not isinstance(structure, Units):
         return None
     tensors = tensors_of(model)
-    axes, classes = find_axes(tensors, heads_of(model)), recipe.settings["classes"]
+    axes, classes = find_axes(tensors, heads_of(model)), recipe.resolved.classes
     return choose_axes(axes, structure.kinds, weights, tensors, classes)
 
 
@@ -67,9 +68,9 @@ def check_shrinks(
 
     Raises ValueError.
     """
-    sparsity = recipe.settings["sparsity"]
     if isinstance(recipe.groups(), NofM):
         return
+    sparsity = recipe.target
     counts = counts_by_class(recipe, weights, axes, masks).values()
     total, gone = map(sum, zip(*counts, strict=True))
     if gone > round_count(sparsity, total):

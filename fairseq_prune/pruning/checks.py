@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.schedule import SCHEDULES
-from fairseq_prune.maths.structure import POOLS, UNITS, Block, Element, NofM, Units
+from fairseq_prune.maths.schemes import ALLOCATIONS
+from fairseq_prune.maths.structure import POOLS, UNITS, Block, Element, NofM, Units, parse
 from fairseq_prune.saliency import SALIENCIES, every_name
 
 if TYPE_CHECKING:
@@ -69,18 +69,21 @@ def _check_known(recipe: "Recipe") -> None:
         value = getattr(recipe, name)
         if value is not None and value not in known:
             raise ValueError(f"--prune-{name} {value!r} is unknown; choose {_either(known)}.")
+    parse(recipe.structure or "weight")
 
 
 def _check_given(recipe: "Recipe") -> None:
-    if recipe.scheme != "given":
+    if recipe.scheme is None or not recipe.scheme_entry().takes_shares:
         if recipe.given is not None:
             raise ValueError(
-                f"--prune-given has no effect with --prune-scheme {recipe.scheme}; use given."
+                f"--prune-given has no effect with --prune-scheme {recipe.scheme}; use "
+                f"{_either([n for n, entry in ALLOCATIONS.items() if entry.takes_shares])}."
             )
         return
     if recipe.given is None:
         raise ValueError(
-            "--prune-scheme given needs --prune-given FILE, a sparsity for each weight class."
+            f"--prune-scheme {recipe.scheme} needs --prune-given FILE, a sparsity for each weight "
+            "class."
         )
     if recipe.sparsity is not None:
         raise ValueError(
@@ -98,8 +101,9 @@ def _check_ratios(recipe: "Recipe") -> None:
             f"--prune-ratios {ratios} has no effect with --prune-saliency {saliency}; give another "
             "saliency, such as random, to choose the weights inside each tensor."
         )
-    if recipe.scheme == "erk" or isinstance(recipe.groups(), NofM):
-        what = "scheme erk" if recipe.scheme == "erk" else f"structure {recipe.structure}"
+    by_shape = recipe.scheme is not None and recipe.scheme_entry().shapes_only
+    if by_shape or isinstance(recipe.groups(), NofM):
+        what = f"scheme {recipe.scheme}" if by_shape else f"structure {recipe.structure}"
         raise ValueError(
             f"--prune-ratios {ratios} has no effect with --prune-{what}, which looks at shapes "
             "only; use class-blind, class-uniform or class-distribution without a pattern."
@@ -130,14 +134,15 @@ def _check_structure(recipe: "Recipe") -> None:
             f"--prune-pool {recipe.pool} has no effect with --prune-structure "
             f"{recipe.structure or 'weight'}; it is for row, block:RxC and units."
         )
-    if isinstance(groups, Block | Units) and recipe.scheme == "erk":
+    by_shape = recipe.scheme is not None and recipe.scheme_entry().shapes_only
+    if isinstance(groups, Block | Units) and by_shape:
         raise ValueError(
-            f"--prune-scheme erk spends by the shape of matrices, not of {recipe.structure}; use "
-            "class-blind, class-uniform or class-distribution."
+            f"--prune-scheme {recipe.scheme} spends by the shape of matrices, not of "
+            f"{recipe.structure}; use class-blind, class-uniform or class-distribution."
         )
     if isinstance(groups, NofM):
         _check_pattern(recipe, groups)
-    if not isinstance(groups, Element) and recipe.schedule in ("set", "rigl"):
+    if not isinstance(groups, Element) and recipe.schedule_entry().moves:
         raise ValueError(
             f"--prune-schedule {recipe.schedule} moves single weights, not {recipe.structure}; "
             "leave --prune-structure out, or use static."
@@ -197,7 +202,7 @@ def _check_pattern(recipe: "Recipe", groups: NofM) -> None:
             f"--prune-sparsity {recipe.sparsity} contradicts --prune-structure "
             f"{recipe.structure}, which removes {groups.sparsity:g}; leave it out."
         )
-    if recipe.schedule not in (None, "one-shot", "static"):
+    if not recipe.schedule_entry().at_once:
         raise ValueError(
             f"--prune-schedule {recipe.schedule} has no steps to take with --prune-structure "
             f"{recipe.structure}; use one-shot."
@@ -206,7 +211,8 @@ def _check_pattern(recipe: "Recipe", groups: NofM) -> None:
 
 def _check_schedule(recipe: "Recipe") -> None:
     schedule = recipe.schedule or "one-shot"
-    takes = SCHEDULES[schedule].takes
+    entry = recipe.schedule_entry()
+    takes = entry.takes
     for name in ("start", "end", "every", "ramp"):
         value = getattr(recipe, name)
         least = 1 if name == "every" else 0
@@ -221,9 +227,9 @@ def _check_schedule(recipe: "Recipe") -> None:
                 f"--prune-{name} has no effect with --prune-schedule {schedule}; it is for "
                 f"{_either(others)}."
             )
-    if schedule == "static" and recipe.start:
+    if entry.before_training and recipe.start:
         raise ValueError(
-            f"--prune-start {recipe.start} contradicts --prune-schedule static, which prunes "
+            f"--prune-start {recipe.start} contradicts --prune-schedule {schedule}, which prunes "
             "before the first update; leave it out, or use one-shot."
         )
     if recipe.drop is not None and not 0.0 < recipe.drop < 1.0:
@@ -240,7 +246,7 @@ def _check_end(recipe: "Recipe") -> None:
     if end is None:
         what = (
             "after which nothing is exchanged (three quarters of the run is usual)"
-            if recipe.schedule in ("set", "rigl")
+            if recipe.schedule_entry().moves
             else "at which the sparsity is reached (while the learning rate is still high)"
         )
         raise ValueError(

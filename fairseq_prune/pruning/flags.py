@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace, _ArgumentGroup
 from typing import get_type_hints
 
 from fairseq_prune.pruning.penalty_flags import PENALTIES
-from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.recipe import Recipe, help_of
 
 PREFIX = "prune_"
 OVERRIDE = PREFIX + "override"
@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser | _ArgumentGroup, recipe_only: bool = F
             type=kind,
             default=None,
             metavar=f.metadata.get("metavar") or _metavar(f.name, kind),
-            help=f.metadata["help"].replace("%", "%%"),
+            help=help_of(f).replace("%", "%%"),
         )
     if not recipe_only:
         parser.add_argument(_flag(OVERRIDE), action="store_true", help=OVERRIDE_HELP)

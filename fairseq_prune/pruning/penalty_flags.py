@@ -4,12 +4,14 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from fairseq_prune.maths.penalty import Growth
 from fairseq_prune.maths.structure import Block, Element
 from fairseq_prune.pruning.checks import flags
 from fairseq_prune.pruning.recipe import Recipe
+
+if TYPE_CHECKING:
+    from fairseq_prune.maths.penalty import Growth
 
 DEFAULT_CEILING = 100.0  # against Adam, no weight holds out above about 1 / penalty
 DEFAULT_RAISES = 100
@@ -76,8 +78,10 @@ class Growing:
                 f"{1 / largest:g}."
             )
 
-    def growth(self, since: int, until: int) -> Growth:
+    def growth(self, since: int, until: int) -> "Growth":
         """The penalty's rise between these steps."""
+        from fairseq_prune.maths.penalty import Growth  # with torch, which --help does without
+
         picks = self.penalty == KINDS[1]
         return Growth(since, until, self.penalty_ceiling, self.penalty_raises, picks)
 

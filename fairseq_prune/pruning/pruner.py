@@ -72,7 +72,7 @@ class Pruner:
         self, sparsity: float, probe: Probe, groups: Groups, adjust: Adjust | None = None
     ) -> Pruned:
         structure = self.recipe.groups()
-        ranked, scores = groups.rank(self.recipe.settings["saliency"], probe)
+        ranked, scores = groups.rank(self.recipe.resolved.saliency, probe)
         notes = Notes()
         if isinstance(structure, NofM):
             kept = {name: structure.masks(score) for name, score in scores.items()}
@@ -89,13 +89,14 @@ class Pruner:
 
     def _budgets(self, ranked: Scores, sparsity: float, probe: Probe, groups: Groups) -> Budgets:
         """How much of each tensor survives: as its own scores have it, or another saliency's."""
-        settings = self.recipe.settings
-        if settings["ratios"] is None:
-            least = least_of(self.recipe, {n: s.numel_prunable for n, s in ranked.items()})
-            found = self.recipe.allocation(ranked, sparsity, groups.classes, least=least)
-            multiple = settings["multiple"]
-            return found if multiple is None else in_multiples(found, ranked, multiple)
-        model = replace(self.recipe, saliency=settings["ratios"], ratios=None)
+        recipe = self.recipe
+        if recipe.ratios is None:
+            least = least_of(recipe, {n: s.numel_prunable for n, s in ranked.items()})
+            found = recipe.allocation(ranked, sparsity, groups.classes, least=least)
+            if recipe.multiple is None:
+                return found
+            return in_multiples(found, ranked, recipe.multiple)
+        model = replace(recipe, saliency=recipe.ratios, ratios=None)
         counts = groups.count(Pruner(model).update(sparsity, probe).masks)
         return Budgets({name: counts[name][0] - counts[name][1] for name in ranked})
 

@@ -87,7 +87,7 @@ def _shares(recipe: Recipe, totals: Mapping[str, int], asked: float) -> dict[str
     """By class, the fraction asked for; empty where a scheme does not count classes."""
     if isinstance(recipe.groups(), NofM):
         return {}
-    if recipe.shares is None and recipe.scheme != "class-uniform":
+    if not recipe.scheme_entry().by_class:
         return {}
     return scaled(recipe.shares, asked, totals)
 

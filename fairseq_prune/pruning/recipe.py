@@ -1,13 +1,17 @@
 """Recipe: the frozen choice of how to prune, the one source of every prune flag."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
+from fairseq_prune.files.registry import Registry
 from fairseq_prune.files.strict_json import is_of_kind
-from fairseq_prune.maths.allocate import ALLOCATIONS, Allocation, given
 from fairseq_prune.maths.schedule import SCHEDULES, Schedule, reached_at
+from fairseq_prune.maths.schedule import Entry as ScheduleEntry
+from fairseq_prune.maths.schemes import ALLOCATIONS, Allocation
+from fairseq_prune.maths.schemes import Entry as SchemeEntry
 from fairseq_prune.maths.structure import (
     POOLS,
     UNITS,
@@ -30,8 +34,49 @@ DEFAULT_GROW_BATCHES = 8  # at every exchange: 8 steps in DEFAULT_EVERY
 DEFAULT_DROP = 0.3  # Evci et al. (2020), section 3
 
 
-def _flag(default: Any, text: str, **more: Any) -> Any:
-    return field(default=default, metadata={"help": text, **more})
+def _flag(default: Any, text: str | Callable[[], str], metavar: str | None = None) -> Any:
+    # what is offered is asked for when help is shown: plugins register more
+    return field(default=default, metadata={"help": text, "metavar": metavar})
+
+
+def _offered(registry: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} ({entry.summary}; {entry.paper})" for name, entry in registry.items())
+
+
+def help_of(flag: "Field[Any]") -> str:
+    """What --help says of a field of a recipe."""
+    text = flag.metadata["help"]
+    return str(text if isinstance(text, str) else text())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """A recipe's settings in force: what was not given has its default where there is one.
+
+    The fields are those of :class:`Recipe`; ``sparsity`` is None with shares for classes, until it
+    takes a model to say (:func:`fairseq_prune.pruning.bound.bound`).
+    """
+
+    scheme: str | None
+    sparsity: float | None
+    given: str | None
+    saliency: str
+    ratios: str | None
+    structure: str | None
+    pool: str | None
+    keep_at_least: float | None
+    multiple: int | None
+    schedule: str
+    start: int
+    end: int | None
+    every: int | None
+    ramp: int | None
+    drop: float | None
+    classes: str
+    exclude: str | None
+    score_batches: int | None
+    seed: int
+    mask_from: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +89,7 @@ class Recipe:
 
     scheme: str | None = _flag(
         None,
-        "who pays how much: " + ", ".join(f"{n} ({e.summary})" for n, e in ALLOCATIONS.items()),
-        choices=tuple(ALLOCATIONS),
+        lambda: f"who pays how much: {_offered(ALLOCATIONS)}",
     )
     sparsity: float | None = _flag(
         None, f"fraction of the prunable weights to remove, in [0, 1) (default {DEFAULT_SPARSITY})"
@@ -58,17 +102,15 @@ class Recipe:
     )
     saliency: str | None = _flag(
         None,
-        "what a weight is worth: "
-        + ", ".join(f"{n} ({e.summary})" for n, e in SALIENCIES.items())
-        + "; default magnitude. What a unit is worth: any of these, pooled, or "
-        + ", ".join(f"{n} ({e.summary})" for n, e in UNIT_SALIENCIES.items() if n != "random"),
-        choices=every_name(),
+        lambda: (
+            f"what a weight is worth: {_offered(SALIENCIES)}; default magnitude. What a unit is "
+            f"worth: any of these, pooled, or {_offered(UNIT_SALIENCIES)}"
+        ),
     )
     ratios: str | None = _flag(
         None,
         "keep as many weights in each tensor as this saliency would; --prune-saliency (random, "
         "say) then decides which ones",
-        choices=every_name(),
     )
     structure: str | None = _flag(
         None,
@@ -83,7 +125,6 @@ class Recipe:
         None,
         f"what a row, block or unit is worth: the {', '.join(POOLS)} of its weights' scores "
         f"(default {POOLS[0]})",
-        choices=POOLS,
     )
     keep_at_least: float | None = _flag(
         None,
@@ -99,10 +140,7 @@ class Recipe:
     )
     schedule: str | None = _flag(
         None,
-        "when: "
-        + ", ".join(f"{n} ({e.summary})" for n, e in SCHEDULES.items())
-        + "; default one-shot",
-        choices=tuple(SCHEDULES),
+        lambda: f"when: {_offered(SCHEDULES)}; default one-shot",
     )
     start: int | None = _flag(
         None, "first update at which to prune (default 0: before the first update)"
@@ -170,12 +208,17 @@ class Recipe:
     @property
     def allocation(self) -> Allocation:
         """The scheme."""
+        allocate: Any = self.scheme_entry().allocate
         shares = self.shares
-        return (
-            ALLOCATIONS[str(self.scheme)].allocate
-            if shares is None
-            else partial(given, shares=shares)
-        )
+        return allocate if shares is None else partial(allocate, shares=shares)
+
+    def scheme_entry(self) -> SchemeEntry:
+        """The scheme's entry; raises ValueError where it is not known here."""
+        return _known(ALLOCATIONS, str(self.scheme))
+
+    def schedule_entry(self) -> ScheduleEntry:
+        """The schedule's entry; raises ValueError where it is not known here."""
+        return _known(SCHEDULES, self.schedule or "one-shot")
 
     @property
     def saliencies(self) -> tuple[str, ...]:
@@ -183,10 +226,21 @@ class Recipe:
         return (self.saliency or "magnitude", *filter(None, [self.ratios]))
 
     @property
+    def unknown(self) -> tuple[str, ...]:
+        """What a file names that is not known here, each as ``saliency NAME``."""
+        names = [
+            ("scheme", self.scheme, ALLOCATIONS),
+            *(("saliency", name, every_name()) for name in self.saliencies),
+            ("schedule", self.schedule, SCHEDULES),
+        ]
+        found = [f"{kind} {name}" for kind, name, known in names if name and name not in known]
+        return (*found, *([] if self._structure() else [f"structure {self.structure}"]))
+
+    @property
     def needs(self) -> frozenset[str]:
         """What it looks at beside the weights: "data", "adam", "network"."""
         needs = {self.entry(name).needs for name in self.saliencies}
-        return frozenset(filter(None, {*needs, SCHEDULES[self.schedule or "one-shot"].needs}))
+        return frozenset(filter(None, {*needs, self.schedule_entry().needs}))
 
     @property
     def looks(self) -> frozenset[str]:
@@ -194,14 +248,23 @@ class Recipe:
         return self.needs & {"data", "network"}
 
     def entry(self, name: str | None = None) -> Entry:
-        """A saliency by name, or the one that chooses; its form for units, where they go."""
+        """A saliency by name, or the one that chooses; its form for units, where they go.
+
+        Raises ValueError where it is not known here.
+        """
         name = name or self.saliency or "magnitude"
         units = isinstance(self.groups(), Units) or name not in SALIENCIES
-        return UNIT_SALIENCIES[name] if units and name in UNIT_SALIENCIES else SALIENCIES[name]
+        return _known(UNIT_SALIENCIES if units and name in UNIT_SALIENCIES else SALIENCIES, name)
 
     def groups(self) -> Structure | NofM | Units:
-        """The structure with its numbers filled in."""
-        return parse(self.structure or "weight", self.pool or POOLS[0])
+        """The structure with its numbers filled in; single weights for one that is not known."""
+        return self._structure() or Element()
+
+    def _structure(self) -> Structure | NofM | Units | None:
+        try:
+            return parse(self.structure or "weight", self.pool or POOLS[0])
+        except ValueError:
+            return None
 
     @property
     def is_pooled(self) -> bool:
@@ -211,9 +274,10 @@ class Recipe:
         return isinstance(groups, Block | Units) and not own
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Every setting with its value in force: plain values, as stored in checkpoints."""
-        defaults = {
+    def resolved(self) -> Resolved:
+        """The settings in force."""
+        groups = self.groups()
+        defaults: dict[str, Any] = {
             "sparsity": DEFAULT_SPARSITY,
             "saliency": "magnitude",
             "schedule": "one-shot",
@@ -223,19 +287,32 @@ class Recipe:
             "classes": "paper",
             "seed": 1,
         }
-        groups = self.groups()
         if self.is_pooled:
             defaults["pool"] = POOLS[0]
         elif isinstance(groups, NofM):
             defaults["sparsity"] = groups.sparsity
         elif self.given is not None:
-            defaults["sparsity"] = None  # it takes a model to say: pruning/bound.py
-        if self.scheme is None:
-            defaults = {"classes": "paper"}
+            defaults["sparsity"] = None
         values = asdict(self)
-        if isinstance(groups, Element):
+        if values["structure"] == "weight":
             values["structure"] = None
-        return {k: defaults.get(k) if v is None else v for k, v in values.items()}
+        found: Any = {k: defaults.get(k) if v is None else v for k, v in values.items()}
+        return Resolved(**found)
+
+    @property
+    def target(self) -> float:
+        """The fraction to remove in all; with shares for classes, of a recipe bound to a model."""
+        sparsity = self.resolved.sparsity
+        assert sparsity is not None
+        return sparsity
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting with its value in force, as stored in checkpoints: plain values."""
+        if self.scheme is not None:
+            return asdict(self.resolved)
+        structure = None if self.structure == "weight" else self.structure
+        return {**asdict(self), "structure": structure, "classes": self.classes or "paper"}
 
     def _schedule_defaults(self) -> dict[str, Any]:
         start, end = self.start or 0, self.end or 0
@@ -244,10 +321,12 @@ class Recipe:
             "ramp": start + (end - start) // 4,
             "drop": DEFAULT_DROP,
         }
-        takes = SCHEDULES[self.schedule or "one-shot"].takes
-        return {name: value for name, value in defaults.items() if name in takes}
+        entry = SCHEDULES.get(self.schedule or "one-shot")
+        return {name: v for name, v in defaults.items() if entry and name in entry.takes}
 
     def _default_batches(self) -> int | None:
+        if self.unknown:  # what is stored says it
+            return None
         if any(self.entry(name).needs == "data" for name in self.saliencies):
             return DEFAULT_SCORE_BATCHES
         return DEFAULT_GROW_BATCHES if "data" in self.needs else None
@@ -259,13 +338,19 @@ class Recipe:
 
     def timetable(self) -> Schedule:
         """The schedule with its numbers filled in."""
-        s = self.settings
-        entry = SCHEDULES[s["schedule"]]
-        return entry.build(s["sparsity"] or 0.0, s["start"], *(s[name] for name in entry.takes))
+        resolved, entry = self.resolved, self.schedule_entry()
+        more = (getattr(resolved, name) for name in entry.takes)
+        return entry.build(resolved.sparsity or 0.0, resolved.start, *more)
 
     def is_final(self, acted: int | None) -> bool:
-        """Whether a pruning at step ``acted`` (None: none yet) leaves the sparsity asked for."""
-        return self.scheme is None or (acted is not None and acted >= reached_at(self.timetable()))
+        """Whether a pruning at step ``acted`` (None: none yet) leaves the sparsity asked for.
+
+        Of a schedule that is not known here, each pruning is taken for the last.
+        """
+        if self.scheme is None or acted is None:
+            return self.scheme is None
+        is_known = (self.schedule or "one-shot") in SCHEDULES
+        return not is_known or acted >= reached_at(self.timetable())
 
     def signature(self) -> str:
         """One line that says how a model was pruned, without what is at its default."""
@@ -279,7 +364,9 @@ class Recipe:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "Recipe":
-        """The recipe with these settings; names it does not know are ignored.
+        """The recipe with these settings; settings it does not know are ignored.
+
+        It may name methods that are not known here: see :attr:`unknown`.
 
         Raises ValueError where one has a value that it cannot have.
         """
@@ -288,15 +375,24 @@ class Recipe:
         return cls(**{name: value for name, value in settings.items() if name in known})
 
 
+def _known(registry: Registry[Any], name: str) -> Any:
+    if name not in registry:
+        raise ValueError(
+            f"the {registry.kind} {name} is not known here: give the --user-dir, or install the "
+            "package, that registers it."
+        )
+    return registry[name]
+
+
 def _check_settings(settings: Any) -> None:
     """Raise ValueError where settings, which may be anybody's, are not of a recipe's kinds."""
     if not isinstance(settings, Mapping):
         raise ValueError("its settings are no dict")
     for one in fields(Recipe):
         value = settings.get(one.name)
-        choices = one.metadata.get("choices")
-        fits = value is None or is_of_kind(value, str(one.type))
-        if not fits or (value is not None and choices and value not in choices):
+        named = one.name in ("scheme", "saliency", "ratios", "schedule", "structure", "pool")
+        odd = named and value is not None and not re.fullmatch(r"[\w:+-]{1,80}", str(value))
+        if odd or not (value is None or is_of_kind(value, str(one.type))):
             raise ValueError(f"{one.name} is {str(value)[:40]!r}")
     # a name of a file would have that read, and its lines shown
     given = settings.get("given")

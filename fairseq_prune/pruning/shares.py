@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from fairseq_prune.maths.allocate import REST
+from fairseq_prune.maths.schemes import REST
 
 Shares = Mapping[str, float]  # fraction to remove by weight class; REST for all others
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_prune.checkpoints.checkpoint import Opened
-from fairseq_prune.maths.allocate import ALLOCATIONS
+from fairseq_prune.maths.schemes import ALLOCATIONS
 from fairseq_prune.maths.score import Scores
 from fairseq_prune.maths.select import Budgets, make_masks
 from fairseq_prune.network.weights import Weights

@@ -1,23 +1,37 @@
-"""Saliencies: one paper a file. To add one, write its file and a line in SALIENCIES."""
+"""Saliencies: one paper a file.
 
+To add one here, write its file and an entry in SALIENCIES; elsewhere, :func:`register_saliency`.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from fairseq_prune.saliency.gate import gate
-from fairseq_prune.saliency.grasp import grasp
-from fairseq_prune.saliency.hagiwara import consuming_energy, goodness_factor, weights_power
-from fairseq_prune.saliency.magnitude import magnitude
-from fairseq_prune.saliency.mutual_information import mutual_information
-from fairseq_prune.saliency.n2ps import n2ps
-from fairseq_prune.saliency.obd import obd, obd_adam, obd_hutchinson
-from fairseq_prune.saliency.probe import Probe, Saliency, all_zero
-from fairseq_prune.saliency.random import random, random_units
-from fairseq_prune.saliency.snip import snip
-from fairseq_prune.saliency.synflow import ROUNDS, synflow
-from fairseq_prune.saliency.taylor import taylor, taylor_units
-from fairseq_prune.saliency.wanda import wanda
+from fairseq_prune.files.registry import Lazy, Registry
 
-__all__ = ["SALIENCIES", "UNIT_SALIENCIES", "Entry", "Probe", "Saliency", "all_zero", "every_name"]
+if TYPE_CHECKING:
+    from fairseq_prune.saliency.probe import Probe, Saliency, all_zero
+
+__all__ = [
+    "SALIENCIES",
+    "UNIT_SALIENCIES",
+    "Entry",
+    "Probe",
+    "Saliency",
+    "all_zero",
+    "every_name",
+    "register_saliency",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Probe", "Saliency", "all_zero"):  # with torch, which --help does without
+        return Lazy("fairseq_prune.saliency.probe", name).load()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+Needs = Literal["data", "adam", "network"] | None
+Score = TypeVar("Score", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -33,72 +47,135 @@ class Entry:
         rounds: in how many rounds it prunes, density d^(k / rounds) after the k-th.
     """
 
-    score: Saliency
+    score: "Saliency"
     summary: str
     paper: str
-    needs: Literal["data", "adam", "network"] | None = None
+    needs: Needs = None
     rounds: int = 1
 
 
-SALIENCIES: dict[str, Entry] = {
-    "magnitude": Entry(magnitude, "the absolute value of the weight", "See et al. 2016"),
-    "random": Entry(random, "a random number, the control", "none: a control"),
-    "snip": Entry(snip, "|w g|, g the gradient over the sample", "Lee et al. 2019", "data"),
-    "taylor": Entry(taylor, "(w g)^2 averaged over batches", "Molchanov et al. 2019", "data"),
+def _in(file: str, function: str = "") -> Lazy:
+    """The function of a file of this folder, most often of the same name."""
+    return Lazy(f"fairseq_prune.saliency.{file}", function or file)
+
+
+SALIENCIES = Registry[Entry]("saliency", {
+    "magnitude": Entry(_in("magnitude"), "the absolute value of the weight", "See et al. 2016"),
+    "random": Entry(_in("random"), "a random number, the control", "none: a control"),
+    "snip": Entry(_in("snip"), "|w g|, g the gradient over the sample", "Lee et al. 2019", "data"),
+    "taylor": Entry(
+        _in("taylor"), "(w g)^2 averaged over batches", "Molchanov et al. 2019", "data"
+    ),
     "grasp": Entry(
-        grasp, "w (H g), H the Hessian; for before training", "Wang et al. 2020", "data"
+        _in("grasp"), "w (H g), H the Hessian; for before training", "Wang et al. 2020", "data"
     ),
     "obd": Entry(
-        obd, "h w^2 / 2, h the squared gradient of each example (empirical Fisher)",
+        _in("obd"), "h w^2 / 2, h the squared gradient of each example (empirical Fisher)",
         "LeCun et al. 1990", "data",
     ),
     "obd-hutchinson": Entry(
-        obd_hutchinson, "h w^2 / 2, h a rough estimate of the Hessian's diagonal by random signs",
+        _in("obd", "obd_hutchinson"),
+        "h w^2 / 2, h a rough estimate of the Hessian's diagonal by random signs",
         "LeCun et al. 1990; Bekas et al. 2007", "data",
     ),
     "obd-adam": Entry(
-        obd_adam, "h w^2 / 2, h Adam's second moments, in the curvature's place",
+        _in("obd", "obd_adam"), "h w^2 / 2, h Adam's second moments, in the curvature's place",
         "LeCun et al. 1990", "adam",
     ),
-    "wanda": Entry(wanda, "|w| times the norm of its input", "Sun et al. 2023", "data"),
+    "wanda": Entry(_in("wanda"), "|w| times the norm of its input", "Sun et al. 2023", "data"),
     "synflow": Entry(
-        synflow, "|w| dR/d|w|, R the flow through a linear copy", "Tanaka et al. 2020", "network",
-        ROUNDS,
+        _in("synflow"), "|w| dR/d|w|, R the flow through a linear copy", "Tanaka et al. 2020",
+        "network", rounds=100,  # the paper's way past layer collapse
     ),
-}  # fmt: skip
+})  # fmt: skip
 
 # what scores units, not weights; where a name is in both, this one is for --prune-structure ffn,
 # heads, hidden or embedding, and any other saliency of weights is pooled there (--prune-pool)
-UNIT_SALIENCIES: dict[str, Entry] = {
-    "random": Entry(random_units, "a random number, the control", "none: a control"),
+UNIT_SALIENCIES = Registry[Entry]("saliency", {
+    "random": Entry(
+        _in("random", "random_units"), "a random number, the control", "none: a control"
+    ),
     "taylor": Entry(
-        taylor_units, "(sum of w g)^2 over the unit's weights, averaged over batches",
+        _in("taylor", "taylor_units"),
+        "(sum of w g)^2 over the unit's weights, averaged over batches",
         "Molchanov et al. 2019", "data",
     ),
     "gate": Entry(
-        gate, "|dL/dm| of each example, m a gate on the unit's value", "Michel et al. 2019", "data"
+        _in("gate"), "|dL/dm| of each example, m a gate on the unit's value",
+        "Michel et al. 2019", "data",
     ),
     "n2ps": Entry(
-        n2ps, "sum of |w| over what reads the unit, times its mean activation",
+        _in("n2ps"), "sum of |w| over what reads the unit, times its mean activation",
         "Augasta & Kathirvalavakumar 2011", "data",
     ),
     "goodness-factor": Entry(
-        goodness_factor, "sum of (w o)^2 over what reads the unit, o its activation",
-        "Hagiwara 1994", "data",
+        _in("hagiwara", "goodness_factor"),
+        "sum of (w o)^2 over what reads the unit, o its activation", "Hagiwara 1994", "data",
     ),
     "consuming-energy": Entry(
-        consuming_energy, "sum of w o_i o_j, j what reads the unit i", "Hagiwara 1994", "data"
+        _in("hagiwara", "consuming_energy"), "sum of w o_i o_j, j what reads the unit i",
+        "Hagiwara 1994", "data",
     ),
     "weights-power": Entry(
-        weights_power, "sum of w^2 over what reads the unit", "Hagiwara 1994"
+        _in("hagiwara", "weights_power"), "sum of w^2 over what reads the unit", "Hagiwara 1994"
     ),
     "mutual-information": Entry(
-        mutual_information, "what the unit tells of the loss, less what others tell too",
+        _in("mutual_information"), "what the unit tells of the loss, less what others tell too",
         "Xing & Hu 2009", "data",
     ),
-}  # fmt: skip
+})  # fmt: skip
 
 
 def every_name() -> tuple[str, ...]:
     """The names of all saliencies, of weights and of units."""
     return tuple(dict.fromkeys((*SALIENCIES, *UNIT_SALIENCIES)))
+
+
+def register_saliency(
+    name: str, *, summary: str, paper: str = "", needs: Needs = None, rounds: int = 1,
+    units: bool = False,
+) -> Callable[[Score], Score]:  # fmt: skip
+    """A decorator that makes a function a saliency, for ``--prune-saliency NAME``.
+
+    The function takes a :class:`~fairseq_prune.saliency.probe.Probe` and gives, by name, a tensor
+    of a score for each weight of ``probe.weights`` (of its shape; larger is kept), or, with
+    ``units``, for each unit of ``probe.axes`` (one dimension).
+
+    Args:
+        summary, paper, needs, rounds: see :class:`Entry`.
+        units: whether it scores units, not weights.
+
+    Raises ValueError where another has the name.
+    """
+
+    def register(score: Score) -> Score:
+        entry = Entry(_Tensors(name, score, units), summary, paper or "none", needs, rounds)
+        (UNIT_SALIENCIES if units else SALIENCIES).register(name, entry)
+        return score
+
+    return register
+
+
+@dataclass(frozen=True)
+class _Tensors:
+    """A function of somebody else's, which gives tensors."""
+
+    name: str
+    function: Callable[..., Any]
+    units: bool
+
+    def __call__(self, probe: "Probe") -> Any:
+        found = dict(self.function(probe))
+        shapes = {n: tuple(weight.tensor.shape) for n, weight in probe.weights.items()}
+        if self.units:
+            shapes = {n: (axis.units,) for n, axis in (probe.axes or {}).items()}
+        odd = [n for n in {**shapes, **found} if n not in found or n not in shapes]
+        odd += [n for n in found if n not in odd and tuple(found[n].shape) != shapes[n]]
+        if odd:
+            shape = tuple(found[odd[0]].shape) if odd[0] in found else "missing"
+            raise ValueError(
+                f"the saliency {self.name} must score all of {', '.join(shapes)}, each by a tensor "
+                f"of its shape: {odd[0]} is {shape}, not {shapes.get(odd[0], 'there')}."
+            )
+        values = {n: found[n].detach().double() for n in shapes}
+        return probe.unit_scores(values) if self.units else probe.scores(values)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.select import Score, Scores
 from fairseq_prune.network.inputs import Reading
-from fairseq_prune.network.probing import Sample
+from fairseq_prune.network.probing import Sample, gradient
 from fairseq_prune.network.unit_masks import Part, gone, sums, sums_over_readers
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, Weights
@@ -79,6 +79,10 @@ class Probe:
                 "--data DATA to fairseq-prune apply."
             )
         return self.sample
+
+    def gradient(self) -> dict[str, Tensor]:
+        """dL/dw of each weight, by name, over the sample; float64. Raises ValueError without."""
+        return gradient(self.data, self.weights)
 
     def times_weight(self, values: Mapping[str, Tensor], power: int = 1) -> dict[str, Tensor]:
         """Each of ``values`` (float64) times the weight to a power, in place, by name."""

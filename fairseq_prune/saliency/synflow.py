@@ -27,8 +27,6 @@ from torch import Tensor
 from fairseq_prune.maths.select import Scores
 from fairseq_prune.saliency.probe import Probe
 
-ROUNDS = 100  # rounds, density rho^(k / 100) after the k-th: the paper's way past layer collapse
-
 
 def synflow(probe: Probe) -> Scores:
     """The scores |w| dR/d|w|.

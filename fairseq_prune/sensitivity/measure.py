@@ -59,8 +59,10 @@ class Asked:
 
     def head(self) -> Row:
         """What the result says of itself; what decides the numbers is all in it."""
-        settings = self.recipe.settings
-        decides = {k: v for k, v in settings.items() if v is not None and k != "sparsity"}
+        recipe = self.recipe.resolved
+        decides = {
+            k: v for k, v in self.recipe.settings.items() if v is not None and k != "sparsity"
+        }
         return {
             "kind": KIND,
             "format": FORMAT,
@@ -68,9 +70,9 @@ class Asked:
             "sha256": file_digest(self.checkpoint),
             "model": self.tags.get("model"),
             "tags": dict(self.tags),
-            "scheme": None if self.each else settings["scheme"],
-            "saliency": settings["saliency"],
-            "sparsity": None if self.each else settings["sparsity"],
+            "scheme": None if self.each else recipe.scheme,
+            "saliency": recipe.saliency,
+            "sparsity": None if self.each else recipe.sparsity,
             "subset": self.decoding.gen_subset,
             "dense": None,
             "rows": [],
@@ -126,8 +128,8 @@ def _open(asked: Asked) -> Opened:
     asked.decoding.check()
     _check_task(asked)
     recipe = asked.recipe
-    source = open_checkpoint(asked.checkpoint, recipe.settings["classes"], recipe.excluded)
-    unnamed = rules_of(source, recipe.settings["classes"])
+    source = open_checkpoint(asked.checkpoint, recipe.resolved.classes, recipe.excluded)
+    unnamed = rules_of(source, recipe.resolved.classes)
     if unnamed is not None:
         logging.getLogger("fairseq_prune").warning(unnamed)
     if source.masks is not None:

@@ -13,7 +13,6 @@ from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.pruning.shares import CLASSES
 
 HEADER = "# fairseq-prune sensitivity --propose"  # what our own files begin with
-GRID = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 @dataclass(frozen=True)

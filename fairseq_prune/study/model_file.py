@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from fairseq_prune.pruning.penalty_flags import PENALTIES
 from fairseq_prune.study.document import Node, read_yaml
 
 ALWAYS = "model"  # the section that goes into every run
@@ -78,8 +79,6 @@ def _check(name: str, node: Node) -> None:
 
 def _penalties() -> set[str]:
     """Flags of our criterions, which are no part of a recipe."""
-    from fairseq_prune.pruning.penalty_flags import PENALTIES
-
     return {
         f"prune-{setting.name.replace('_', '-')}"
         for penalty in PENALTIES.values()

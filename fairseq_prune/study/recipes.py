@@ -55,7 +55,8 @@ def _blame(block: Node, nodes: Mapping[str, Node], sentence: str) -> NoReturn:
 
 def is_timed(recipe: Recipe) -> bool:
     """Whether the recipe prunes while a model trains."""
-    return recipe.schedule not in (None, "one-shot") or bool(times_of(recipe))
+    one_shot = recipe.schedule in (None, "one-shot")
+    return not one_shot or bool(times_of(recipe))
 
 
 def needs_mask(stages: Collection[str], recipe: Recipe) -> bool:

@@ -8,19 +8,11 @@ from typing import Any
 
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.study import STAGES
 from fairseq_prune.study.document import Node, read_yaml
 from fairseq_prune.study.model_file import ALWAYS, Flags, read_flags
 from fairseq_prune.study.recipes import AXES, recipes_of
 
-# what is done to a model, in the order in which it is done
-STAGES = {
-    "pruned": "the trained model, pruned",
-    "retrained": "the pruned model, trained further under its masks",
-    "scratch": "a fresh model, trained under the masks of the pruned one",
-    "fresh": "a fresh model, pruned before its first update, or by a schedule",
-    "ticket": "rounds of pruning and rewinding",
-    "sensitivity": "one weight class pruned at a time",
-}
 _LONGEST = 50  # letters of a name: a folder's may have 255, with all that a recipe says
 KEPT = ("all", "evaluated")
 CHECKPOINTS = ("best", "last")

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.network.probing import EmptySample, Sample, gradient, unused
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.refusal import reason_of
@@ -84,7 +83,7 @@ def _try(session: Any, optimizer: Any) -> list[str]:
 
 
 def _on(session: Any, sample: Sample) -> list[str]:
-    if SCHEDULES[session.recipe.settings["schedule"]].needs == "data":
+    if session.recipe.schedule_entry().needs == "data":
         gradient(sample, session.weights)
     masks = None if session.holder is None else session.holder.masks()
     probe = Probe(session.weights, masks, 1, sample, axes=session.axes, partial=True)
@@ -103,8 +102,8 @@ def _score(session: Any, needs: str, probe: Probe) -> list[str]:
 
 
 def _sample(session: Any) -> Sample:
-    settings = session.recipe.settings
-    sample: Sample = session.sampler(settings["score_batches"], seed_of(session.recipe))
+    count = session.recipe.resolved.score_batches
+    sample: Sample = session.sampler(count, seed_of(session.recipe))
     return sample
 
 

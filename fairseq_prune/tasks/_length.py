@@ -6,7 +6,7 @@ from typing import Any
 
 from fairseq.data.iterators import EpochBatchIterator
 
-from fairseq_prune.maths.schedule import reached_at
+from fairseq_prune.maths.schedule import Threshold, reached_at
 from fairseq_prune.pruning.recipe import Recipe
 
 logger = logging.getLogger("fairseq_prune")
@@ -26,7 +26,7 @@ def check_length(recipe: Recipe, end: float) -> None:
     timetable = recipe.timetable()
     steps = range(int(end), timetable.start - 1, -1)
     share = timetable.sparsity(next(filter(timetable.due, steps)))
-    at_most = "at most " if recipe.schedule == "gradual-threshold" else ""
+    at_most = "at most " if isinstance(timetable, Threshold) else ""
     logger.warning(
         "this run ends at update %d, before --prune-end %d: %s%.2f%% will be removed, not the "
         "%.2f%% asked, and no checkpoint_best.pt is written; train longer, or give an earlier "

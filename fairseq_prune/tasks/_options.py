@@ -15,7 +15,7 @@ from fairseq_prune.pruning.flags import (
     PREFIX,
     add_arguments,
 )
-from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.recipe import Recipe, help_of
 
 __all__ = [
     "PREFIX",
@@ -47,8 +47,7 @@ def _optional(name: str) -> Any:
 
 
 def _meta(field: "dataclasses.Field[Any]") -> dict[str, str]:
-    # without the choices: our own check lists the known values in a sentence
-    return {"help": field.metadata["help"]}
+    return {"help": help_of(field)}
 
 
 def read_options(config: Any) -> tuple[Recipe, bool]:

@@ -26,7 +26,7 @@ def seed_of(recipe: Recipe, moved_at: int | None = None) -> int:
     Args:
         moved_at: the step of an exchange, else None.
     """
-    return int(recipe.settings["seed"] + (moved_at or 0)) % SEEDS
+    return int(recipe.resolved.seed + (moved_at or 0)) % SEEDS
 
 
 def probe_of(
@@ -44,17 +44,17 @@ def probe_of(
     Args:
         moved_at: the step, where weights are exchanged along the gradient (RigL), else None.
     """
-    settings, needs = recipe.settings, recipe.needs
+    settings, needs = recipe.resolved, recipe.needs
     sample = None
     if "data" in needs:
-        assert sampler is not None
+        assert sampler is not None and settings.score_batches is not None
         what = recipe.saliency or "magnitude" if moved_at is None else "gradient"
-        logger.info("scoring weights (%s) on %d batches", what, settings["score_batches"])
-        sample = sampler(settings["score_batches"], seed_of(recipe, moved_at))
+        logger.info("scoring weights (%s) on %d batches", what, settings.score_batches)
+        sample = sampler(settings.score_batches, seed_of(recipe, moved_at))
     return Probe(
         weights,
         masks,
-        settings["seed"],
+        settings.seed,
         sample,
         copies.second_moments(weights) if "adam" in needs else None,
         flow_of(model) if "network" in needs else None,

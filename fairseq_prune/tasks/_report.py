@@ -56,7 +56,7 @@ def report_rules(recipe: Recipe, model: nn.Module, weights: Weights, axes: Axes 
 
     Raises ValueError where a rule names none.
     """
-    unnamed = check_rules(recipe.settings["classes"], of_module(model), weights, axes)
+    unnamed = check_rules(recipe.resolved.classes, of_module(model), weights, axes)
     if unnamed is not None:
         logger.warning(unnamed)
 

@@ -100,8 +100,7 @@ class Session:
                 from_first_rank(lambda: start.resumes or self._given_masks(model, weights).digest())
 
     def _find(self, model: nn.Module) -> dict[str, Weight]:
-        settings = self.recipe.settings
-        return of_module(model, settings["classes"], self.recipe.excluded)
+        return of_module(model, self.recipe.resolved.classes, self.recipe.excluded)
 
     def _given_masks(self, model: nn.Module, weights: Mapping[str, Weight]) -> Masks:
         return given_masks(str(self.recipe.mask_from), weights, loading(model, self.settings))
@@ -148,8 +147,9 @@ class Session:
         settings = self.penalty.settings if self.penalty else None
         changed = check_same_flags(stored, start, self.recipe, settings, self.override)
         if not self.recipe.active:  # retraining a pruned model: hold what the file says
-            kept = {name: stored.recipe.settings[name] for name in ("classes", "exclude")}
-            self._say(recipe=Recipe(mask_from=start.path, **kept))
+            said = stored.recipe.resolved
+            kept = Recipe(mask_from=start.path, classes=said.classes, exclude=said.exclude)
+            self._say(recipe=kept)
         if self.penalty is not None and start.resumes and not changed:
             assert stored.penalty is not None
             self.penalty.take_up(stored.penalty, str(start.path))
@@ -211,9 +211,9 @@ class Session:
     def _choose(self, step: int) -> None:
         """Let the criterion's penalty choose, if it is time, what a one-shot pruning would."""
         if self.penalty is not None and self.penalty.is_time_to_choose(step):
-            settings, pruner = self.recipe.settings, Pruner(self.recipe)
-            pruned = self._decide(step, lambda probe: pruner.update(settings["sparsity"], probe))
-            choose(self.penalty, step, settings["start"], self.weights, pruned)
+            recipe = self.recipe
+            pruned = self._decide(step, lambda probe: Pruner(recipe).update(recipe.target, probe))
+            choose(self.penalty, step, recipe.resolved.start, self.weights, pruned)
 
     def _decide(self, step: int, decide: Callable[[Probe], Pruned]) -> Pruned:
         """What ``decide`` makes of the network as it is; the same on all ranks."""

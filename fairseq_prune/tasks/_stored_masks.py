@@ -41,7 +41,7 @@ def take_masks(
     Raises ValueError where the masks are another model's, or a frozen weight would be pruned on.
     """
     origin = str(start.path)
-    classes = recipe.settings["classes"]
+    classes = recipe.resolved.classes
     weights = of_module(model, classes, recipe.excluded, frozen=masks)
     if not fits(masks, weights):
 

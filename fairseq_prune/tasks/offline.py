@@ -9,7 +9,10 @@ from fairseq import checkpoint_utils, tasks, utils
 from fairseq.data import data_utils
 from torch import Tensor
 
+from fairseq_prune import models
+from fairseq_prune.checkpoints.apply import Views
 from fairseq_prune.network.probing import Sample
+from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.refusal import Refusal, reason_of
 from fairseq_prune.saliency.probe import Flow
 from fairseq_prune.tasks._flow import flow_of
@@ -92,3 +95,19 @@ def _cannot_open(checkpoint: str, data: str, error: Exception) -> ValueError:
     if isinstance(error, Refusal):
         return error
     return ValueError(f"fairseq cannot open {checkpoint} with --data {data}: {reason_of(error)}.")
+
+
+def views_of(checkpoint: str, given: Given, recipe: Recipe, told: Told) -> Views:
+    """What a recipe's saliency looks at beside the weights of a checkpoint.
+
+    Args:
+        given: the data, and what else flags say of the checkpoint's task.
+        told: see :func:`open_network`.
+    """
+    models.register()
+    network, settings = open_network(checkpoint, given, told), recipe.resolved
+    sample = None
+    if "data" in recipe.needs:
+        assert settings.score_batches is not None
+        sample = network.sampler(settings.score_batches, settings.seed)
+    return Views(sample, network.flow() if "network" in recipe.needs else None)

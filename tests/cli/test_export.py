@@ -5,7 +5,7 @@ import torch
 
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.cli import _output
-from fairseq_prune.cli.export import FILES
+from fairseq_prune.cli.export import WRITERS
 from tests.cli.models import FC, NAMES, checkpoint, read, write
 from tests.conftest import differences
 
@@ -66,7 +66,7 @@ def test_an_export_is_pruned_and_inspected_as_any_checkpoint(dense, export, call
     assert call("inspect", output)[0] == 0
 
 
-@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("kind", WRITERS)
 def test_json_says_what_was_written(kind, pruned, ask, tmp_path):
     output = tmp_path / "out"
     found = ask("export", pruned, "--format", kind, "--output", output)
@@ -76,7 +76,7 @@ def test_json_says_what_was_written(kind, pruned, ask, tmp_path):
     assert found["tensor_bytes"] == sum(t.numel() * t.element_size() for t in tensors.values())
 
 
-@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("kind", WRITERS)
 def test_an_output_that_exists_needs_force(kind, dense, export, call, tmp_path):
     output, _ = export(dense, kind)
     code, _, err = call("export", dense, "--format", kind, "--output", output)
@@ -91,7 +91,7 @@ def test_an_export_over_the_checkpoint_itself_says_what_it_was(pruned, call):
     assert code == 0 and out.endswith(f", from {pruned}, {before}\n")
 
 
-@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("kind", WRITERS)
 def test_values_beyond_float16_are_refused(kind, call, tmp_path):
     content = checkpoint()
     content["model"][FC][0, 0] = 1e6
@@ -123,7 +123,7 @@ def test_a_disk_that_is_full_leaves_nothing(dense, call, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    for kind in FILES:
+    for kind in WRITERS:
         code, _, err = call("export", dense, "--format", kind, "--output", tmp_path / "out")
         assert code == 2 and err.endswith("no space is left on the disk.\n")
     assert [path.name for path in tmp_path.iterdir()] == ["dense.pt"]

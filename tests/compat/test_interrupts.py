@@ -85,7 +85,10 @@ def interrupted(
 @pytest.mark.parametrize("library", ["multiarray", "libtorch"])
 @pytest.mark.parametrize(
     "command",
-    [["fairseq-prune", "flags"], ["fairseq-train", "DATA", "--user-dir", "fairseq_prune"]],
+    [
+        ["fairseq-prune", "verify", "no.pt"],
+        ["fairseq-train", "DATA", "--user-dir", "fairseq_prune"],
+    ],
     ids=["ours", "fairseq's"],
 )
 def test_imports_end_at_once(
@@ -96,9 +99,9 @@ def test_imports_end_at_once(
     assert said == f"{command[0]}: interrupted.\n"
 
 
-@pytest.mark.parametrize("module", ["fairseq_prune.cli.main", "fairseq_cli.train"])
-def test_modules_are_known_too(module: str, start: Start, tmp_path: Path) -> None:
-    process = start(sys.executable, "-m", module, "DATA")
+@pytest.mark.parametrize("words", ["fairseq_prune.cli.main verify", "fairseq_cli.train"])
+def test_modules_are_known_too(words: str, start: Start, tmp_path: Path) -> None:
+    process = start(sys.executable, "-m", *words.split(), "DATA")
     said = interrupted(process, maps("libtorch"), tmp_path)
     assert said.endswith(": interrupted.\n") and said.count("\n") == 1
 

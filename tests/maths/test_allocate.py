@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_prune.maths.allocate import (
-    ALLOCATIONS,
     by_class,
     class_blind,
     class_distribution,
@@ -19,6 +18,7 @@ from fairseq_prune.maths.allocate import (
 from fairseq_prune.maths.allocate import (
     given as allocate_given,
 )
+from fairseq_prune.maths.schemes import ALLOCATIONS
 from fairseq_prune.maths.select import Score, make_masks, round_count
 
 SHAPES = {"emb": (60, 8), "l1.ih": (32, 8), "l1.hh": (32, 8), "out": (60, 8)}

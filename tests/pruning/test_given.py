@@ -33,7 +33,7 @@ def given(text: str, **more: Any) -> Recipe:
 
 def removed(recipe: Recipe, weights: dict[str, Weight]) -> dict[str, int]:
     recipe = bound(recipe, weights, None)
-    pruned = Pruner(recipe).update(recipe.settings["sparsity"], Probe(weights))
+    pruned = Pruner(recipe).update(recipe.resolved.sparsity, Probe(weights))
     return {row.name: row.removed for row in by_class(pruned.masks, CLASSES)}
 
 
@@ -133,8 +133,8 @@ def test_the_shares_of_blind_give_the_masks_of_blind(weights: dict[str, Weight])
     blind = Pruner(Recipe(scheme="class-blind")).update(0.7, Probe(weights)).masks
     rows = by_class(blind, CLASSES)
     recipe = bound(given(one_line({row.name: row.sparsity for row in rows})), weights, None)
-    assert recipe.settings["sparsity"] == blind.sparsity()
-    found = Pruner(recipe).update(recipe.settings["sparsity"], Probe(weights)).masks
+    assert recipe.resolved.sparsity == blind.sparsity()
+    found = Pruner(recipe).update(recipe.resolved.sparsity, Probe(weights)).masks
     assert found.digest() == blind.digest()
 
 

@@ -143,7 +143,7 @@ def test_n_of_m_prunes_every_group() -> None:
     tensors = {"fc.weight": torch.randn(6, 8)}
     weights = find(tensors.items(), {})
     recipe = Recipe(scheme="class-uniform", structure="2:4").check()
-    assert recipe.settings["sparsity"] == 0.5
+    assert recipe.resolved.sparsity == 0.5
     masks = Pruner(recipe).update(0.5, Probe(weights)).masks
     assert masks["fc.weight"].reshape(-1, 4).sum(1).tolist() == [2] * 12
 

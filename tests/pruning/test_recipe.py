@@ -214,8 +214,8 @@ def test_no_flags_is_no_pruning() -> None:
 
 def test_the_scheme_alone_removes_eighty_per_cent_at_once_by_magnitude() -> None:
     recipe = Recipe(scheme="class-distribution").check()
-    assert recipe.settings["sparsity"] == 0.8
-    assert recipe.settings["saliency"] == "magnitude"
+    assert recipe.resolved.sparsity == 0.8
+    assert recipe.resolved.saliency == "magnitude"
     assert recipe.timetable().due(0)
     assert recipe.signature() == "class-distribution|sparsity:0.8|saliency:magnitude"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_prune.checkpoints.control import KINDS
+from fairseq_prune.checkpoints import CONTROLS
 from fairseq_prune.evaluation import results
-from fairseq_prune.maths.allocate import ALLOCATIONS
 from fairseq_prune.maths.schedule import SCHEDULES
+from fairseq_prune.maths.schemes import ALLOCATIONS
 from fairseq_prune.pruning.flags import add_arguments, recipe_of
 from fairseq_prune.saliency import SALIENCIES
 from tests.report.rows import row
@@ -36,7 +36,7 @@ def test_a_line_is_a_recipe_that_makes_sense(name: str, when: str, flags: str) -
     assert when in ("after", "control", "during", "before", "mask", "tickets"), name
     words = flags.replace("SPARSITY", "0.6").replace("HALF", "75").replace("LATE", "300").split()
     if when == "control":
-        assert words[1] in KINDS
+        assert words[1] in CONTROLS
         return
     parser = ArgumentParser(allow_abbrev=False)
     add_arguments(parser)
@@ -51,7 +51,9 @@ def test_a_line_is_a_recipe_that_makes_sense(name: str, when: str, flags: str) -
 def test_the_list_has_every_method() -> None:
     words = {word for _, _, flags in LINES for word in flags.split()} | {"magnitude", "one-shot"}
     schemes = set(ALLOCATIONS) - {"given"}  # its sparsities are one model's
-    assert set(SALIENCIES) | set(SCHEDULES) | schemes | set(KINDS) - {"random", "reinit"} <= words
+    assert (
+        set(SALIENCIES) | set(SCHEDULES) | schemes | set(CONTROLS) - {"random", "reinit"} <= words
+    )
 
 
 def test_each_kind_of_method_is_made_in_its_own_way(study: Study) -> None:

@@ -32,8 +32,8 @@ def test_a_gradual_run_is_resumed_and_ends_at_the_shares(train: Train, tmp_path:
     assert record is not None and record.masks is not None
     for row in by_class(record.masks, record.classes):
         assert row.sparsity == pytest.approx(0.75 if row.name == "softmax" else 0.5, abs=0.005)
-    assert record.recipe.settings["given"] == "softmax 0.75; * 0.5"
-    assert record.recipe.settings["sparsity"] == record.masks.sparsity()
+    assert record.recipe.resolved.given == "softmax 0.75; * 0.5"
+    assert record.recipe.resolved.sparsity == record.masks.sparsity()
 
 
 def test_units_have_their_axes_as_classes(train: Train, tmp_path: Path) -> None:

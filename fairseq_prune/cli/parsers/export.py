@@ -1,0 +1,66 @@
+"""The words and flags of ``fairseq-prune export``."""
+
+from argparse import ArgumentParser, _ArgumentGroup
+
+from fairseq_prune.exports import FORMATS, QUANTIZATIONS
+
+HELP = "write a model as a small file, or for another program"
+DESCRIPTION = """
+Writes the model of a checkpoint, or of a compact file, in another format: without the optimizer's
+state, averages (EMA), masks and the record of the pruning, of which a note of recipe and sparsity
+remains. Keep the checkpoint itself to train on, since a run that starts from an export holds no
+masks. --half stores floats as float16, and refuses a model with values beyond 65504.
+
+ctranslate2 is a folder for CTranslate2, which translates on CPU and GPU without fairseq or torch,
+faster, and with 8-bit weights if asked to. fairseq's Transformers only, pruned or shrunk ones
+included; zeros gain nothing there, fewer feed-forward units and heads do. DATA gives the
+dictionaries; SentencePiece models in it are copied, so that the folder is all one needs.
+"""
+EXAMPLES = """
+examples:
+  fairseq-prune export pruned.pt --format compact --output model.fsz
+  fairseq-prune export model.fsz --format checkpoint --output model.pt
+  fairseq-generate DATA --path model.pt
+  fairseq-prune export pruned.pt --format ctranslate2 --data DATA --output folder
+  fairseq-prune export pruned.pt --format ctranslate2 --data DATA --output folder \\
+      --quantization int8 --sentencepiece spm.model
+"""
+
+
+def add(parser: ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="the checkpoint or compact file")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        required=True,
+        help="; ".join(f"{name}: {what}" for name, what in FORMATS.items()),
+    )
+    parser.add_argument("--output", metavar="OUT", required=True, help="where to write the model")
+    parser.add_argument("--half", action="store_true", help="store floats as float16")
+    parser.add_argument(
+        "--force", action="store_true", help="replace OUT; a folder only if it is an export"
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON, no text")
+    _add_ctranslate2(parser.add_argument_group("--format ctranslate2"))
+
+
+def _add_ctranslate2(parser: _ArgumentGroup) -> None:
+    """Add the arguments that only this format has."""
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="the folder that the model was trained on: its dictionaries are read",
+    )
+    parser.add_argument(
+        "--quantization",
+        choices=QUANTIZATIONS,
+        help=f"of the weights (default {QUANTIZATIONS[0]})",
+    )
+    parser.add_argument(
+        "--sentencepiece",
+        metavar="MODEL",
+        nargs="+",
+        help="the SentencePiece model, or those of source and target, to copy into the folder "
+        "(default: those in DATA)",
+    )

@@ -1,0 +1,40 @@
+"""The words and flags of ``fairseq-prune report``."""
+
+from argparse import ArgumentParser
+
+HELP = "make tables, figures and a page of what was evaluated"
+DESCRIPTION = """
+Reads what fairseq-prune evaluate, study and sensitivity left in a folder, and leaves in another:
+table.txt, table.md, table.csv (every number), the figures of each model as PNG, SVG and CSV, and
+index.html, one page with all of it, which needs no network. Ten figures, as far as there is data:
+BLEU by scheme; pruned, retrained and sparse from the beginning; what is removed of each class;
+perplexity by class, and against the largest magnitude removed; validation loss; survivors by
+class; spread over seeds; sparsity by row; and an animation of pruning. The page says at its end
+what is missing, and what would give it.
+
+A row is known by its recipe (or the file's digest), all tags, data and decoding; those that differ
+in --tag seed=N alone share a place, the others stand apart. The stage comes from the checkpoint, or
+from --tag stage=NAME (dense, pruned, retrained, scratch, fresh or ticket), the model's name from
+--tag model=NAME. Whatever is replaced, left out or in no figure is named, here and on the page.
+"""
+EXAMPLES = """
+examples:
+  fairseq-prune report runs/multi30k
+  fairseq-prune report a/results.jsonl b/results.jsonl --output report --title "Two models"
+"""
+
+
+def add(parser: ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    parser.add_argument(
+        "results", metavar="DIR", nargs="+", help="folders with results below, or results files"
+    )
+    parser.add_argument(
+        "--output", metavar="OUT", help="folder of the report (default: report in the first DIR)"
+    )
+    parser.add_argument("--title", default="Pruning", help="heading of the page")
+    parser.add_argument(
+        "--made-by",
+        metavar="COMMAND",
+        help="the command to show beside the figures (default: this one)",
+    )
