@@ -14,7 +14,7 @@ from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.exports import ctranslate
 from fairseq_prune.tasks.own import OwnTask, members_of
 
-KINDS = {
+ENGINE_KINDS = {
     "fairseq": "fairseq in float32",
     "fairseq-csr": "fairseq, its linear layers as sparse matrices (CSR)",
     "ctranslate2": "CTranslate2 in float32",
@@ -155,7 +155,7 @@ def with_sparse_layers_(model: nn.Module) -> None:
 def build(
     kind: str, checkpoint: str, settings: Settings, stock: Fairseq, folder: Path, threads: int
 ) -> Engine:
-    """An engine of one of `KINDS` for a checkpoint.
+    """An engine of one of `ENGINE_KINDS` for a checkpoint.
 
     Args:
         stock: fairseq with the same checkpoint.

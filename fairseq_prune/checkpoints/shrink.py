@@ -20,7 +20,7 @@ from fairseq_prune.checkpoints.steps import (
 )
 from fairseq_prune.checkpoints.storage import PRUNE_KEY
 from fairseq_prune.checkpoints.units import every_axis, tensors_in
-from fairseq_prune.checkpoints.widths import STOCK, Settings, even, paired, settings_of
+from fairseq_prune.checkpoints.widths import STOCK, ModelSettings, even, paired, settings_of
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.structure import UNITS, Units
 from fairseq_prune.network.classes import prefix_of
@@ -37,7 +37,7 @@ Keep = Mapping[str, Mapping[int, Tensor]]  # name to dimension to the indices th
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutOut:
     """What is to be cut out of a checkpoint; nothing is done yet.
 
     Args:
@@ -51,7 +51,7 @@ class Cut:
     axes: list[Axis]
     kept: Mapping[str, Tensor]
     keep: Keep
-    settings: Settings
+    settings: ModelSettings
 
     @property
     def arch(self) -> str | None:
@@ -74,7 +74,7 @@ def without_effect(axis: Axis, tensors: Mapping[str, Tensor]) -> Tensor:
     return ~read
 
 
-def plan(source: Opened, uniform: bool = False, anyway: bool = False) -> Cut:
+def plan(source: Opened, uniform: bool = False, anyway: bool = False) -> CutOut:
     """What can be cut out of a checkpoint.
 
     Args:
@@ -105,10 +105,10 @@ def plan(source: Opened, uniform: bool = False, anyway: bool = False) -> Cut:
         axis.name.removeprefix(prefix_of(axis.name)).partition(".")[0]: axis.places[0].width
         for axis in heads
     }
-    return Cut(source, axes, kept, keep, settings_of(left, sizes))
+    return CutOut(source, axes, kept, keep, settings_of(left, sizes))
 
 
-def shrink(cut: Cut) -> dict[str, Any]:
+def shrink(cut: CutOut) -> dict[str, Any]:
     """The smaller checkpoint: its model and averages cut, its settings rewritten.
 
     The optimizer's state is left out, and so are fairseq's shadow copies, which it makes anew.
@@ -130,7 +130,7 @@ def shrink(cut: Cut) -> dict[str, Any]:
     return with_step(content, cut.source.content, _step(cut, content), cut.source.path)
 
 
-def _step(cut: Cut, content: Mapping[str, Any]) -> Step:
+def _step(cut: CutOut, content: Mapping[str, Any]) -> Step:
     """What is cut out, of the whole and of the weights that could be pruned."""
     source = cut.source
     names = source.weights if source.masks is None else source.masks
@@ -232,7 +232,7 @@ def _cut_state(state: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
     return {n: made.get(n, v) for n, v in state.items() if n in made or not SHADOW.search(n)}
 
 
-def _record(cut: Cut) -> Record | None:
+def _record(cut: CutOut) -> Record | None:
     """The record of the masks that still prune something."""
     masks = cut.source.masks
     if masks is None:
@@ -253,7 +253,7 @@ def _record(cut: Cut) -> Record | None:
     )  # fmt: skip
 
 
-def _configured(config: Any, cut: Cut) -> Any:
+def _configured(config: Any, cut: CutOut) -> Any:
     """A model's configuration with other widths; a namespace or a mapping, or None."""
     if config is None:
         return None

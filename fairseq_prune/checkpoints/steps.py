@@ -21,7 +21,7 @@ STEPS_KEY = "prune_steps"  # our second entry in a checkpoint's task_state
 FORMAT = 1
 PRUNED, CONTROL, TRAINED, SHRUNK = "pruned", "control", "trained", "shrunk"
 VOCABULARY, AVERAGED, EXPORTED = "vocabulary", "averaged", "exported"
-KINDS = (PRUNED, CONTROL, TRAINED, SHRUNK, VOCABULARY, AVERAGED, EXPORTED)
+STEP_KINDS = (PRUNED, CONTROL, TRAINED, SHRUNK, VOCABULARY, AVERAGED, EXPORTED)
 MOST = 200  # steps of one file
 _LARGEST = 1 << 16  # characters that the facts of a step take as JSON
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -32,7 +32,7 @@ class Step:
     """One step.
 
     Args:
-        kind: one of KINDS.
+        kind: one of STEP_KINDS.
         source: SHA-256 of the file that it started from; None for a fresh model, or where a
             version of this package that wrote no steps made it.
         file: that file's name, without its folder.
@@ -110,7 +110,7 @@ def read_steps(content: Mapping[str, Any], origin: str) -> list[Step]:
 
 def _checked(stored: Mapping[str, Any]) -> Step:
     kind, source, file = stored["kind"], stored["source"], stored["file"]
-    if kind not in KINDS:
+    if kind not in STEP_KINDS:
         raise ValueError(f"a step is {str(kind)[:40]!r}")
     if source is not None and not (isinstance(source, str) and _DIGEST.fullmatch(source)):
         raise ValueError(f"a source is {str(source)[:40]!r}")

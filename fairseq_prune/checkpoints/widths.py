@@ -36,7 +36,7 @@ _PROJECTION = "decoder.encoder_hidden_proj.weight"
 
 
 @dataclass(frozen=True)
-class Settings:
+class ModelSettings:
     """What a model's configuration has to say of its widths.
 
     Args:
@@ -98,7 +98,7 @@ def is_said(axis: Axis) -> bool:
 
 
 # ------------------------------------------------------------------ what to call it
-def settings_of(shapes: Shapes, head_dims: Mapping[str, int]) -> Settings:
+def settings_of(shapes: Shapes, head_dims: Mapping[str, int]) -> ModelSettings:
     """The settings of a network with these tensors.
 
     Args:
@@ -108,18 +108,20 @@ def settings_of(shapes: Shapes, head_dims: Mapping[str, int]) -> Settings:
     """
     if is_see2016(shapes):
         tables = {side: shapes[f"{side}.embed_tokens.weight"] for side in _SIDES}
-        return Settings(None, {f"{side}_embed_dim": table[1] for side, table in tables.items()})
+        return ModelSettings(
+            None, {f"{side}_embed_dim": table[1] for side, table in tables.items()}
+        )
     return _lstm(shapes) if is_lstm(shapes) else _transformer(shapes, head_dims)
 
 
-def _transformer(shapes: Shapes, head_dims: Mapping[str, int]) -> Settings:
+def _transformer(shapes: Shapes, head_dims: Mapping[str, int]) -> ModelSettings:
     widths = {side: _sizes(shapes, rf"{_LAYER[side]}\.fc1\.weight$") for side in _SIDES}
     own, full = (
         {n: _sizes(shapes, rf"{module}\.{part}_proj\.weight$") for n, module in _ATTENTIONS.items()}
         for part in ("q", "out")
     )
     if own == full and all(len(set(sizes)) <= 1 for sizes in widths.values()):
-        return Settings(None, {f"{s}_ffn_embed_dim": w[0] for s, w in widths.items() if w})
+        return ModelSettings(None, {f"{s}_ffn_embed_dim": w[0] for s, w in widths.items() if w})
     values: dict[str, Any] = {f"{s}_ffn_widths": _joined(w) for s, w in widths.items() if w}
     for name, sizes in own.items():
         side = name.partition("_")[0]
@@ -130,10 +132,10 @@ def _transformer(shapes: Shapes, head_dims: Mapping[str, int]) -> Settings:
     one = head_dims.get("encoder", head_dims.get("decoder"))  # lightconv's encoder has none
     two = head_dims.get("decoder", one)
     other = {"decoder_head_dim": two} if one != two else {}
-    return Settings("shrunk_transformer", {**values, "head_dim": one, **other})
+    return ModelSettings("shrunk_transformer", {**values, "head_dim": one, **other})
 
 
-def _lstm(shapes: Shapes) -> Settings:
+def _lstm(shapes: Shapes) -> ModelSettings:
     source = _sizes(shapes, r"encoder\.lstm\.weight_hh_l\d+$", 1)
     target = _sizes(shapes, r"decoder\.layers\.\d+\.weight_hh$", 1)
     directions = 2 if "encoder.lstm.weight_hh_l0_reverse" in shapes else 1
@@ -148,10 +150,10 @@ def _lstm(shapes: Shapes) -> Settings:
     projected = (directions * source[-1] != target[0]) == (_PROJECTION in shapes)
     if alike and projected and (attention != out) == (_EXTRA in shapes):
         sizes = {"encoder_hidden_size": source[0], "decoder_hidden_size": target[0]}
-        return Settings(None, {**values, **sizes})
+        return ModelSettings(None, {**values, **sizes})
     values |= {"encoder_hidden_sizes": _joined(source), "decoder_hidden_sizes": _joined(target)}
     values |= {"decoder_attention_dim": attention, "encoder_hidden_proj": _PROJECTION in shapes}
-    return Settings("shrunk_lstm", {**values, "decoder_additional_fc": _EXTRA in shapes})
+    return ModelSettings("shrunk_lstm", {**values, "decoder_additional_fc": _EXTRA in shapes})
 
 
 def _sizes(shapes: Shapes, pattern: str, dim: int = 0) -> list[int]:

@@ -80,16 +80,16 @@ class Plan:
         """A checkpoint of this run."""
         return open_checkpoint(str(path), self.recipe.resolved.classes, self.recipe.excluded)
 
-    def parts(self) -> Iterator["Part"]:
+    def parts(self) -> Iterator["Round"]:
         """The trainings, in order."""
         for number in range(self.rounds + 1):
-            yield Part(self, f"round-{number}", number)
+            yield Round(self, f"round-{number}", number)
         for name in self.controls:
-            yield Part(self, f"control-{name}", None)
+            yield Round(self, f"control-{name}", None)
 
 
 @dataclass(frozen=True)
-class Part:
+class Round:
     """One training: a round, or a control (``number`` is None)."""
 
     plan: Plan

@@ -10,10 +10,12 @@ from fairseq_prune.files.table import Table, as_text, number
 
 def run(arguments: Namespace) -> int:
     """Classify and print; returns the exit code."""
-    from fairseq_prune.evaluation.classify import Settings, classify
+    from fairseq_prune.evaluation.classify import ClassifySettings, classify
 
     logging.basicConfig(level=logging.WARNING)  # fairseq would log between the results
-    settings = Settings(**{f.name: getattr(arguments, f.name) for f in fields(Settings)})
+    settings = ClassifySettings(
+        **{f.name: getattr(arguments, f.name) for f in fields(ClassifySettings)}
+    )
     _results.check(arguments.output)
     rows: Table = []
     count = len(arguments.checkpoints)

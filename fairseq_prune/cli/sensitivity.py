@@ -18,7 +18,7 @@ from fairseq_prune.maths.structure import NofM
 from fairseq_prune.pruning.flags import recipe_of, words_of
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.sensitivity import SPARSITIES
-from fairseq_prune.sensitivity.proposal import HEADER, Part, as_file, as_table, propose
+from fairseq_prune.sensitivity.proposal import HEADER, ClassShare, as_file, as_table, propose
 
 if TYPE_CHECKING:
     from fairseq_prune.sensitivity.measure import Asked
@@ -138,7 +138,7 @@ def _check_files(arguments: Namespace) -> None:
     _output.check_output(proposal, arguments.force or ours, "--proposal")
 
 
-def _print(result: Mapping[str, Any], parts: list[Part], arguments: Namespace) -> None:
+def _print(result: Mapping[str, Any], parts: list[ClassShare], arguments: Namespace) -> None:
     print(as_text(_table(result)), end="")
     if parts:
         print("\n" + as_text(as_table(parts)), end="")

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fairseq_prune.checkpoints.shrink import Cut, plan, shrink
+from fairseq_prune.checkpoints.shrink import CutOut, plan, shrink
 from fairseq_prune.checkpoints.widths import STOCK, is_said
 from fairseq_prune.cli import _output
 from fairseq_prune.files.table import Table, as_text
@@ -31,7 +31,7 @@ _OURS = {"bart" if ours == "shrunk_bart" else stock: ours for ours, stock in STO
 
 
 def run(arguments: Namespace) -> int:
-    """Cut and write; returns the exit code."""
+    """CutOut and write; returns the exit code."""
     output = _output.chosen(arguments, "shrink", "smaller")
     with _output.Progress() as progress:
         done = progress.phase("reading", 0.5, 1)
@@ -73,7 +73,7 @@ def _training(content: Mapping[str, Any], output: str | None) -> tuple[list[str]
     return ["fairseq-train", data_of(content), "--user-dir", "fairseq_prune", *places, *flags], ""
 
 
-def _fitted(cut: Cut) -> Cut:
+def _fitted(cut: CutOut) -> CutOut:
     """The cut with the architecture of ours that holds what is left of its family.
 
     Raises ValueError where what is left needs one of ours, and there is none for it.
@@ -97,14 +97,14 @@ def _fitted(cut: Cut) -> Cut:
     return replace(cut, settings=replace(cut.settings, arch=ours))
 
 
-def _fits(cut: Cut, ours: str) -> bool:
+def _fits(cut: CutOut, ours: str) -> bool:
     return (
         ours != "shrunk_lstm"
         or "decoder.attention.output_proj.weight" in (cut.source.content["model"])
     )
 
 
-def _none_fits(cut: Cut, arch: str, ours: str | None) -> str:
+def _none_fits(cut: CutOut, arch: str, ours: str | None) -> str:
     few = [axis for axis in cut.axes if axis.kind == "heads" and _is_cut(cut, axis)]
     what = "fewer heads than fit its width" if few else "layers of different widths"
     why = "has an attention" if ours == "shrunk_lstm" else f"is there for {arch}"
@@ -114,7 +114,7 @@ def _none_fits(cut: Cut, arch: str, ours: str | None) -> str:
     return f"{cut.source.path} would have {what}: {lacking}; {_instead(cut, bool(few))}."
 
 
-def _check_alignments(cut: Cut, family: str) -> None:
+def _check_alignments(cut: CutOut, family: str) -> None:
     """Raises ValueError where a model that aligns words would align others."""
     if family != "transformer_align":
         return
@@ -131,12 +131,12 @@ def _check_alignments(cut: Cut, family: str) -> None:
         )
 
 
-def _is_cut(cut: Cut, axis: Axis) -> bool:
+def _is_cut(cut: CutOut, axis: Axis) -> bool:
     before, left = cut.counts[axis.name]
     return left < before
 
 
-def _instead(cut: Cut, few: bool) -> str:
+def _instead(cut: CutOut, few: bool) -> str:
     """What to do where only fairseq's own settings are there to say what is left."""
     kind = next((k for k in UNITS if k != "heads" and k in {a.kind for a in cut.axes}), None)
     alone = f"prune units of another kind, alone (--prune-structure {kind})"
@@ -152,7 +152,7 @@ def _tensors(content: Mapping[str, Any]) -> list[Tensor]:
     return [value for value in content["model"].values() if isinstance(value, Tensor)]
 
 
-def _facts(cut: Cut, content: Mapping[str, Any], output: str | None) -> dict[str, Any]:
+def _facts(cut: CutOut, content: Mapping[str, Any], output: str | None) -> dict[str, Any]:
     return {
         "checkpoint": cut.source.path,
         "output": output,
@@ -167,7 +167,7 @@ def _facts(cut: Cut, content: Mapping[str, Any], output: str | None) -> dict[str
     }
 
 
-def _table(cut: Cut) -> Table:
+def _table(cut: CutOut) -> Table:
     rows = [
         [axis.name, axis.kind, f"{axis.units:,}", f"{left:,}", f"{1 - left / axis.units:.0%}"]
         for axis in cut.axes
@@ -176,7 +176,7 @@ def _table(cut: Cut) -> Table:
     return [["units of", "kind", "before", "left", "cut out"], *rows]
 
 
-def _lines(cut: Cut, facts: Mapping[str, Any], why: str) -> list[str]:
+def _lines(cut: CutOut, facts: Mapping[str, Any], why: str) -> list[str]:
     before, after = facts["parameters"]
     ratio = after / before if before else math.nan
     stock = _is_stock(cut)
@@ -189,7 +189,7 @@ def _lines(cut: Cut, facts: Mapping[str, Any], why: str) -> list[str]:
     ]
 
 
-def _written(cut: Cut, output: str | None) -> list[str]:
+def _written(cut: CutOut, output: str | None) -> list[str]:
     """What to do with the file, and its size."""
     source = _output.source_of(cut.source.path, cut.source.size, cut.source.content)
     if output is None:
@@ -205,5 +205,5 @@ def _written(cut: Cut, output: str | None) -> list[str]:
     return lines
 
 
-def _is_stock(cut: Cut) -> bool:
+def _is_stock(cut: CutOut) -> bool:
     return cut.settings.arch is None and cut.arch not in TRAINABLE

@@ -27,7 +27,7 @@ SCORE = "accuracy"  # what a row of these results has
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class ClassifySettings:
     """What to classify.
 
     Args:
@@ -44,7 +44,7 @@ class Settings:
     user_dir: str | None = None
     cpu: bool = False
 
-    def check(self) -> "Settings":
+    def check(self) -> "ClassifySettings":
         """The settings themselves; raises ValueError, one sentence, where they cannot work."""
         folder = Path(self.data)
         if not is_classification(folder):
@@ -89,7 +89,7 @@ def is_classification(folder: Path) -> bool:
 
 def classify(
     checkpoints: Sequence[str],
-    settings: Settings,
+    settings: ClassifySettings,
     tags: results.Tags = None,
     output: str | None = None,
 ) -> Iterator[tuple[Row, bool]]:
@@ -128,7 +128,7 @@ def classify(
         yield (row, False) if found is None else (found, True)
 
 
-def _measured(path: str, settings: Settings) -> Row:
+def _measured(path: str, settings: ClassifySettings) -> Row:
     from fairseq_prune import models  # fairseq takes seconds to load
     from fairseq_prune.tasks.classes import run_classifier
 

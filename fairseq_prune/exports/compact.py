@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.storage import CheckpointError
-from fairseq_prune.exports.manifest import Entry, Manifest, read_json
+from fairseq_prune.exports.manifest import Manifest, StoredTensor, read_json
 from fairseq_prune.exports.planes import DTYPES, decode, encode
 from fairseq_prune.files.needs import need
 from fairseq_prune.files.text import first_line
@@ -50,12 +50,12 @@ def write(content: Mapping[str, Any], path: str | Path, tick: Tick = lambda _: N
     for name, tensor in content["model"].items():
         if _dtype(tensor) not in DTYPES:
             raise ValueError(f"{path} cannot hold {name}, which is of the type {tensor.dtype}.")
-    entries: list[Entry] = []
+    entries: list[StoredTensor] = []
     parts: dict[str, bytes] = {}
     for index, tensor in enumerate(tensors.values()):
         planes = encode(tensor)
         sums = tuple(part[-4:].hex() for part in planes.parts)
-        entry = Entry(_dtype(tensor), tuple(tensor.shape), planes.kept, planes.base, sums)
+        entry = StoredTensor(_dtype(tensor), tuple(tensor.shape), planes.kept, planes.base, sums)
         parts |= zip(entry.parts(index), planes.parts, strict=True)
         entries.append(entry)
         tick(tensor.numel())

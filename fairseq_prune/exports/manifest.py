@@ -15,7 +15,7 @@ MAX_RATIO, FREE = 1000, 1 << 26
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredTensor:
     """One tensor, as it is stored.
 
     Args:
@@ -46,7 +46,7 @@ class Entry:
         return planes if self.kept is None else [f"{index}.mask", *planes]
 
     @classmethod
-    def checked(cls, packed: Mapping[str, Any]) -> "Entry":
+    def checked(cls, packed: Mapping[str, Any]) -> "StoredTensor":
         """The entry that a file says, before anything of its size is made.
 
         Raises ValueError where it describes no tensor.
@@ -86,7 +86,7 @@ class Manifest:
     """
 
     names: Mapping[str, int]
-    tensors: Sequence[Entry]
+    tensors: Sequence[StoredTensor]
     settings: Mapping[str, Any]
 
     def pack(self) -> bytes:
@@ -110,7 +110,7 @@ class Manifest:
         """
         try:
             packed = read_json(data)
-            tensors = [Entry.checked(entry) for entry in packed["tensors"]]
+            tensors = [StoredTensor.checked(entry) for entry in packed["tensors"]]
             names = dict(packed["names"])
             settings = {key: from_json(value) for key, value in packed["settings"].items()}
         except (KeyError, TypeError, AttributeError, RecursionError) as error:

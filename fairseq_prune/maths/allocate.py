@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from fairseq_prune.maths.schemes import REST, Least
 from fairseq_prune.maths.score import Score, Scores
-from fairseq_prune.maths.select import Budgets, Found, count_kept, floors, round_count
+from fairseq_prune.maths.select import Budgets, Findings, count_kept, floors, round_count
 from fairseq_prune.maths.spread import class_moments
 
 
@@ -69,7 +69,9 @@ def given(
     near = {name: value for part in parts.values() for name, value in part.near.items()}
     thresholds = {label: float(part.found.threshold or 0.0) for label, part in parts.items()}
     masks = {name: mask for part in parts.values() for name, mask in part.masks.items()}
-    return Budgets({name: kept[name] for name in scores}, near, Found(thresholds=thresholds), masks)
+    return Budgets(
+        {name: kept[name] for name in scores}, near, Findings(thresholds=thresholds), masks
+    )
 
 
 def share_of(label: str, shares: Mapping[str, float]) -> float:
@@ -152,7 +154,7 @@ def class_distribution(
     without spread (all values equal, or fewer than two alive) has no unit of its own: sigma_c is
     then the size of that value, and 1 where it is zero.
 
-    Found: `lambda_`, the smallest kept score over sigma_c, and `sigma` by class.
+    Findings: `lambda_`, the smallest kept score over sigma_c, and `sigma` by class.
     """
     keep = _keep(scores, sparsity)
     members = by_class(scores, classes)
@@ -164,7 +166,7 @@ def class_distribution(
         for name in part
     }
     found = count_kept({name: scaled[name] for name in scores}, keep, cap=True, least=least)
-    noted = Found(lambda_=found.found.threshold, sigma=sigma)
+    noted = Findings(lambda_=found.found.threshold, sigma=sigma)
     return Budgets(found, found.near, noted, found.masks)
 
 
@@ -178,7 +180,7 @@ def erk(
     Where some weights take no part, prod(dims) is the number of those that do. The budgets are
     whole numbers (largest remainder, ties to the earlier tensor) with the exact sum.
 
-    Found: `epsilon`. Arguments as for `class_blind`, of which only the shapes and what is
+    Findings: `epsilon`. Arguments as for `class_blind`, of which only the shapes and what is
     alive matter.
     """
     return _erk(scores, _keep(scores, sparsity), least)
@@ -200,7 +202,7 @@ def _erk(scores: Scores, keep: int, least: Least) -> Budgets:
     kept = _whole(wanted, keep)
     low = {name: floor for name, floor in floors(scores, least).items() if kept[name] < floor}
     if not low:
-        return Budgets(kept, found=Found(epsilon=float(epsilon)))
+        return Budgets(kept, found=Findings(epsilon=float(epsilon)))
     others = {name: score for name, score in scores.items() if name not in low}
     found = _erk(others, max(0, keep - sum(low.values())), least)
     both = {**low, **found}

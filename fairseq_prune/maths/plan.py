@@ -14,11 +14,11 @@ class; at most one class ends inside of a segment, the others at points that wer
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-Point = tuple[int, float]  # how many are removed, what it costs
+Trade = tuple[int, float]  # how many are removed, what it costs
 Corner = tuple[int, Fraction]
 
 
-def lower_hull(points: Iterable[Point]) -> list[Corner]:
+def lower_hull(points: Iterable[Trade]) -> list[Corner]:
     """The corners of the lower convex hull, from no weights removed at no cost on.
 
     Of several costs of the same count the least is taken.
@@ -35,7 +35,7 @@ def lower_hull(points: Iterable[Point]) -> list[Corner]:
     return hull
 
 
-def share_out(curves: Mapping[str, Iterable[Point]], total: int) -> dict[str, int]:
+def share_out(curves: Mapping[str, Iterable[Trade]], total: int) -> dict[str, int]:
     """How many to remove of each class so that it is `total` in all, at the least predicted cost.
 
     Args:
@@ -61,7 +61,7 @@ def share_out(curves: Mapping[str, Iterable[Point]], total: int) -> dict[str, in
     return removed
 
 
-def cost_of(points: Iterable[Point], removed: int) -> float:
+def cost_of(points: Iterable[Trade], removed: int) -> float:
     """The predicted cost of removing so many, at most the last point's."""
     hull = lower_hull(points)
     for left, right in zip(hull, hull[1:], strict=False):

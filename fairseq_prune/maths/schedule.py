@@ -241,7 +241,7 @@ Build = TypeVar("Build", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Entry:
+class ScheduleEntry:
     """A schedule as it is offered.
 
     Args:
@@ -267,33 +267,33 @@ class Entry:
 
 _GRADUAL = ("end", "every")
 _EXCHANGE = ("end", "every", "drop")
-SCHEDULES = Registry[Entry]("schedule", {
-    "gradual": Entry(
+SCHEDULES = Registry[ScheduleEntry]("schedule", {
+    "gradual": ScheduleEntry(
         Gradual, "a cubic rise from start to end", "Zhu and Gupta 2017, section 3", _GRADUAL
     ),
-    "gradual-linear": Entry(
+    "gradual-linear": ScheduleEntry(
         partial(Gradual, curve="linear"), "a straight rise", "none: for comparison", _GRADUAL
     ),
-    "gradual-exponential": Entry(
+    "gradual-exponential": ScheduleEntry(
         partial(Gradual, curve="exponential"), "the same share of what is left each time",
         "Frankle and Carbin 2019", _GRADUAL,
     ),
-    "gradual-threshold": Entry(
+    "gradual-threshold": ScheduleEntry(
         Threshold, "what falls below a rising threshold", "Narang et al. 2017, section 3",
         ("end", "every", "ramp"),
     ),
-    "one-shot": Entry(
+    "one-shot": ScheduleEntry(
         OneShot, "all at once, at one step", "See et al. 2016, section 3.2", at_once=True
     ),
-    "static": Entry(
+    "static": ScheduleEntry(
         OneShot, "all at once, before the first update", "Mocanu et al. 2018", at_once=True,
         before_training=True,
     ),
-    "set": Entry(
+    "set": ScheduleEntry(
         Exchange, "constant sparsity; the smallest change places at random",
         "after Mocanu et al. 2018", _EXCHANGE, moves=True,
     ),
-    "rigl": Entry(
+    "rigl": ScheduleEntry(
         partial(Exchange, growth="gradient"),
         "constant sparsity; the smallest make room where the gradient is largest",
         "Evci et al. 2020", _EXCHANGE, "data", moves=True,
@@ -307,13 +307,14 @@ def register_schedule(
     """A decorator that makes a class a schedule, for ``--prune-schedule NAME``.
 
     Args:
-        summary, paper, takes: see :class:`Entry`; ``takes`` are of "end", "every", "ramp", "drop".
+        summary, paper, takes: see :class:`ScheduleEntry`; what it takes are some of "end",
+            "every", "ramp" and "drop".
 
     Raises ValueError where another has the name.
     """
 
     def register(build: Build) -> Build:
-        SCHEDULES.register(name, Entry(build, summary, paper or "none", takes))
+        SCHEDULES.register(name, ScheduleEntry(build, summary, paper or "none", takes))
         return build
 
     return register

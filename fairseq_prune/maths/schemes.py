@@ -31,7 +31,7 @@ class Allocation(Protocol):
 
 
 @dataclass(frozen=True)
-class Entry:
+class SchemeEntry:
     """A scheme as it is offered.
 
     Args:
@@ -55,32 +55,32 @@ def _in_allocate(function: str) -> Lazy:
     return Lazy("fairseq_prune.maths.allocate", function)
 
 
-ALLOCATIONS = Registry[Entry](
+ALLOCATIONS = Registry[SchemeEntry](
     "scheme",
     {
-        "class-blind": Entry(
+        "class-blind": SchemeEntry(
             _in_allocate("class_blind"),
             "one ranking over all weights",
             "See et al. 2016, section 3.2",
         ),
-        "class-distribution": Entry(
+        "class-distribution": SchemeEntry(
             _in_allocate("class_distribution"),
             "class c loses what is below lambda * sigma_c; lambda is solved for",
             "See et al. 2016, section 3.2",
         ),
-        "class-uniform": Entry(
+        "class-uniform": SchemeEntry(
             _in_allocate("class_uniform"),
             "the same fraction of each class",
             "See et al. 2016, section 3.2",
             by_class=True,
         ),
-        "erk": Entry(
+        "erk": SchemeEntry(
             _in_allocate("erk"),
             "density in proportion to sum(dims) / prod(dims)",
             "Evci et al. 2020, section 3",
             shapes_only=True,
         ),
-        "given": Entry(
+        "given": SchemeEntry(
             _in_allocate("given"),
             "each class its own fraction, those of --prune-given",
             "Han et al. 2015",
@@ -104,14 +104,16 @@ def register_scheme(
     tensor at most its ``numel_alive``, and together exactly what the fraction leaves.
 
     Args:
-        summary, paper, by_class, shapes_only: see :class:`Entry`.
+        summary, paper, by_class, shapes_only: see :class:`SchemeEntry`.
 
     Raises ValueError where another has the name.
     """
 
     def register(allocate: Scheme) -> Scheme:
         own = _Counts(name, allocate)
-        ALLOCATIONS.register(name, Entry(own, summary, paper or "none", by_class, shapes_only))
+        ALLOCATIONS.register(
+            name, SchemeEntry(own, summary, paper or "none", by_class, shapes_only)
+        )
         return allocate
 
     return register

@@ -15,7 +15,7 @@ from fairseq_prune.maths.threshold import find_cut
 
 __all__ = [
     "Budgets",
-    "Found",
+    "Findings",
     "Score",
     "Scores",
     "count_kept",
@@ -27,7 +27,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Found:
+class Findings:
     """What an allocation, or a pruning by it, found on the way; None what it did not look for.
 
     Args:
@@ -61,12 +61,12 @@ class Budgets(Mapping[str, int]):
         self,
         kept: Mapping[str, int],
         near: Mapping[str, float] | None = None,
-        found: Found | None = None,
+        found: Findings | None = None,
         masks: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._kept = MappingProxyType(dict(kept))
         self.near: Mapping[str, float] = MappingProxyType(dict(near or {}))
-        self.found = found or Found()
+        self.found = found or Findings()
         self.masks: Mapping[str, Tensor] = MappingProxyType(dict(masks or {}))
 
     def __getitem__(self, name: str) -> int:
@@ -126,7 +126,7 @@ def count_kept(
     return Budgets(
         cut.kept,
         {name: value for name, value in near.items() if not math.isnan(value)},
-        Found(threshold=cut.key),
+        Findings(threshold=cut.key),
         {name: _shaped(mask, scores[name]) for name, mask in cut.masks.items()},
     )
 

@@ -11,7 +11,7 @@ from fairseq_prune.network.inputs import Reading
 from fairseq_prune.network.units import Axes, Axis, Place
 from fairseq_prune.network.weights import Weights
 
-Part = Literal["places", "readers"]
+Which = Literal["places", "readers"]
 
 
 def pool(axis: Axis, scores: Mapping[str, Score], pooled: str) -> Score:
@@ -101,7 +101,7 @@ def _fresh(name: str, weights: Weights, masks: Mapping[str, Tensor] | None) -> T
     return torch.ones(tensor.shape, dtype=torch.bool, device=tensor.device)
 
 
-def sums(axis: Axis, values: Mapping[str, Tensor], part: Part = "places") -> Tensor:
+def sums(axis: Axis, values: Mapping[str, Tensor], part: Which = "places") -> Tensor:
     """The sum of ``values`` (of the weights' shapes, by name) over each unit: ``(units,)``.
 
     Args:

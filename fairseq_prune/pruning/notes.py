@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from fairseq_prune.files.strict_json import is_of_kind
-from fairseq_prune.maths.select import Found
+from fairseq_prune.maths.select import Findings
 
 _PLAIN = (type(None), bool, int, float, str)
 # a stored name that is no name for Python
@@ -13,7 +13,7 @@ _STORED = {"lambda_": "lambda"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notes(Found):
+class Notes(Findings):
     """What the scheme found, and what else is to be known of a pruning.
 
     Args:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DEFAULT_CEILING = 100.0  # against Adam, no weight holds out above about 1 / penalty
 DEFAULT_RAISES = 100
 DEFAULT_STRENGTH = 0.1
-KINDS = ("greg-1", "greg-2")
+GROWTHS = ("greg-1", "greg-2")
 
 
 def _flag(default: Any, text: str) -> Any:
@@ -31,7 +31,7 @@ class Growing:
     name: ClassVar[str] = "growing"
 
     penalty: str = _flag(
-        KINDS[0],
+        GROWTHS[0],
         "greg-1 (the weights to remove are chosen at the start), greg-2 (half way, after a small "
         "penalty on all of them)",
     )
@@ -60,9 +60,9 @@ class Growing:
                 "A growing penalty needs --prune-start, the update at which the weights that it "
                 "shrank are removed: about half of the run."
             )
-        if self.penalty not in KINDS:
+        if self.penalty not in GROWTHS:
             raise ValueError(
-                f"--prune-penalty {self.penalty!r} is unknown; choose {' or '.join(KINDS)}."
+                f"--prune-penalty {self.penalty!r} is unknown; choose {' or '.join(GROWTHS)}."
             )
         if not (math.isfinite(self.penalty_ceiling) and self.penalty_ceiling > 0):
             raise ValueError(
@@ -82,7 +82,7 @@ class Growing:
         """The penalty's rise between these steps."""
         from fairseq_prune.maths.penalty import Growth  # with torch, which --help does without
 
-        picks = self.penalty == KINDS[1]
+        picks = self.penalty == GROWTHS[1]
         return Growth(since, until, self.penalty_ceiling, self.penalty_raises, picks)
 
 
@@ -125,7 +125,7 @@ Penalty = Growing | GroupLasso
 
 
 @dataclass(frozen=True)
-class Entry:
+class PenaltyEntry:
     """A penalty as it is offered, as ``CRITERION_NAME``: its flags, one line on it, and a paper."""
 
     settings: type[Growing] | type[GroupLasso]
@@ -133,11 +133,11 @@ class Entry:
     paper: str
 
 
-PENALTIES: dict[str, Entry] = {
-    Growing.name: Entry(
+PENALTIES: dict[str, PenaltyEntry] = {
+    Growing.name: PenaltyEntry(
         Growing, "shrinks the chosen weights more and more, then removes them", "Wang et al. 2021"
     ),
-    GroupLasso.name: Entry(
+    GroupLasso.name: PenaltyEntry(
         GroupLasso, "shrinks whole groups, down to zero, before pruning", "Narang et al. 2017b"
     ),
 }

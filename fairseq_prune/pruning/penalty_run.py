@@ -20,7 +20,7 @@ logger = logging.getLogger("fairseq_prune")
 
 
 @dataclass(frozen=True)
-class Part:
+class Optimised:
     """A weight as the optimizer updates it.
 
     Args:
@@ -43,7 +43,7 @@ class Penalised(Protocol):
     def begin(self, step: int, weights: Weights) -> None:
         """Training begins, or goes on, after `step` updates."""
 
-    def act_(self, step: int, parts: Iterable[Part]) -> None:
+    def act_(self, step: int, parts: Iterable[Optimised]) -> None:
         """Shrink weights after the update that completes `step`; a second call does nothing."""
 
     def is_time_to_choose(self, step: int) -> bool:
@@ -91,7 +91,7 @@ class GrowingPenalty:
         removed = self._chosen.masks if self._chosen else _everything(weights)
         self._where = {name: ~mask.to(devices[name]) for name, mask in removed.items()}
 
-    def act_(self, step: int, parts: Iterable[Part]) -> None:
+    def act_(self, step: int, parts: Iterable[Optimised]) -> None:
         """Shrinks the chosen weights (GReg-2, first half: all)."""
         if step == self._last:
             return
@@ -157,7 +157,7 @@ class LassoPenalty:
         """In force until the last pruning (Narang et al. switch it off there)."""
         self.value = self._strength if step < self._until else 0.0
 
-    def act_(self, step: int, parts: Iterable[Part]) -> None:
+    def act_(self, step: int, parts: Iterable[Optimised]) -> None:
         """The proximal step."""
         self.value = self._strength if step <= self._until else 0.0
         if not self.value or step == self._last:

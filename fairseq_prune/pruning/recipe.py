@@ -8,10 +8,8 @@ from typing import Any
 
 from fairseq_prune.files.registry import Registry
 from fairseq_prune.files.strict_json import is_of_kind
-from fairseq_prune.maths.schedule import SCHEDULES, Schedule, reached_at
-from fairseq_prune.maths.schedule import Entry as ScheduleEntry
-from fairseq_prune.maths.schemes import ALLOCATIONS, Allocation
-from fairseq_prune.maths.schemes import Entry as SchemeEntry
+from fairseq_prune.maths.schedule import SCHEDULES, Schedule, ScheduleEntry, reached_at
+from fairseq_prune.maths.schemes import ALLOCATIONS, Allocation, SchemeEntry
 from fairseq_prune.maths.structure import (
     POOLS,
     UNITS,
@@ -25,7 +23,7 @@ from fairseq_prune.maths.structure import (
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.pruning.checks import check, flags
 from fairseq_prune.pruning.shares import Shares, classes_for, is_one_line, one_line, read_shares
-from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, Entry, every_name
+from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, SaliencyEntry, every_name
 
 DEFAULT_SPARSITY = 0.8  # the headline of See et al. (2016): 80% with no loss after retraining
 DEFAULT_EVERY = 100
@@ -247,7 +245,7 @@ class Recipe:
         """What ``apply`` has to be given data for: to score on them, or to build the network."""
         return self.needs & {"data", "network"}
 
-    def entry(self, name: str | None = None) -> Entry:
+    def entry(self, name: str | None = None) -> SaliencyEntry:
         """A saliency by name, or the one that chooses; its form for units, where they go.
 
         Raises ValueError where it is not known here.

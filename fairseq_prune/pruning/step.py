@@ -9,7 +9,7 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.schedule import Exchange, Threshold
 from fairseq_prune.maths.select import (
     Budgets,
-    Found,
+    Findings,
     Score,
     Scores,
     keep_largest,
@@ -108,7 +108,7 @@ def rise(recipe: Recipe, level: float, probe: Probe, notes: Notes | None) -> Pru
         if level >= 1.0:
             return Budgets(budgets, budgets.near, replace(budgets.found, cuts=cuts), budgets.masks)
         kept = {n: max(budgets[n], _above(groups[n], level * cuts[n])) for n in budgets}
-        return Budgets(kept, found=Found(cuts=cuts))
+        return Budgets(kept, found=Findings(cuts=cuts))
 
     return Pruner(recipe).update(
         recipe.timetable().sparsity(recipe.timetable().last), probe, adjust

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SALIENCIES",
     "UNIT_SALIENCIES",
-    "Entry",
+    "SaliencyEntry",
     "Probe",
     "Saliency",
     "all_zero",
@@ -35,7 +35,7 @@ Score = TypeVar("Score", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Entry:
+class SaliencyEntry:
     """A registered saliency.
 
     Args:
@@ -54,73 +54,77 @@ class Entry:
     rounds: int = 1
 
 
-def _in(file: str, function: str = "") -> Lazy:
-    """The function of a file of this folder, most often of the same name."""
-    return Lazy(f"fairseq_prune.saliency.{file}", function or file)
+def _of(
+    place: str, summary: str, paper: str, needs: Needs = None, rounds: int = 1
+) -> SaliencyEntry:
+    """The entry of a function of this folder: FILE, or FILE:FUNCTION where the names differ."""
+    file, _, function = place.partition(":")
+    score = Lazy(f"fairseq_prune.saliency.{file}", function or file)
+    return SaliencyEntry(score, summary, paper, needs, rounds)
 
 
-SALIENCIES = Registry[Entry]("saliency", {
-    "magnitude": Entry(_in("magnitude"), "the absolute value of the weight", "See et al. 2016"),
-    "random": Entry(_in("random"), "a random number, the control", "none: a control"),
-    "snip": Entry(_in("snip"), "|w g|, g the gradient over the sample", "Lee et al. 2019", "data"),
-    "taylor": Entry(
-        _in("taylor"), "(w g)^2 averaged over batches", "Molchanov et al. 2019", "data"
+SALIENCIES = Registry[SaliencyEntry]("saliency", {
+    "magnitude": _of("magnitude", "the absolute value of the weight", "See et al. 2016"),
+    "random": _of("random", "a random number, the control", "none: a control"),
+    "snip": _of("snip", "|w g|, g the gradient over the sample", "Lee et al. 2019", "data"),
+    "taylor": _of(
+        "taylor", "(w g)^2 averaged over batches", "Molchanov et al. 2019", "data"
     ),
-    "grasp": Entry(
-        _in("grasp"), "w (H g), H the Hessian; for before training", "Wang et al. 2020", "data"
+    "grasp": _of(
+        "grasp", "w (H g), H the Hessian; for before training", "Wang et al. 2020", "data"
     ),
-    "obd": Entry(
-        _in("obd"), "h w^2 / 2, h the squared gradient of each example (empirical Fisher)",
+    "obd": _of(
+        "obd", "h w^2 / 2, h the squared gradient of each example (empirical Fisher)",
         "LeCun et al. 1990", "data",
     ),
-    "obd-hutchinson": Entry(
-        _in("obd", "obd_hutchinson"),
+    "obd-hutchinson": _of(
+        "obd:obd_hutchinson",
         "h w^2 / 2, h a rough estimate of the Hessian's diagonal by random signs",
         "LeCun et al. 1990; Bekas et al. 2007", "data",
     ),
-    "obd-adam": Entry(
-        _in("obd", "obd_adam"), "h w^2 / 2, h Adam's second moments, in the curvature's place",
+    "obd-adam": _of(
+        "obd:obd_adam", "h w^2 / 2, h Adam's second moments, in the curvature's place",
         "LeCun et al. 1990", "adam",
     ),
-    "wanda": Entry(_in("wanda"), "|w| times the norm of its input", "Sun et al. 2023", "data"),
-    "synflow": Entry(
-        _in("synflow"), "|w| dR/d|w|, R the flow through a linear copy", "Tanaka et al. 2020",
+    "wanda": _of("wanda", "|w| times the norm of its input", "Sun et al. 2023", "data"),
+    "synflow": _of(
+        "synflow", "|w| dR/d|w|, R the flow through a linear copy", "Tanaka et al. 2020",
         "network", rounds=100,  # the paper's way past layer collapse
     ),
 })  # fmt: skip
 
 # what scores units, not weights; where a name is in both, this one is for --prune-structure ffn,
 # heads, hidden or embedding, and any other saliency of weights is pooled there (--prune-pool)
-UNIT_SALIENCIES = Registry[Entry]("saliency", {
-    "random": Entry(
-        _in("random", "random_units"), "a random number, the control", "none: a control"
+UNIT_SALIENCIES = Registry[SaliencyEntry]("saliency", {
+    "random": _of(
+        "random:random_units", "a random number, the control", "none: a control"
     ),
-    "taylor": Entry(
-        _in("taylor", "taylor_units"),
+    "taylor": _of(
+        "taylor:taylor_units",
         "(sum of w g)^2 over the unit's weights, averaged over batches",
         "Molchanov et al. 2019", "data",
     ),
-    "gate": Entry(
-        _in("gate"), "|dL/dm| of each example, m a gate on the unit's value",
+    "gate": _of(
+        "gate", "|dL/dm| of each example, m a gate on the unit's value",
         "Michel et al. 2019", "data",
     ),
-    "n2ps": Entry(
-        _in("n2ps"), "sum of |w| over what reads the unit, times its mean activation",
+    "n2ps": _of(
+        "n2ps", "sum of |w| over what reads the unit, times its mean activation",
         "Augasta & Kathirvalavakumar 2011", "data",
     ),
-    "goodness-factor": Entry(
-        _in("hagiwara", "goodness_factor"),
+    "goodness-factor": _of(
+        "hagiwara:goodness_factor",
         "sum of (w o)^2 over what reads the unit, o its activation", "Hagiwara 1994", "data",
     ),
-    "consuming-energy": Entry(
-        _in("hagiwara", "consuming_energy"), "sum of w o_i o_j, j what reads the unit i",
+    "consuming-energy": _of(
+        "hagiwara:consuming_energy", "sum of w o_i o_j, j what reads the unit i",
         "Hagiwara 1994", "data",
     ),
-    "weights-power": Entry(
-        _in("hagiwara", "weights_power"), "sum of w^2 over what reads the unit", "Hagiwara 1994"
+    "weights-power": _of(
+        "hagiwara:weights_power", "sum of w^2 over what reads the unit", "Hagiwara 1994"
     ),
-    "mutual-information": Entry(
-        _in("mutual_information"), "what the unit tells of the loss, less what others tell too",
+    "mutual-information": _of(
+        "mutual_information", "what the unit tells of the loss, less what others tell too",
         "Xing & Hu 2009", "data",
     ),
 })  # fmt: skip
@@ -142,14 +146,14 @@ def register_saliency(
     ``units``, for each unit of ``probe.axes`` (one dimension).
 
     Args:
-        summary, paper, needs, rounds: see :class:`Entry`.
+        summary, paper, needs, rounds: see :class:`SaliencyEntry`.
         units: whether it scores units, not weights.
 
     Raises ValueError where another has the name.
     """
 
     def register(score: Score) -> Score:
-        entry = Entry(_Tensors(name, score, units), summary, paper or "none", needs, rounds)
+        entry = SaliencyEntry(_Tensors(name, score, units), summary, paper or "none", needs, rounds)
         (UNIT_SALIENCIES if units else SALIENCIES).register(name, entry)
         return score
 

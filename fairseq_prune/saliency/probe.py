@@ -13,7 +13,7 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.select import Score, Scores
 from fairseq_prune.network.inputs import Reading
 from fairseq_prune.network.probing import Sample, gradient
-from fairseq_prune.network.unit_masks import Part, gone, sums, sums_over_readers
+from fairseq_prune.network.unit_masks import Which, gone, sums, sums_over_readers
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, Weights
 
@@ -132,7 +132,7 @@ class Probe:
         return {n: sums_over_readers(axis, values) for n, axis in self.axes.items()}
 
     def sums_over_units(
-        self, values: Mapping[str, Tensor], part: Part = "places"
+        self, values: Mapping[str, Tensor], part: Which = "places"
     ) -> dict[str, Tensor]:
         """By axis, the sum of ``values`` (of the weights' shapes) over each unit's weights.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairseq_prune.files.table import Table
-from fairseq_prune.maths.plan import Point, cost_of, share_out
+from fairseq_prune.maths.plan import Trade, cost_of, share_out
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.pruning.shares import CLASSES
@@ -16,7 +16,7 @@ HEADER = "# fairseq-prune sensitivity --propose"  # what our own files begin wit
 
 
 @dataclass(frozen=True)
-class Part:
+class ClassShare:
     """One class: of so many weights so many go, predicted to cost so many bits a token."""
 
     label: str
@@ -32,7 +32,7 @@ class Part:
         return next((s for s in shorter if round_count(s, self.weights) == self.removed), exact)
 
 
-def propose(result: Mapping[str, Any], target: float) -> list[Part]:
+def propose(result: Mapping[str, Any], target: float) -> list[ClassShare]:
     """The class sparsities that remove ``target`` of all weights at the least predicted cost.
 
     Cost is the rise of log-perplexity, added up over classes as :mod:`fairseq_prune.maths.plan`
@@ -56,11 +56,11 @@ def propose(result: Mapping[str, Any], target: float) -> list[Part]:
             "larger sparsities."
         )
     shared = share_out(curves, removed)
-    return [Part(n, sizes[n], shared[n], cost_of(curves[n], shared[n])) for n in sizes]
+    return [ClassShare(n, sizes[n], shared[n], cost_of(curves[n], shared[n])) for n in sizes]
 
 
-def _curve(result: Mapping[str, Any], label: str) -> list[Point]:
-    points: list[Point] = [(0, 0.0)]
+def _curve(result: Mapping[str, Any], label: str) -> list[Trade]:
+    points: list[Trade] = [(0, 0.0)]
     dense = result["dense"]["nll"]
     rows = [row for row in result["rows"] if row["class"] == label]
     for row in sorted(rows, key=lambda row: int(row["removed"])):
@@ -70,11 +70,11 @@ def _curve(result: Mapping[str, Any], label: str) -> list[Point]:
     return points
 
 
-def as_table(parts: Sequence[Part]) -> Table:
+def as_table(parts: Sequence[ClassShare]) -> Table:
     """The proposal to be read."""
     total, removed = sum(p.weights for p in parts), sum(p.removed for p in parts)
     cost = sum(p.cost for p in parts)
-    every = [*parts, Part("all classes", total, removed, cost)]
+    every = [*parts, ClassShare("all classes", total, removed, cost)]
     rows = [
         [p.label, f"{p.weights:,}", f"{p.removed:,}", f"{p.removed / max(1, p.weights):.2%}",
          f"{p.cost:.4f}", f"x {2**p.cost:.3f}" if p.cost < 1000 else "-"]
@@ -84,7 +84,7 @@ def as_table(parts: Sequence[Part]) -> Table:
     return [head, *rows]
 
 
-def as_file(parts: Sequence[Part], result: Mapping[str, Any], target: float) -> str:
+def as_file(parts: Sequence[ClassShare], result: Mapping[str, Any], target: float) -> str:
     """The proposal as ``--prune-given`` reads it; which classes it is of is said in it."""
     classes = str(result["settings"]["recipe"]["classes"])
     classes = classes if classes in GRANULARITIES else os.path.abspath(classes)

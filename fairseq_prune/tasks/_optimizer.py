@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fairseq_prune.masks.hold import Holder, Slot, flat_slots
 from fairseq_prune.network.weights import Weights
-from fairseq_prune.pruning.penalty_run import Part
+from fairseq_prune.pruning.penalty_run import Optimised
 
 _LIFT_EVERY = 100  # updates; even a beta of 0.5 takes 1.0 to no less than 1e-30 in these
 
@@ -40,7 +40,7 @@ def trained_parameters(model: nn.Module) -> list[tuple[str, int]]:
     return [(name, p.numel()) for name, p in model.named_parameters() if p.requires_grad]
 
 
-def parts_of(optimizer: Any, weights: Weights) -> Iterator[Part]:
+def parts_of(optimizer: Any, weights: Weights) -> Iterator[Optimised]:
     """Each weight as the optimizer updates it, once.
 
     Whatever is done to a part before the next one is asked for is copied to the model, where the
@@ -52,7 +52,7 @@ def parts_of(optimizer: Any, weights: Weights) -> Iterator[Part]:
     for slot in slots_of(optimizer):
         weight, tensor = by_id.get(id(slot.parameter)), slot.view(slot.optimised.detach())
         if weight is not None and tensor is not None:
-            yield Part(weight, tensor, rates[id(slot.optimised)])
+            yield Optimised(weight, tensor, rates[id(slot.optimised)])
             if slot.optimised is not slot.parameter:
                 slot.parameter.detach().copy_(tensor)
 

@@ -14,7 +14,7 @@ from fairseq_prune.maths.penalty import group_step_
 from fairseq_prune.maths.structure import Block
 from fairseq_prune.network.weights import FAIRSEQ_PAD
 from fairseq_prune.network.weights import of_state_dict as weights_of
-from fairseq_prune.pruning.penalty_run import GrowingPenalty, Part
+from fairseq_prune.pruning.penalty_run import GrowingPenalty, Optimised
 from tests.conftest import Train, differences, trained
 
 LOSS = "label_smoothed_cross_entropy"
@@ -175,11 +175,11 @@ def test_it_goes_on_from_a_trained_model_and_grows_from_there(train: Train, tmp_
 def test_half_precision_masters_shrink_and_the_model_follows(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[Part, torch.Tensor, torch.Tensor]] = []
+    seen: list[tuple[Optimised, torch.Tensor, torch.Tensor]] = []
     original = GrowingPenalty.act_
 
-    def act_(self: GrowingPenalty, step: int, parts: Iterable[Part]) -> None:
-        def watched() -> Iterator[Part]:
+    def act_(self: GrowingPenalty, step: int, parts: Iterable[Optimised]) -> None:
+        def watched() -> Iterator[Optimised]:
             for part in parts:
                 before = part.tensor.clone()
                 yield part

@@ -10,7 +10,7 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.weights import Weight
 from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.penalty_flags import GroupLasso, Growing, Penalty, penalty_differences
-from fairseq_prune.pruning.penalty_run import Part, Penalised, at_work, size_ratio
+from fairseq_prune.pruning.penalty_run import Optimised, Penalised, at_work, size_ratio
 from fairseq_prune.pruning.pruner import Pruned
 from fairseq_prune.pruning.recipe import Recipe
 
@@ -61,8 +61,8 @@ def test_what_makes_sense_is_not(penalty: Penalty, recipe: dict[str, Any]) -> No
     penalty.check(Recipe(**SCHEME, **recipe).check(), [0.001])
 
 
-def parts(weight: Weight, rate: float = 0.1) -> list[Part]:
-    return [Part(weight, weight.tensor.detach(), rate)]
+def parts(weight: Weight, rate: float = 0.1) -> list[Optimised]:
+    return [Optimised(weight, weight.tensor.detach(), rate)]
 
 
 def growing(until: int, **flags: Any) -> Penalised:

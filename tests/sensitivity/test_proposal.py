@@ -7,7 +7,7 @@ import pytest
 
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.pruning.shares import classes_of, read_shares
-from fairseq_prune.sensitivity.proposal import HEADER, Part, as_file, as_table, propose
+from fairseq_prune.sensitivity.proposal import HEADER, ClassShare, as_file, as_table, propose
 
 
 def result(**curves: list[tuple[int, float | None]]) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def test_what_has_no_perplexity_and_what_lies_beyond_is_not_proposed() -> None:
 @pytest.mark.parametrize("weights", [1, 3, 7, 1000, 191_360, 10_000_019])
 @pytest.mark.parametrize("share", [0.0, 0.123456, 0.5, 0.9999, 1.0])
 def test_a_sparsity_stands_for_its_count_and_is_below_one(weights: int, share: float) -> None:
-    part = Part("a", weights, int(share * weights), 0.0)
+    part = ClassShare("a", weights, int(share * weights), 0.0)
     assert round_count(part.sparsity, weights) == part.removed
     assert 0.0 <= part.sparsity < 1.0
 
