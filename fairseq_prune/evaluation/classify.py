@@ -13,6 +13,7 @@ from fairseq_prune import __version__
 from fairseq_prune.checkpoints.steps import file_digest
 from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.evaluation import results
+from fairseq_prune.evaluation.processor import processor
 from fairseq_prune.evaluation.provenance import provenance
 from fairseq_prune.evaluation.results import Row
 from fairseq_prune.files.text import this_command
@@ -123,6 +124,7 @@ def classify(
         if found is None:
             row |= {**provenance(path), **_measured(path, settings)}
             row |= {"command": this_command(), "version": __version__}
+            row["processor"] = processor(settings.cpu)
             if output:
                 results.append(output, row)
         yield (row, False) if found is None else (found, True)

@@ -11,6 +11,7 @@ from fairseq_prune import __version__
 from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.ensembles import digest_of, kept_paths, name_of, provenance_of
+from fairseq_prune.evaluation.processor import processor
 from fairseq_prune.evaluation.provenance import provenance
 from fairseq_prune.evaluation.results import Row
 from fairseq_prune.evaluation.scores import Scores, perplexity, score, tokenized_bleu
@@ -62,6 +63,7 @@ def evaluate(
         row.update(provenance_of(members, output))
         row.update(_measure(decoder(), path, row, output))
         row.update(command=this_command(), version=__version__)
+        row["processor"] = processor(settings.cpu)
         if output:
             results.append(output, row)
         yield row, False

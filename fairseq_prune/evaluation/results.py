@@ -148,7 +148,7 @@ _NUMBERS = (
 _TEXTS = (
     "checkpoint", "sha256", "data_digest", "scheme", "saliency", "structure", "schedule", "recipe",
     "bleu_signature", "bleu_text", "tokenized_bleu_signature", "tokenized_bleu_split_signature",
-    "command", "hypotheses", "masks_digest", "stage", "method", "task", "no_bleu",
+    "command", "hypotheses", "masks_digest", "stage", "method", "task", "no_bleu", "processor",
 )  # fmt: skip
 
 
