@@ -28,10 +28,10 @@ LAYERS = {
     "optim": 6,
     "evaluation": 7,
     "sensitivity": 8,
-    "report": 9,
-    "bench": 9,
     "study": 9,
-    "cli": 10,
+    "report": 10,
+    "bench": 10,
+    "cli": 11,
 }
 FAIRSEQ = LAYERS["tasks"]  # the first layer that may import it
 # the one file below that knows how fairseq stores data

@@ -82,19 +82,13 @@ class Applied:
         return recipe if recipe.scheme is not None else recipe_at(str(recipe.mask_from))
 
 
-def times_of(recipe: Recipe) -> list[str]:
-    """Which of the recipe's settings say when in training to act."""
-    names = ("start", "end", "every", "ramp", "drop")
-    return [name for name in names if getattr(recipe, name) is not None]
-
-
 def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
     """The recipe, checked; raises ValueError where it cannot be applied without training.
 
     Args:
         data: the folder of data to score on, where one is given.
     """
-    timed = times_of(recipe)
+    timed = recipe.times
     # before what such a schedule would need: apply takes none
     known = SCHEDULES.get(recipe.schedule or "one-shot")
     if (known is not None and not known.at_once) or timed:

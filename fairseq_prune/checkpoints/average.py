@@ -10,17 +10,11 @@ from torch import Tensor
 
 from fairseq_prune import __version__
 from fairseq_prune.checkpoints.checkpoint import Opened
-from fairseq_prune.checkpoints.steps import (
-    AVERAGED,
-    MOST,
-    Step,
-    file_digest,
-    starting_at,
-    with_step,
-)
+from fairseq_prune.checkpoints.steps import AVERAGED, MOST, Step, starting_at, with_step
 from fairseq_prune.checkpoints.storage import PRUNE_KEY, CheckpointError
 from fairseq_prune.checkpoints.zeroed_copy import Tick, with_zeros
 from fairseq_prune.files.text import this_command
+from fairseq_prune.files.writing import file_digest
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.options import architecture, model_options
 

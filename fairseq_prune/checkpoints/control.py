@@ -4,9 +4,10 @@ from fairseq_prune.checkpoints.apply import Applied
 from fairseq_prune.checkpoints.checkpoint import Opened
 from fairseq_prune.checkpoints.record import Record
 from fairseq_prune.checkpoints.shrink import by_unit, without_effect
-from fairseq_prune.checkpoints.steps import CONTROL, Step, file_digest, read_steps, recipe_of
+from fairseq_prune.checkpoints.steps import CONTROL, Step, read_steps, recipe_of
 from fairseq_prune.checkpoints.storage import check_fits
 from fairseq_prune.checkpoints.units import every_axis, tensors_in
+from fairseq_prune.files.writing import file_digest
 from fairseq_prune.masks.controls import inverted, random_by_class, shuffled
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.structure import Units

@@ -4,7 +4,6 @@ They stand beside the masks in ``task_state``, where plain fairseq reads nothing
 nothing either: a model that is trained on without this package has no steps.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from fairseq_prune.checkpoints.record import Record, read_record
 from fairseq_prune.checkpoints.storage import CheckpointError, load
+from fairseq_prune.files.writing import file_digest
 from fairseq_prune.pruning.notes import check_plain
 from fairseq_prune.pruning.recipe import Recipe
 
@@ -61,15 +61,6 @@ class Step:
             "signature": None if recipe is None else recipe.signature(),
             "facts": {k: list(v) if isinstance(v, tuple) else v for k, v in self.facts.items()},
         }
-
-
-def file_digest(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def starting_at(path: str, step: Step) -> Step:

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairseq_prune import __version__
-from fairseq_prune.checkpoints.steps import file_digest
 from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.evaluation import results
-from fairseq_prune.evaluation.processor import processor
+from fairseq_prune.evaluation.processor import made_here
 from fairseq_prune.evaluation.provenance import provenance
 from fairseq_prune.evaluation.results import Row
-from fairseq_prune.files.text import this_command
+from fairseq_prune.files.writing import file_digest
 from fairseq_prune.network.work import work_of_texts
 from fairseq_prune.tasks.opening import open_checkpoint
 from fairseq_prune.tasks.own import Given, parse_overrides
@@ -123,8 +121,7 @@ def classify(
         found = known.get(results.identity(row))
         if found is None:
             row |= {**provenance(path), **_measured(path, settings)}
-            row |= {"command": this_command(), "version": __version__}
-            row["processor"] = processor(settings.cpu)
+            row |= made_here(settings.cpu)
             if output:
                 results.append(output, row)
         yield (row, False) if found is None else (found, True)

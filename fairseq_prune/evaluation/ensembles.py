@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.checkpoints.steps import file_digest
 from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.provenance import provenance
+from fairseq_prune.files.writing import file_digest
 from fairseq_prune.tasks.opening import open_checkpoint
 
 STAGE = "ensemble"

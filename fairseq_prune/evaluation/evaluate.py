@@ -7,18 +7,16 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairseq_prune import __version__
 from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.ensembles import digest_of, kept_paths, name_of, provenance_of
-from fairseq_prune.evaluation.processor import processor
+from fairseq_prune.evaluation.processor import made_here
 from fairseq_prune.evaluation.provenance import provenance
 from fairseq_prune.evaluation.results import Row
 from fairseq_prune.evaluation.scores import Scores, perplexity, score, tokenized_bleu
 from fairseq_prune.evaluation.sentences import write_sentences
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.evaluation.texts import Texts, split_compounds, texts_of
-from fairseq_prune.files.text import this_command
 from fairseq_prune.files.writing import inside, write_text
 from fairseq_prune.tasks.own import OwnTask, members_of, read_task
 
@@ -62,8 +60,7 @@ def evaluate(
             continue
         row.update(provenance_of(members, output))
         row.update(_measure(decoder(), path, row, output))
-        row.update(command=this_command(), version=__version__)
-        row["processor"] = processor(settings.cpu)
+        row.update(made_here(settings.cpu))
         if output:
             results.append(output, row)
         yield row, False

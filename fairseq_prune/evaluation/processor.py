@@ -4,6 +4,14 @@ and all that a training makes of these, are others."""
 import platform
 from pathlib import Path
 
+from fairseq_prune import __version__
+from fairseq_prune.files.text import this_command
+
+
+def made_here(cpu: bool) -> dict[str, str]:
+    """What a row of results says of the process that measures it."""
+    return {"command": this_command(), "version": __version__, "processor": processor(cpu)}
+
 
 def processor(cpu: bool) -> str:
     """The name of the GPU, or of the CPU with its widest vectors.

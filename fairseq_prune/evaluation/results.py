@@ -13,6 +13,8 @@ Row = dict[str, Any]
 # what rows say beside what was measured: the same of all checkpoints, or something of each
 Tags = Mapping[str, str] | Sequence[Mapping[str, str]] | None
 
+# what a row scores, and its name for people
+SCORES = {"bleu": "BLEU", "accuracy": "accuracy"}
 # two rows that agree in these are the same measurement
 IDENTITY = ("sha256", "data_digest", "settings", "tags")
 
@@ -29,11 +31,16 @@ def tags_of_each(tags: Tags, count: int) -> list[dict[str, str]]:
     return [dict(tags or {}) for _ in range(count)]
 
 
-def read(path: str | Path, notes: list[str] | None = None, score: str = "bleu") -> list[Row]:
+def score_of(row: Mapping[str, Any]) -> str:
+    """Which of SCORES a row has; the first where it has none."""
+    return next((name for name in SCORES if name in row), next(iter(SCORES)))
+
+
+def read(path: str | Path, notes: list[str] | None = None, score: str | None = "bleu") -> list[Row]:
     """The rows of a results file, the last of each measurement; none where there is no file.
 
     Args:
-        score: what every row has.
+        score: what every row has; None for any of SCORES.
 
     A line that was cut off while it was written is left out, and one that was measured again is
     replaced by the later one, which ``notes`` are told.
@@ -42,17 +49,18 @@ def read(path: str | Path, notes: list[str] | None = None, score: str = "bleu") 
     rows: dict[str, Row] = {}
     notes = [] if notes is None else notes
     for row in _lines(Path(path), notes, score):
-        old = rows.pop(identity(row), None)
-        if old is not None and old[score] != row[score] and None not in (old[score], row[score]):
+        old, own = rows.pop(identity(row), None), score or score_of(row)
+        before, after = None if old is None else old.get(own), row[own]
+        if before is not None and after is not None and before != after:
             notes.append(
-                f"{path}: {row.get('checkpoint')} was measured twice; {score} "
-                f"{float(old[score]):.2f} is replaced by the later {float(row[score]):.2f}."
+                f"{path}: {row.get('checkpoint')} was measured twice; {own} "
+                f"{float(before):.2f} is replaced by the later {float(after):.2f}."
             )
         rows[identity(row)] = row
     return list(rows.values())
 
 
-def _lines(path: Path, notes: list[str], score: str) -> Iterator[Row]:
+def _lines(path: Path, notes: list[str], score: str | None) -> Iterator[Row]:
     if not path.exists():
         return
     # only a line feed ends a line: sentences may hold other separators
@@ -72,10 +80,10 @@ def _lines(path: Path, notes: list[str], score: str) -> Iterator[Row]:
                 notes.append(f"{path}: line {number} was cut off and is left out.")
                 continue
             row = None
-        if not isinstance(row, dict) or score not in row:
+        if not isinstance(row, dict) or (score or score_of(row)) not in row:
             raise ValueError(f"{path} is no results file: line {number} is no row of results.")
         try:
-            check_row(row, score)
+            check_row(row, score or score_of(row))
         except ValueError as error:
             raise ValueError(
                 f"{path} is no results file: line {number} is no row of results: {error}."
@@ -85,6 +93,8 @@ def _lines(path: Path, notes: list[str], score: str) -> Iterator[Row]:
 
 def signatures(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How a row's BLEU scores were made: name and signature of each."""
+    if row.get("bleu") is None:
+        return []
     about = row.get("bleu_text")  # what was scored, where evaluate was told what the data are
     found = [("sacreBLEU", f"{row.get('bleu_signature')}{f'|{about}' if about else ''}")]
     for name in ("tokenized_bleu", "tokenized_bleu_split"):

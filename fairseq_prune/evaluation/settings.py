@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.checkpoints.steps import file_digest
 from fairseq_prune.evaluation import TEXTS
 from fairseq_prune.evaluation.subwords import JOINED_BY, missing_join, subwords_in
 from fairseq_prune.files.needs import need
+from fairseq_prune.files.writing import file_digest
 from fairseq_prune.tasks.own import Given, OwnTask, folders_of, parse_overrides
 
 # left out of what identifies a result where they are not given: results that are older than these

@@ -330,6 +330,12 @@ class Recipe:
         return DEFAULT_GROW_BATCHES if "data" in self.needs else None
 
     @property
+    def times(self) -> list[str]:
+        """Which settings are given that say when in training to act."""
+        names = ("start", "end", "every", "ramp", "drop")
+        return [name for name in names if getattr(self, name) is not None]
+
+    @property
     def excluded(self) -> tuple[str, ...]:
         """The exclusions, one by one."""
         return tuple(part.strip() for part in (self.exclude or "").split(",") if part.strip())

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairseq_prune.files.table import Table, number
+from fairseq_prune.report.averages import spread_of
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.figures import legend
-from fairseq_prune.report.identity import STAGES
 from fairseq_prune.report.naming import APART
-from fairseq_prune.report.points import Point, schemes_of, spread_of
+from fairseq_prune.report.points import Point, schemes_of
 from fairseq_prune.report.sensitivity_files import Measured
 from fairseq_prune.report.styles import GRID, HATCHES, styles_of
+from fairseq_prune.study.stages import STAGES
 
 WANTED = 90.0  # percent removed: the paper's figure 4
 MOST = 6  # bars of a class that can be told apart
@@ -29,7 +30,7 @@ def nearest(points: Sequence[Point], wanted: float = WANTED) -> float:
 
 def removed_by_class(points: Sequence[Point], model: str) -> Chart | None:
     """Figure 3: the percentage removed of each class, by scheme, near 90% of all weights."""
-    mine = [p for p in points if p.model == model and p.stage != "dense" and p.row.get("classes")]
+    mine = [p for p in points if p.model == model and not p.kind.level and p.row.get("classes")]
     if not mine:
         return None
     stage = next(s for s in STAGES if any(p.stage == s for p in mine))
@@ -45,7 +46,7 @@ def removed_by_class(points: Sequence[Point], model: str) -> Chart | None:
         "figure3",
         f"{model}: removed in each class at {percent:g}%",
         f"The percentage of each weight class that each scheme removes, when {percent:g}% of all "
-        f"prunable weights are gone ({STAGES[stage]}).",
+        f"prunable weights are gone ({STAGES[stage].label}).",
         "removed (%)",
         {scheme: _shares(points) for scheme, points in chosen.items()},
         commands_of([p.row for points in chosen.values() for p in points]),

@@ -96,7 +96,7 @@ def flags(points: Sequence[Point], found: Mapping[Key, Shares]) -> dict[Place, s
     made: dict[Place, str] = {}
     for place, members in places_of(points).items():
         mine = mean_shares(members, found)
-        if mine is None or place[1] == "dense":
+        if mine is None or members[0].kind.is_dense:
             continue
         dense = {bases[p.key].key: bases[p.key] for p in members if p.key in bases}
         base = mean_shares(list(dense.values()), found)

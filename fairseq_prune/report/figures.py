@@ -7,13 +7,13 @@ from typing import Any
 
 from fairseq_prune.files.table import Table, number
 from fairseq_prune.files.text import listed
-from fairseq_prune.report.averages import Average, averages
+from fairseq_prune.report.averages import Spread, averages
 from fairseq_prune.report.chart import Chart, commands_of
-from fairseq_prune.report.identity import ASIDE, STAGES
-from fairseq_prune.report.points import Point, places_of, schemes_of, select
+from fairseq_prune.report.points import Point, measure_of, places_of, schemes_of, select
 from fairseq_prune.report.styles import GRID, QUIET, styles_of
+from fairseq_prune.study.stages import PRUNED, STAGES
 
-PREFERRED = "class-blind"
+PREFERRED, RANDOM = "class-blind", "random"
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Line:
 
 def by_scheme(points: Sequence[Point], model: str) -> Chart | None:
     """Figure 1: pruned without retraining, a line for each scheme."""
-    lines = scheme_lines(points, model, "pruned")
+    lines = scheme_lines(points, model, PRUNED)
     if not lines:
         return None
-    caption = "BLEU against the percentage of weights removed, one line for each scheme, without "
+    caption = " against the percentage of weights removed, one line for each scheme, without "
     return _chart(
         "figure1", f"{model}: pruned, not retrained", caption + "retraining.",
-        select(points, model, "dense"), lines,
+        levels(points, model), lines,
     )  # fmt: skip
 
 
@@ -49,37 +49,41 @@ def by_stage(points: Sequence[Point], model: str) -> Chart | None:
     return _chart(
         "figure2",
         f"{model}: {scheme}, retrained and from the beginning",
-        f"BLEU against the percentage of weights removed by {scheme} pruning: as pruned, after "
+        f" against the percentage of weights removed by {scheme} pruning: as pruned, after "
         "retraining, for a fresh model trained under the same mask, and for lottery tickets, as "
         f"far as there are any; random pruning with retraining beside it.{others}",
-        select(points, model, "dense"),
+        levels(points, model),
         lines,
     )
 
 
 def _later(points: Sequence[Point], model: str) -> list[Point]:
     """What was trained under its masks."""
-    aside = ("dense", "pruned", *ASIDE)
-    return [p for p in points if p.model == model and p.stage not in aside]
+    return [p for p in points if p.model == model and p.kind.trained]
+
+
+def levels(points: Sequence[Point], model: str) -> list[Point]:
+    """The dense model, and others of which nothing is removed."""
+    return [p for p in points if p.model == model and p.kind.level]
 
 
 def _stage_lines(points: Sequence[Point], model: str) -> list[Line]:
     """The lines of figure 2."""
     scheme = scheme_of_interest(points, model)
-    stages = [s for s in STAGES if s not in ("dense", *ASIDE)]
-    lines = [Line(STAGES[s], s, select(points, model, s, scheme)) for s in stages]
-    if scheme != "random":
-        again = select(points, model, "retrained", "random")
-        lines.append(Line("random + retrained", "random retrained", again))
+    stages = {name: stage for name, stage in STAGES.items() if stage.removes}
+    lines = [Line(s.label, n, select(points, model, n, scheme)) for n, s in stages.items()]
+    if scheme != RANDOM:
+        beside = {name: stage.random for name, stage in stages.items() if stage.random}
+        lines += [Line(s, RANDOM, select(points, model, n, RANDOM)) for n, s in beside.items()]
     return [line for line in lines if line.points]
 
 
 def _seed_lines(points: Sequence[Point], model: str) -> dict[str, list[Line]]:
     """The lines of figure 8, by stage."""
     shown = {}
-    for stage in (s for s in STAGES if s not in ("dense", *ASIDE)):
+    for stage in (name for name, stage in STAGES.items() if stage.removes):
         lines = scheme_lines(points, model, stage)
-        if any(len(a.bleus) > 1 for line in lines for a in averages(line.points)):
+        if any(a.sd is not None for line in lines for a in averages(line.points).values()):
             shown[stage] = lines
     return shown
 
@@ -87,11 +91,11 @@ def _seed_lines(points: Sequence[Point], model: str) -> dict[str, list[Line]]:
 def not_drawn(points: Sequence[Point], model: str) -> list[Point]:
     """The points of a model that are in none of the figures of BLEU."""
     lines = [line for mine in _seed_lines(points, model).values() for line in mine]
-    lines += scheme_lines(points, model, "pruned")
+    lines += scheme_lines(points, model, PRUNED)
     if _later(points, model):
         lines += _stage_lines(points, model)
     drawn = {p.key for line in lines for p in line.points}
-    return [p for p in points if p.model == model and p.stage != "dense" and p.key not in drawn]
+    return [p for p in points if p.model == model and not p.kind.level and p.key not in drawn]
 
 
 def scheme_lines(points: Sequence[Point], model: str, stage: str) -> list[Line]:
@@ -102,8 +106,7 @@ def scheme_lines(points: Sequence[Point], model: str, stage: str) -> list[Line]:
 
 def scheme_of_interest(points: Sequence[Point], model: str) -> str | None:
     """class-blind, or the scheme with the most stages where there is none; None if nothing is."""
-    aside = ("dense", *ASIDE)
-    mine = [p for p in points if p.model == model and p.scheme and p.stage not in aside]
+    mine = [p for p in points if p.model == model and p.scheme and p.kind.removes]
     stages: dict[str, set[str]] = {}
     for point in mine:
         stages.setdefault(str(point.scheme), set()).add(point.stage)
@@ -120,15 +123,15 @@ def over_seeds(points: Sequence[Point], model: str) -> Chart | None:
     table = [["stage", "scheme", "removed", "min", "25%", "median", "75%", "max", "seeds"]]
     for stage, lines in shown.items():
         for line in lines:
-            for a in averages(line.points):
+            for removed, a in averages(line.points).items():
                 five = [number(a.quantile(share), 2) for share in (0, 0.25, 0.5, 0.75, 1)]
-                n = str(len(a.bleus))
-                table.append([STAGES[stage], line.label, f"{a.removed:g}%", *five, n])
+                n = str(len(a.values))
+                table.append([STAGES[stage].label, line.label, f"{removed:g}%", *five, n])
     return Chart(
         name="figure8",
         title=f"{model}: median and spread over seeds",
-        caption="Median BLEU over seeds by scheme. The band runs from the lower to the upper "
-        "quartile, the thin bars from the worst to the best seed.",
+        caption=f"Median {measure_of(points)} over seeds by scheme. The band runs from the lower "
+        "to the upper quartile, the thin bars from the worst to the best seed.",
         table=table,
         commands=commands_of([p.row for ls in shown.values() for line in ls for p in line.points]),
         draw=lambda drawing: _draw_seeds(drawing, shown),
@@ -140,39 +143,39 @@ def _chart(
     name: str, title: str, caption: str, dense: Sequence[Point], lines: Sequence[Line]
 ) -> Chart:
     everything = [*dense, *(p for line in lines for p in line.points)]
-    bases = [
-        (", ".join(filter(None, ["dense", place[2]])), averages(members)[0])
-        for place, members in places_of(dense).items()
-    ]
+    bases = []
+    for place, members in places_of(dense).items():
+        (spread,) = averages(members).values()
+        bases.append((", ".join(filter(None, [members[0].kind.label, place[2]])), spread))
+    caption = measure_of(everything) + caption
     if bases:
         caption += " The dashed line is the dense model." if len(bases) == 1 else (
             " The dashed lines are the dense models."
         )  # fmt: skip
-    if any(len(a.bleus) > 1 for line in lines for a in averages(line.points)):
+    if any(a.sd is not None for line in lines for a in averages(line.points).values()):
         caption += " Lines are means over seeds (n), bands one standard deviation to both sides."
     return Chart(
         name=name,
         title=title,
         caption=caption,
-        table=_table(bases, lines),
+        table=_table(bases, lines, measure_of(everything)),
         commands=commands_of([point.row for point in everything]),
-        draw=lambda drawing: _draw(drawing, bases, lines),
+        draw=lambda drawing: _draw(drawing, bases, lines, measure_of(everything)),
     )
 
 
-Bases = Sequence[tuple[str, Average]]  # the dense models: label and BLEU
+Bases = Sequence[tuple[str, Spread]]  # the dense models: label and score
 
 
-def _table(dense: Bases, lines: Sequence[Line]) -> Table:
+def _table(dense: Bases, lines: Sequence[Line], measure: str) -> Table:
     """A row for each point, with what was asked for where anything else was reached."""
-    table = [["line", "removed", "BLEU", "sd", "seeds", "asked"]]
-    rows = [(label, a, "") for label, a in dense]
+    table = [["line", "removed", measure, "sd", "seeds", "asked"]]
+    rows = [(label, 0.0, a, "") for label, a in dense]
     for line in lines:
-        said = {p.removed: p for p in line.points}
-        rows += [(line.label, a, said[a.removed].asked) for a in averages(line.points)]
-    for label, a, asked in rows:
-        sd = number(a.sd, 2) if len(a.bleus) > 1 else "-"
-        cells = [label, f"{a.removed:g}%", number(a.mean, 2), sd, str(len(a.bleus))]
+        said = {p.removed: p.asked for p in line.points}
+        rows += [(line.label, x, a, said[x]) for x, a in averages(line.points).items()]
+    for label, removed, a, asked in rows:
+        cells = [label, f"{removed:g}%", number(a.mean, 2), number(a.sd, 2), str(len(a.values))]
         table.append([*cells, asked or "-"])
     if all(row[5] in ("-", row[1].removesuffix("%")) for row in table[1:]):
         return [row[:5] for row in table]
@@ -181,63 +184,66 @@ def _table(dense: Bases, lines: Sequence[Line]) -> Table:
 
 def _seeded(line: Line) -> str:
     """The label, with the number of seeds where they are several."""
-    counts = sorted({len(a.bleus) for a in averages(line.points)})
+    counts = sorted({len(a.values) for a in averages(line.points).values()})
     if counts[-1] == 1:
         return line.label
     return f"{line.label} (n={'-'.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))})"
 
 
-def _draw(drawing: Any, dense: Bases, lines: Sequence[Line]) -> None:
+def _draw(drawing: Any, dense: Bases, lines: Sequence[Line], measure: str) -> None:
     axes = drawing.subplots()
-    top = max([a.mean for _, a in dense] + [a.mean for x in lines for a in averages(x.points)])
+    drawn = [a for line in lines for a in averages(line.points).values()]
+    top = max(a.mean for a in [*(a for _, a in dense), *drawn])
     styles = styles_of(line.style for line in lines)
     for label, a in dense:
-        count = f" (n={len(a.bleus)})" if len(a.bleus) > 1 else ""
+        count = f" (n={len(a.values)})" if len(a.values) > 1 else ""
         axes.axhline(a.mean, color=QUIET, linestyle=(0, (6, 4)), linewidth=1.2)
         axes.annotate(
             f"{label} {a.mean:.1f}{count}", (0.01, a.mean), xycoords=("axes fraction", "data"),
             xytext=(0, 3), textcoords="offset points", color="#333333", fontsize=10,
         )  # fmt: skip
     for line in lines:
-        means = averages(line.points)
-        x, y = [a.removed for a in means], [a.mean for a in means]
+        found = averages(line.points)
+        x, y = list(found), [a.mean for a in found.values()]
         style = styles[line.style]
         axes.plot(x, y, label=_seeded(line), linewidth=1.8, **style)
-        if any(a.sd for a in means):
-            low, high = [a.mean - a.sd for a in means], [a.mean + a.sd for a in means]
+        if any(a.sd for a in found.values()):
+            around = [(a.mean, a.sd or 0.0) for a in found.values()]
+            low, high = [m - sd for m, sd in around], [m + sd for m, sd in around]
             axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
-    _bleu_axes(axes, top)
+    _score_axes(axes, top, measure)
     legend(axes)
 
 
 def _draw_seeds(drawing: Any, shown: dict[str, list[Line]]) -> None:
-    everywhere = [p.bleu for lines in shown.values() for line in lines for p in line.points]
+    everywhere = [p for lines in shown.values() for line in lines for p in line.points]
     every = drawing.subplots(1, len(shown), squeeze=False)[0]
     styles = styles_of(line.style for lines in shown.values() for line in lines)
     for axes, (stage, lines) in zip(every, shown.items(), strict=True):
         for number_, line in enumerate(lines):
             found = averages(line.points)
             shift = 0.5 * (number_ - (len(lines) - 1) / 2)  # bars beside each other, not on top
-            x = [a.removed + shift for a in found]
-            middle = [a.quantile(0.5) for a in found]
+            x, spreads = [removed + shift for removed in found], found.values()
+            middle = [a.median for a in spreads]
             ends = [
-                [m - a.bleus[0] for m, a in zip(middle, found, strict=True)],
-                [a.bleus[-1] - m for m, a in zip(middle, found, strict=True)],
+                [a.median - a.values[0] for a in spreads],
+                [a.values[-1] - a.median for a in spreads],
             ]
             style = styles[line.style]
             axes.errorbar(
                 x, middle, yerr=ends, elinewidth=0.9, capsize=2, linewidth=1.6, label=_seeded(line),
                 **style,
             )  # fmt: skip
-            low, high = [a.quantile(0.25) for a in found], [a.quantile(0.75) for a in found]
+            low, high = ([a.quantile(share) for a in spreads] for share in (0.25, 0.75))
             axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
-        axes.set_title(STAGES[stage])
-        _bleu_axes(axes, max(everywhere))
+        axes.set_title(STAGES[stage].label)
+        _score_axes(axes, max(p.score for p in everywhere), measure_of(everywhere))
     legend(every[0])
 
 
-def _bleu_axes(axes: Any, top: float) -> None:
-    axes.set(xlabel="weights removed (%)", ylabel="BLEU", xlim=(0, 100), ylim=(0, 1.12 * top or 1))
+def _score_axes(axes: Any, top: float, measure: str) -> None:
+    axes.set(xlabel="weights removed (%)", ylabel=measure)
+    axes.set(xlim=(0, 100), ylim=(0, 1.12 * top or 1))
     axes.set_xticks(range(0, 101, 10))
     axes.grid(color=GRID, linewidth=0.6)
 

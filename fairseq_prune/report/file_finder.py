@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_prune.checkpoints.checkpoint import Opened
-from fairseq_prune.checkpoints.steps import file_digest
 from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.files.text import listed
+from fairseq_prune.files.writing import file_digest
 from fairseq_prune.report.points import Point
 from fairseq_prune.tasks.opening import open_checkpoint
 

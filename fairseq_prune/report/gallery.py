@@ -1,4 +1,4 @@
-"""Which figures a report has: all ten of each model, as far as there is something to draw."""
+"""Which figures a report has: all of each model, as far as there is something to draw."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +15,12 @@ from fairseq_prune.report.class_figures import (
 )
 from fairseq_prune.report.figures import by_scheme, by_stage, not_drawn, over_seeds
 from fairseq_prune.report.file_finder import Places
-from fairseq_prune.report.identity import STAGES, model_of
+from fairseq_prune.report.identity import model_of
 from fairseq_prune.report.mask_figures import survivors
 from fairseq_prune.report.points import Point, models_of
 from fairseq_prune.report.sensitivity_files import Measured, find_measured
 from fairseq_prune.report.training_figure import training
+from fairseq_prune.report.work_figure import by_work
 
 MOST = 4  # models whose figures are drawn: each has up to ten
 
@@ -28,9 +29,9 @@ _EVALUATE = "fairseq-prune evaluate FILE --data DATA --output results.jsonl --ta
 _SENSITIVITY = "fairseq-prune sensitivity CHECKPOINT --data DATA --output FILE.json"
 # what each figure shows, and what to run where there is nothing to draw it from
 KINDS = {
-    "figure1": ("BLEU by scheme", f"{_APPLY}; {_EVALUATE} --tag stage=pruned"),
+    "figure1": ("score by scheme", f"{_APPLY}; {_EVALUATE} --tag stage=pruned"),
     "figure2": (
-        "BLEU pruned, retrained and sparse from the beginning",
+        "score pruned, retrained and sparse from the beginning",
         "fairseq-train ... --prune-scheme SCHEME --prune-sparsity S --finetune-from-model "
         f"CHECKPOINT; {_EVALUATE} --tag stage=retrained",
     ),
@@ -46,6 +47,9 @@ KINDS = {
     "figure9": ("sparsity by row", f"{_APPLY} (and keep FILE)"),
     "figure10": ("the animation of pruning", "fairseq-train ... (and keep checkpoint_best.pt)"),
 }
+# of models whose results count multiply-adds
+OF_WORK = {"figure11": "score against multiply-adds"}
+NAMES = {**{name: kind[0] for name, kind in KINDS.items()}, **OF_WORK}
 
 
 @dataclass(frozen=True)
@@ -103,12 +107,19 @@ def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery
         for chart, animation in _charts(mine, model, places, own):
             name = f"{stem}-{chart.name}"
             found[chart.name] = Drawn(chart, name, save_chart(chart, folder, name), animation)
-        gallery.drawn[model] = [found[name] for name in KINDS if name in found]
-        gallery.missing[model] = [name for name in KINDS if name not in found]
+        gallery.drawn[model] = [found[name] for name in NAMES if name in found]
+        gallery.missing[model] = _missing(mine, [name for name in KINDS if name not in found])
         gallery.notes.extend(_aside(not_drawn(mine, model)))
     gallery.notes.extend(places.notes)
     gallery.notes.extend(_left_out(models, {m.model for m in measured} - set(bases.values())))
     return gallery
+
+
+def _missing(points: Sequence[Point], names: Sequence[str]) -> list[str]:
+    """The figures that a command could still give: of classifiers there are no translations."""
+    of_text = any(p.has_text for p in points)
+    text = (_EVALUATE, _SENSITIVITY)
+    return [n for n in names if of_text or not any(one in KINDS[n][1] for one in text)]
 
 
 def _left_out(models: Sequence[str], stray: set[str]) -> Iterator[str]:
@@ -137,6 +148,7 @@ def _charts(
         perplexity_by_magnitude(measured, model),
         training(points, model, places),
         over_seeds(points, model),
+        by_work(points, model),
         *survivors(points, model, places),
     ]
     yield from ((chart, None) for chart in charts if chart is not None)
@@ -149,7 +161,7 @@ def _aside(points: Sequence[Point]) -> list[str]:
     """A sentence on the points that no figure of BLEU shows."""
     if not points:
         return []
-    names = [f"{STAGES[p.stage]}, {p.scheme} {p.percent}%" for p in points]
+    names = [f"{p.kind.label}, {p.scheme} {p.percent}%" for p in points]
     several = f"{points[0].model}: {len(points)} rows are in the tables and in no figure: "
     return [several + listed(list(dict.fromkeys(names)), 4) + "."]
 

@@ -10,26 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-# how a model came to be, in the order in which tables and figures show it
-STAGES = {
-    "dense": "dense",
-    "pruned": "pruned",
-    "retrained": "pruned + retrained",
-    "scratch": "sparse from the beginning",
-    "fresh": "pruned before or while training",
-    "ticket": "lottery ticket",
-    "waiting": "not pruned yet",
-    "derived": "made of a dense model",
-    "unrecorded": "no record of pruning",
-    "ensemble": "ensemble",
-}
-# stages of what no figure shows: nothing is removed, nothing says what, or they are several models
-ASIDE = ("waiting", "derived", "unrecorded", "ensemble")
-TAGS = tuple(stage for stage in STAGES if stage not in ASIDE)  # what --tag stage= may say
+from fairseq_prune.evaluation.results import score_of
+from fairseq_prune.study.stages import DENSE, PRUNED, STAGES, TAGS
+
 NAMES = ("model", "data", "stage", "seed")  # tags that say where a row belongs
 # parts of a signature that a place, a method's name or a file says
 _ELSEWHERE = ("sparsity", "saliency", "structure", "schedule", "seed", "mask_from", "given")
-_NUMBER = ("bleu", "sparsity")
 
 
 @dataclass(frozen=True)
@@ -50,6 +36,12 @@ class Reading:
     def tags(self) -> Mapping[str, str]:
         """What --tag said."""
         return self.row.get("tags") or {}
+
+    @property
+    def is_tagged_dense(self) -> bool:
+        """Whether a tag says that it is the dense model."""
+        tag = self.tags.get("stage")
+        return tag is not None and STAGES[tag].is_dense
 
     @property
     def model(self) -> str:
@@ -98,8 +90,8 @@ class Reading:
     def marks(self) -> list[str]:
         """What was done besides, and the file's stage where a tag says another."""
         marks = [str(mark) for mark in self.row.get("made") or []]
-        if self.own != self.stage and self.own != "dense":
-            marks.append(STAGES[self.own])
+        if self.own != self.stage and not STAGES[self.own].is_dense:
+            marks.append(STAGES[self.own].label)
         return marks
 
     @property
@@ -158,7 +150,7 @@ def own_stage(row: Mapping[str, Any], tagged: str) -> str:
     stage = row.get("stage")
     if stage in STAGES:
         return str(stage)
-    return tagged if row.get("recipe") else "dense"
+    return tagged if row.get("recipe") else DENSE
 
 
 def read_row(row: Mapping[str, Any], path: Path) -> Reading:
@@ -167,14 +159,15 @@ def read_row(row: Mapping[str, Any], path: Path) -> Reading:
     Raises ValueError where it has no place in a report.
     """
     named = f"{path} has a row of {row.get('checkpoint')}"
-    if not all(isinstance(row.get(name), int | float) for name in _NUMBER):
+    if not all(isinstance(row.get(name), int | float) for name in (score_of(row), "sparsity")):
         raise ValueError(f"{named} without BLEU or sparsity.")
     tag = (row.get("tags") or {}).get("stage")
     if tag is not None and tag not in TAGS:
         raise ValueError(f"{named} with the stage {tag!r}; it must be {' or '.join(TAGS)}.")
-    own = own_stage(row, tag or "pruned")
-    is_pruned = own not in ("dense", *ASIDE)
-    return Reading(row, path, own if tag is None or (tag == "dense" and is_pruned) else tag)
+    own = own_stage(row, tag or PRUNED)
+    if tag is None or (STAGES[tag].is_dense and STAGES[own].removes):
+        return Reading(row, path, own)
+    return Reading(row, path, str(tag))
 
 
 def _method(row: Mapping[str, Any]) -> str | None:

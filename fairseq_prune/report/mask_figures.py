@@ -14,7 +14,6 @@ from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.class_figures import nearest
 from fairseq_prune.report.figures import scheme_of_interest
 from fairseq_prune.report.file_finder import Places
-from fairseq_prune.report.identity import STAGES
 from fairseq_prune.report.points import Point, which_seed
 from fairseq_prune.report.styles import BLUE
 from fairseq_prune.report.survivors import (
@@ -26,6 +25,7 @@ from fairseq_prune.report.survivors import (
     side,
     sides,
 )
+from fairseq_prune.study.stages import STAGES
 
 WANTED = 80.0  # percent removed: sparse, with something left to see
 TRIES = 3  # checkpoints looked for, before it is said that there is none
@@ -43,7 +43,7 @@ def survivors(points: Sequence[Point], model: str, places: Places) -> list[Chart
         if digest and opened.masks.digest() != digest:
             places.note(f"{opened.path} has other masks than when it was evaluated.")
             continue
-        what = f"{point.scheme} {point.percent}%, {STAGES[point.stage]}{which_seed(point, points)}"
+        what = f"{point.scheme} {point.percent}%, {point.kind.label}{which_seed(point, points)}"
         return [_bitmaps(opened, model, point, what), _by_row(opened, model, point, what)]
     return []
 
@@ -51,7 +51,7 @@ def survivors(points: Sequence[Point], model: str, places: Places) -> list[Chart
 def _candidates(points: Sequence[Point], model: str) -> list[Point]:
     """As pruned before others, the nearest to 80% first."""
     scheme = scheme_of_interest(points, model)
-    mine = [p for p in points if p.model == model and p.scheme == scheme and p.stage != "dense"]
+    mine = [p for p in points if p.model == model and p.scheme == scheme and not p.kind.level]
     if not mine:
         return []
     percent = nearest(mine, WANTED)

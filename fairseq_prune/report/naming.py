@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fairseq_prune.files.text import listed
-from fairseq_prune.report.identity import STAGES, Reading
+from fairseq_prune.report.identity import Reading
+from fairseq_prune.study.stages import STAGES, Stage
 
 APART = 0.5  # percent of the weights: seeds that differ by more have no common place
 
@@ -33,11 +34,16 @@ class Named:
     removed: float = 0.0
 
     @property
+    def kind(self) -> Stage:
+        """What the stage is."""
+        return STAGES[self.stage]
+
+    @property
     def scheme(self) -> str | None:
         """The method as shown; None for a dense model that nothing tells from another."""
-        own = [self.said.method] if self.stage != "dense" and self.said.method else []
+        own = [self.said.method] if not self.kind.is_dense and self.said.method else []
         text = ", ".join([*own, *self.words])
-        return text or (None if self.stage == "dense" else "no recipe")
+        return text or (None if self.kind.level else "no recipe")
 
     @property
     def place(self) -> tuple[str, str, str | None, float]:
@@ -56,9 +62,9 @@ def name_all(read: Sequence[Reading], tell: Tell) -> list[Named]:
     """
     rows = [Named(said, said.model, said.stage) for said in read]
     for row in rows:
-        if row.said.tags.get("stage") == "dense" != row.stage:
+        if row.said.is_tagged_dense and not row.kind.is_dense:
             tell(
-                f"{row.said.file} is tagged stage=dense, but its file says {STAGES[row.stage]!r}: "
+                f"{row.said.file} is tagged stage=dense, but its file says {row.kind.label!r}: "
                 "it is shown as that, and nothing is tested against it."
             )
     _name_decodings(rows, tell)
@@ -140,12 +146,12 @@ def _name_dense(rows: Sequence[Named], tell: Tell) -> None:
     were made of; the rest stand as files without a record.
     """
     roots = {str(s) for row in rows for s in row.said.row.get("sources") or []}
-    files = [row for row in rows if row.stage == "dense"]
+    files = [row for row in rows if row.kind.is_dense]
     alike = _groups(files, lambda r: (r.said.seed, json.dumps(r.said.more_tags, sort_keys=True)))
     for mine in alike.values():
         if len(mine) < 2:
             continue
-        tagged = [row for row in mine if row.said.tags.get("stage") == "dense"]
+        tagged = [row for row in mine if row.said.is_tagged_dense]
         sources = [row for row in mine if row.said.row.get("sha256") in roots]
         chosen = tagged or sources
         for row in mine if len(chosen) != 1 else [row for row in mine if row is not chosen[0]]:
@@ -196,6 +202,6 @@ def _tell_apart(rows: Sequence[Named], tell: Tell) -> None:
         for number, row in enumerate(mine, 1):
             own = row.said.file
             row.words.append(own if files.count(own) == 1 else f"{own} ({number})")
-        where = f"{STAGES[mine[0].stage]}, {mine[0].removed:g}% removed"
+        where = f"{mine[0].kind.label}, {mine[0].removed:g}% removed"
         tell(f"{len(mine)} rows of {mine[0].model} ({where}) differ in nothing that a table shows; "
              f"they stand apart by their files: {listed(files, 3)}.")  # fmt: skip

@@ -28,7 +28,8 @@ WRAPPED = 'dir="auto" style="white-space:normal;text-align:left;min-width:11rem"
 def number_sections(numbers: Numbers, parts: Sequence[Part]) -> list[str]:
     """HTML fragments, a heading each: the parts, and the table of every number."""
     seeds = any(len(members) > 1 for members in places_of(numbers.points).values())
-    about = ALL + (SEEDS if seeds else "")
+    text = any(p.has_text for p in numbers.points)
+    about = (ALL if text else "") + (SEEDS if seeds else "")
     every = [
         Part(f"Every number{': ' if name else ''}{name}", about, [table])
         for name, table in _full(numbers)

@@ -11,10 +11,10 @@ from fairseq_prune.files.table import Table, number
 from fairseq_prune.report.bootstrap import Comparison
 from fairseq_prune.report.buckets import bleu, buckets, length, rarity
 from fairseq_prune.report.degenerate import KINDS, flags, mean_shares
-from fairseq_prune.report.identity import STAGES
 from fairseq_prune.report.numbers import Numbers, chosen, example
 from fairseq_prune.report.points import Place, Point, places_of
 from fairseq_prune.report.significance import dense_points
+from fairseq_prune.study.stages import STAGES
 
 WHAT = ["model", "stage", "scheme", "% removed", "seeds"]
 
@@ -31,7 +31,7 @@ def limit_table(numbers: Numbers) -> Table:
     what = ["BLEU - dense", "seeds worse", "p"]
     head = ["model", "stage", "scheme", "% removed, not worse", *what, "worse from %", *what]
     rows = [
-        [limit.model, STAGES[limit.stage], limit.scheme, *there(limit.harmless),
+        [limit.model, STAGES[limit.stage].label, limit.scheme, *there(limit.harmless),
          *there(limit.first_worse)]
         for limit in numbers.limits
     ]  # fmt: skip
@@ -60,7 +60,7 @@ def comparison_table(numbers: Numbers) -> Table:
         if found:
             table.append(
                 [
-                    model, STAGES[stage], scheme or "-", members[0].percent,
+                    model, STAGES[stage].label, scheme or "-", members[0].percent,
                     number(statistics.fmean(c.bleu for c in found), 2),
                     *_difference(numbers, place, members), " ".join(f"{c.p:.4f}" for c in found),
                 ]
@@ -107,7 +107,7 @@ def share_table(numbers: Numbers) -> Table:
             model, stage, scheme, _ = place
             cells = [f"{100 * getattr(found, kind):.1f}" for kind in KINDS]
             count = sum(p.key in numbers.shares for p in members)
-            name = [model, STAGES[stage], scheme or "-", members[0].percent, str(count)]
+            name = [model, STAGES[stage].label, scheme or "-", members[0].percent, str(count)]
             table.append([*name, *cells, odd.get(place, "")])
     return table
 

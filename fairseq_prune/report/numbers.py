@@ -9,10 +9,10 @@ from fairseq_prune.files.text import listed
 from fairseq_prune.report.bootstrap import Comparison
 from fairseq_prune.report.changes import Change, changes
 from fairseq_prune.report.degenerate import Judge, Shares
-from fairseq_prune.report.identity import STAGES
 from fairseq_prune.report.outputs import NAMED, Output, read_outputs
 from fairseq_prune.report.points import Key, Place, Point
 from fairseq_prune.report.significance import Limit, compare, dense_points, limits
+from fairseq_prune.study.stages import STAGES
 
 EXACT = 1e-6  # BLEU of the translations on disk and that of the row are the same number
 
@@ -43,7 +43,7 @@ class Numbers:
 def measure(points: Sequence[Point]) -> Numbers:
     """Read and compare; what is missing goes into the notes, and the rest is used."""
     notes: list[str] = []
-    outputs = read_outputs(points, notes)
+    outputs = read_outputs([p for p in points if p.has_text], notes)
     _note_credited(points, outputs, notes)
     _note_subwords(outputs, notes)
     found = compare(points, outputs, notes)
@@ -102,7 +102,7 @@ def _strangers(
             continue
         base = bases[point.key]
         for one, bleu in ((point, comparison.bleu), (base, comparison.dense)):
-            if abs(bleu - one.bleu) > EXACT:
+            if abs(bleu - one.score) > EXACT:
                 wrong[one.key] = one
                 spoilt |= {one.key, point.key}
     if wrong:
@@ -142,7 +142,7 @@ def chosen(numbers: Numbers, model: str) -> list[Column]:
     name = numbers.outputs[tested[0].key].reference.name
     tested = [p for p in tested if numbers.outputs[p.key].reference.name == name]
     columns = []
-    for stage in list(STAGES)[1:]:
+    for stage in STAGES:
         for place in _places(numbers.limits, model, stage):
             mine = [p for p in tested if p.place == place]
             columns += [Column(_label(mine[0]), mine)] if mine else []
@@ -151,7 +151,7 @@ def chosen(numbers: Numbers, model: str) -> list[Column]:
 
 
 def _label(point: Point) -> str:
-    return f"{STAGES[point.stage]}, {point.scheme}, {point.percent}%"
+    return f"{point.kind.label}, {point.scheme}, {point.percent}%"
 
 
 def _places(found: Sequence[Limit], model: str, stage: str) -> list[Place]:
@@ -177,8 +177,9 @@ def example(numbers: Numbers, model: str) -> Example | None:
     """
     bases = dense_points(numbers.points)
     columns = chosen(numbers, model)[1:]
-    for stage in ("retrained", "ticket", "scratch", "pruned"):
-        mine = [column for column in columns if column.points[0].stage == stage]
+    shown = [stage for stage in STAGES.values() if stage.example]
+    for stage in sorted(shown, key=lambda stage: stage.example):
+        mine = [column for column in columns if column.points[0].kind is stage]
         if mine:
             point, count = mine[-1].points[0], len(mine[-1].points)
             seed = f", seed {point.seed or '-'} of {count} seeds" if count > 1 else ""

@@ -10,7 +10,7 @@ from importlib.resources import files
 from fairseq_prune.files.table import as_html
 from fairseq_prune.report.animation_figure import markup, script
 from fairseq_prune.report.chart import in_page
-from fairseq_prune.report.gallery import KINDS, Drawn, Gallery
+from fairseq_prune.report.gallery import KINDS, NAMES, Drawn, Gallery
 from fairseq_prune.report.points import Point, models_of
 from fairseq_prune.report.tables import glances, signatures
 
@@ -86,7 +86,7 @@ def _contents(gallery: Gallery, points: Sequence[Point], sections: Sequence[str]
     items = []
     for number, model in enumerate(models_of(points), 1):
         inner = "".join(
-            f'<li><a href="#{_id(drawn)}">{escape(KINDS[drawn.chart.name][0])}</a></li>'
+            f'<li><a href="#{_id(drawn)}">{escape(NAMES[drawn.chart.name])}</a></li>'
             for drawn in gallery.drawn.get(model, [])
         )
         inner = f"<ul>{inner}</ul>" if inner else ""

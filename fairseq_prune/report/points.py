@@ -1,14 +1,14 @@
 """Points of a study: one number for each model, stage, scheme and sparsity, from results rows."""
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fairseq_prune.evaluation import results
-from fairseq_prune.report.identity import STAGES, Reading, read_row
+from fairseq_prune.report.identity import Reading, read_row
 from fairseq_prune.report.naming import name_all
+from fairseq_prune.study.stages import STAGES, Stage
 
 SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "given", "random")
 
@@ -43,9 +43,24 @@ class Point:
     folder: Path = Path()
 
     @property
-    def bleu(self) -> float:
-        """Corpus BLEU in [0, 100]."""
-        return float(self.row["bleu"])
+    def kind(self) -> Stage:
+        """What the stage is."""
+        return STAGES[self.stage]
+
+    @property
+    def score(self) -> float:
+        """Corpus BLEU, or a classifier's accuracy, in [0, 100]."""
+        return float(self.row[results.score_of(self.row)])
+
+    @property
+    def has_text(self) -> bool:
+        """Whether it has translations, which a classifier has not."""
+        return self.row.get("bleu") is not None
+
+    @property
+    def measure(self) -> str:
+        """What the score is, for people."""
+        return results.SCORES[results.score_of(self.row)]
 
     @property
     def reached(self) -> float:
@@ -129,7 +144,7 @@ def _readings(files: Iterable[Path], notes: list[str] | None) -> list[Reading]:
                 left += 1
                 continue
             old = found.pop(said.identity, None)
-            if old is not None and old.row["bleu"] != said.row["bleu"]:
+            if old is not None and _score(old) != _score(said):
                 replaced.append(_replaced(old, said))
             elif old is not None:
                 again += 1
@@ -138,21 +153,26 @@ def _readings(files: Iterable[Path], notes: list[str] | None) -> list[Reading]:
         notes += replaced
         notes += [f"{left} rows are left out."] if left else []
         notes += [f"{len(replaced)} rows are replaced."] if len(replaced) > 1 else []
-        notes += [f"{again} rows are there twice, with the same BLEU."] if again else []
+        notes += [f"{again} rows are there twice, with the same score."] if again else []
     return list(found.values())
 
 
 def _replaced(old: Reading, new: Reading) -> str:
-    before, after = (f"{said.file} (BLEU {float(said.row['bleu']):.2f})" for said in (old, new))
+    what = results.SCORES[results.score_of(new.row)]
+    before, after = (f"{said.file} ({what} {_score(said):.2f})" for said in (old, new))
     return (
         f"{old.model}: {before} is replaced by the later {after}, which has the same recipe, tags, "
         "data and decoding."
     )
 
 
+def _score(said: Reading) -> float:
+    return float(said.row[results.score_of(said.row)])
+
+
 def _rows(path: Path, notes: list[str] | None) -> list[results.Row]:
     try:
-        rows = results.read(path, notes)
+        rows = results.read(path, notes, score=None)
     except ValueError as error:
         _complain(notes, error)
         return []
@@ -183,28 +203,15 @@ def places_of(points: Iterable[Point]) -> dict[Place, list[Point]]:
     return places
 
 
-@dataclass(frozen=True)
-class Spread:
-    """A number over seeds: mean, median, and the sample's standard deviation (None for one)."""
-
-    mean: float
-    median: float
-    sd: float | None
-
-
-def spread_of(values: Sequence[float | None]) -> Spread | None:
-    """The spread of a number; None without values, or where a seed has none."""
-    found = [float(value) for value in values if value is not None]
-    if not found or len(found) < len(values):
-        return None
-    sd = statistics.stdev(found) if len(found) > 1 else None
-    return Spread(statistics.fmean(found), statistics.median(found), sd)
-
-
 def which_seed(point: Point, points: Iterable[Point]) -> str:
     """ ", seed 1 of 3 seeds" for what shows one seed of several; else empty."""
     count = sum(p.place == point.place for p in points)
     return f", seed {point.seed or '-'} of {count} seeds" if count > 1 else ""
+
+
+def measure_of(points: Iterable[Point]) -> str:
+    """What the scores are."""
+    return " or ".join(dict.fromkeys(point.measure for point in points))
 
 
 def models_of(points: Iterable[Point]) -> list[str]:
@@ -228,4 +235,4 @@ def select(
 
 def dense_of(points: Iterable[Point], model: str) -> Point | None:
     """The dense model's point, or None."""
-    return next(iter(select(points, model, "dense")), None)
+    return next((p for p in points if p.model == model and p.kind.is_dense), None)

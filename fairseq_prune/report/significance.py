@@ -48,10 +48,10 @@ def dense_points(points: Sequence[Point]) -> dict[Key, Point]:
     seed, else one without a seed, and of several the one of the same tags. A point of which this
     leaves several has none.
     """
-    every = [p for p in points if p.stage == "dense"]
+    every = [p for p in points if p.kind.is_dense]
     found: dict[Key, Point] = {}
     for point in points:
-        if point.stage == "dense":
+        if point.kind.is_dense:
             continue
         mine = [p for p in every if p.model == point.model]
         if (base := _came_by(point, mine) or _likely(point, mine)) is not None:
@@ -81,14 +81,12 @@ def _untested(points: Sequence[Point], bases: Mapping[Key, Point]) -> list[str]:
     """A sentence on each model and seed whose points have no dense one."""
     alone: dict[tuple[str, str], int] = {}
     for point in points:
-        if point.stage != "dense" and point.key not in bases:
+        if not point.kind.is_dense and point.key not in bases:
             place = point.model, point.seed
             alone[place] = alone.get(place, 0) + 1
     made = []
     for (model, seed), count in sorted(alone.items()):
-        mine = [
-            p for p in points if (p.model, p.stage) == (model, "dense") and p.seed in (seed, "")
-        ]
+        mine = [p for p in points if p.model == model and p.kind.is_dense and p.seed in (seed, "")]
         name = f"{model}, seed {seed or '-'}"
         if not mine:
             made.append(f"{name} has no dense model: its points are not tested.")

@@ -4,6 +4,8 @@ dash and a hatch of its own for each."""
 from collections.abc import Iterable
 from typing import Any
 
+from fairseq_prune.study.stages import STAGES
+
 Style = dict[str, Any]
 
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
@@ -15,19 +17,24 @@ def _style(color: str, marker: str, linestyle: Any) -> Style:
     return {"color": color, "marker": marker, "linestyle": linestyle}
 
 
-STYLES: dict[str, Style] = {
-    "class-blind": _style(BLUE, "o", "-"),
-    "class-uniform": _style(VERMILION, "s", "--"),
-    "class-distribution": _style(GREEN, "^", "-."),
-    "erk": _style(ORANGE, "v", (0, (5, 1))),
-    "random": _style(PURPLE, "x", ":"),
-    "dense": _style(BLACK, "", (0, (6, 4))),
-    "pruned": _style(BLUE, "o", "-"),
-    "retrained": _style(VERMILION, "s", "--"),
-    "scratch": _style(GREEN, "^", "-."),
-    "ticket": _style(ORANGE, "v", (0, (5, 1))),
-    "random retrained": _style(PURPLE, "x", ":"),
+# those of schemes and stages, which are in no figure together
+PALETTE: dict[str, Style] = {
+    "blue": _style(BLUE, "o", "-"),
+    "vermilion": _style(VERMILION, "s", "--"),
+    "green": _style(GREEN, "^", "-."),
+    "orange": _style(ORANGE, "v", (0, (5, 1))),
+    "purple": _style(PURPLE, "x", ":"),
+    "black": _style(BLACK, "", (0, (6, 4))),
 }
+_SCHEMES = {
+    "class-blind": "blue",
+    "class-uniform": "vermilion",
+    "class-distribution": "green",
+    "erk": "orange",
+    "random": "purple",
+}
+_STAGES = {name: stage.style for name, stage in STAGES.items() if stage.style}
+STYLES = {name: PALETTE[colour] for name, colour in {**_SCHEMES, **_STAGES}.items()}
 # for those without a style of their own, in this order
 SPARE = [
     _style(SKY, "D", (0, (3, 1, 1, 1))),

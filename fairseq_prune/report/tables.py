@@ -5,9 +5,19 @@ from collections.abc import Mapping, Sequence
 
 from fairseq_prune.evaluation import results
 from fairseq_prune.files.table import Table, number
-from fairseq_prune.report.identity import STAGES, decoding_of
+from fairseq_prune.report.averages import spread_of
+from fairseq_prune.report.identity import decoding_of
 from fairseq_prune.report.naming import decoding_names
-from fairseq_prune.report.points import Place, Point, models_of, places_of, schemes_of, spread_of
+from fairseq_prune.report.points import (
+    Place,
+    Point,
+    measure_of,
+    models_of,
+    places_of,
+    schemes_of,
+)
+from fairseq_prune.report.work_figure import WORK
+from fairseq_prune.study.stages import STAGES
 
 # header, entry of a results row, digits
 NUMBERS = (
@@ -18,9 +28,11 @@ NUMBERS = (
     ("brevity penalty", "brevity_penalty", 3),
     ("length ratio", "length_ratio", 3),
 )
+OF_CLASSIFIERS = (("accuracy", "accuracy", 2), ("loss", "loss", 4))
 # what is removed of all parameters, under masks
 SHARES = ("sparsity_of_all", "sparsity_without_embeddings")
 OF_ALL = ("of all", "of all but embeddings")
+OF_WORK = "multiply-adds"
 # where a row has them: evaluate --text
 TOKENIZED = (
     ("tokenized BLEU", "tokenized_bleu", 2),
@@ -30,7 +42,8 @@ TOKENIZED = (
 
 def _numbers(points: Sequence[Point]) -> list[tuple[str, str, int]]:
     there = [n for n in TOKENIZED if any(p.row.get(n[1]) is not None for p in points)]
-    return [NUMBERS[0], *there, *NUMBERS[1:]]
+    numbers = [NUMBERS[0], *there, *NUMBERS[1:]] if any(p.has_text for p in points) else []
+    return [*numbers, *(OF_CLASSIFIERS if any(not p.has_text for p in points) else ())]
 
 
 def full_table(points: Sequence[Point], flags: Mapping[Place, str] | None = None) -> Table:
@@ -46,21 +59,25 @@ def full_table(points: Sequence[Point], flags: Mapping[Place, str] | None = None
     seeds = any(len(members) > 1 for members in places.values())
     flagged = any(flags.get(place) for place in places)
     whole = any(p.row.get("sparsity_of_all") is not None for p in points)
+    work = any(p.row.get(WORK) is not None for p in points)
     asked = any(members[0].percent != f"{place[3]:g}" for place, members in places.items())
     table = [["model", "stage", "scheme", "removed", *(["asked"] if asked else []),
-              *(OF_ALL if whole else []), *(["seeds"] if seeds else [])]]  # fmt: skip
-    numbers = _numbers(points)
+              *(OF_ALL if whole else []), *([OF_WORK] if work else []),
+              *(["seeds"] if seeds else [])]]  # fmt: skip
+    numbers, scores = _numbers(points), set(results.SCORES.values())
     for header, _, _ in numbers:
-        table[0] += [header, *(["BLEU sd", "BLEU median"] if seeds and header == "BLEU" else [])]
+        more = [f"{header} sd", f"{header} median"] if seeds and header in scores else []
+        table[0] += [header, *more]
     table[0] += ["outputs"] if flagged else []
     for (model, stage, scheme, _), members in places.items():
-        cells = [model, STAGES[stage], scheme or "-", _removed(members)]
+        cells = [model, STAGES[stage].label, scheme or "-", _removed(members)]
         cells += [members[0].asked or "-"] if asked else []
         cells += [_share(members, entry) for entry in SHARES] if whole else []
+        cells += [_share(members, WORK)] if work else []
         cells += [str(len(members))] if seeds else []
         for header, entry, digits in numbers:
             values = [p.row.get(entry) for p in members]
-            cells += _spread(values, digits)[: 3 if seeds and header == "BLEU" else 1]
+            cells += _spread(values, digits)[: 3 if seeds and header in scores else 1]
         table.append(cells + ([flags.get(members[0].place, "")] if flagged else []))
     return table
 
@@ -104,7 +121,7 @@ def point_table(points: Sequence[Point]) -> Table:
     for p in points:
         counts = [p.row.get(name) for name in ("removed", "prunable", "parameters")]
         table.append([
-            p.model, STAGES[p.stage], p.scheme or "-", f"{100 * p.row['sparsity']:.2f}%",
+            p.model, p.kind.label, p.scheme or "-", f"{100 * p.row['sparsity']:.2f}%",
             p.asked or "-", p.seed, *(number(p.row.get(entry), n) for _, entry, n in numbers),
             *("-" if count is None else str(count) for count in counts),
             *(_share([p], entry) for entry in SHARES),
@@ -114,32 +131,32 @@ def point_table(points: Sequence[Point]) -> Table:
 
 
 def glance(points: Sequence[Point], model: str) -> Table:
-    """BLEU of one model: a row for each stage and scheme, a column for each percentage removed.
+    """One model's scores: a row for each stage and scheme, a column for each percentage removed.
 
     Over several seeds: mean ± standard deviation, and their number.
     """
     mine = [p for p in points if p.model == model]
-    percents = sorted({0.0, *(p.removed for p in mine if p.stage != "dense")})
+    percents = sorted({0.0, *(p.removed for p in mine if not p.kind.level)})
     places = places_of(mine)
-    table = [[f"{model}: BLEU at % removed", *(f"{percent:g}" for percent in percents)]]
+    head = f"{model}: {measure_of(mine)} at % removed"
+    table = [[head, *(f"{percent:g}" for percent in percents)]]
     for place, members in places.items():
-        if place[1] == "dense":
-            name = ", ".join(filter(None, ["dense", place[2]]))
-            table.append([name, _bleu(members), *("" for _ in percents[1:])])
-    for stage in list(STAGES)[1:]:
-        for scheme in schemes_of(p for p in mine if p.stage == stage):
-            cells = [_bleu(places.get((model, stage, scheme, p), [])) for p in percents]
-            table.append([f"{STAGES[stage]}, {scheme}", *cells])
+        stage = STAGES[place[1]]
+        if stage.level:
+            name = ", ".join(filter(None, [stage.label, place[2]]))
+            table.append([name, _score(members), *("" for _ in percents[1:])])
+    for name, stage in STAGES.items():
+        for scheme in schemes_of(p for p in mine if p.stage == name and not stage.level):
+            cells = [_score(places.get((model, name, scheme, p), [])) for p in percents]
+            table.append([f"{stage.label}, {scheme}", *cells])
     return table
 
 
-def _bleu(points: Sequence[Point]) -> str:
-    spread = spread_of([p.bleu for p in points])
+def _score(points: Sequence[Point]) -> str:
+    spread = spread_of([p.score for p in points])
     if spread is None:
         return ""
-    if spread.sd is None:
-        return number(spread.mean, 2)
-    return f"{number(spread.mean, 2)} ± {number(spread.sd, 2)} (n={len(points)})"
+    return spread.text(2) + (f" (n={len(points)})" if len(points) > 1 else "")
 
 
 def glances(points: Sequence[Point]) -> list[Table]:

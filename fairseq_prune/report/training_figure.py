@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairseq_prune.files.table import number
+from fairseq_prune.report.averages import spread_of
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.class_figures import nearest
 from fairseq_prune.report.figures import legend, scheme_of_interest
 from fairseq_prune.report.file_finder import Places
-from fairseq_prune.report.identity import ASIDE, STAGES
 from fairseq_prune.report.naming import APART
-from fairseq_prune.report.points import Point, dense_of, places_of, spread_of
+from fairseq_prune.report.points import Point, dense_of, places_of
 from fairseq_prune.report.styles import GRID, styles_of
 from fairseq_prune.report.training_log import Log, read_log
+from fairseq_prune.study.stages import STAGES
 
 WANTED = 80.0  # percent removed: the paper retrains at 80%
 MOST = 6  # lines that can be told apart
@@ -46,7 +47,7 @@ def training(points: Sequence[Point], model: str, places: Places) -> Chart | Non
         logs = [(p, log) for p in members if (log := _log(p, places)) is not None and log.losses]
         if not logs:
             continue
-        finetuned = logs[0][1].finetuned and runs and runs[0].style == "dense"
+        finetuned = logs[0][1].finetuned and runs and STAGES[runs[0].style].is_dense
         run = _run([log for _, log in logs], members[0], max(runs[0].losses) if finetuned else 0)
         if run.losses:
             runs.append(run)
@@ -88,8 +89,7 @@ def _run(logs: Sequence[Log], point: Point, offset: int) -> Run:
 def _chosen(points: Sequence[Point], model: str) -> list[list[Point]]:
     """The dense place and one of each kind at one sparsity; then other schedules."""
     dense = dense_of(points, model)
-    aside = ("dense", "pruned", *ASIDE)
-    later = [p for p in points if p.model == model and p.stage not in aside]
+    later = [p for p in points if p.model == model and p.kind.trained]
     places = places_of(points)
     chosen = [places[dense.place]] if dense else []
     if later:
@@ -106,9 +106,9 @@ def _chosen(points: Sequence[Point], model: str) -> list[list[Point]]:
 
 
 def _label(point: Point) -> str:
-    if point.stage == "dense":
-        return "dense"
-    return f"{STAGES[point.stage]}, {point.scheme} {point.percent}%"
+    if point.kind.is_dense:
+        return point.kind.label
+    return f"{point.kind.label}, {point.scheme} {point.percent}%"
 
 
 def _log(point: Point, places: Places) -> Log | None:

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from fairseq_prune import __version__
 from fairseq_prune.checkpoints.apply import Views, apply_recipe, rules_of
 from fairseq_prune.checkpoints.checkpoint import Opened
-from fairseq_prune.checkpoints.steps import file_digest
 from fairseq_prune.evaluation.evaluate import LazyDecoder
 from fairseq_prune.evaluation.scores import perplexity, score
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.evaluation.texts import texts_of
 from fairseq_prune.files.text import this_command
+from fairseq_prune.files.writing import file_digest
 from fairseq_prune.maths.structure import Units
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.recipe import Recipe

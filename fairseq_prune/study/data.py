@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from fairseq_prune.checkpoints.steps import file_digest
 from fairseq_prune.files.lock import awaited
 from fairseq_prune.files.text import last_lines
-from fairseq_prune.files.writing import write_text
+from fairseq_prune.files.writing import file_digest, write_text
 from fairseq_prune.study.executors import Process
+from fairseq_prune.study.scoring import SCORINGS
 from fairseq_prune.study.settings import DataSet, Study
 
 
@@ -30,7 +30,7 @@ def prepare(study: Study, folder: Path, say: Callable[[str], None]) -> dict[str,
         if data.prepare is not None:
             _prepare(data, mine, say)
         # what is wrong with the folder is said in the words of evaluate
-        for doubt in study.settings(placed).check().doubts():
+        for doubt in SCORINGS[study.scoring].doubts(study.settings(placed).check()):
             say(f"warning: data {name}: {doubt}")
         ready[name] = placed
     return ready
@@ -80,10 +80,18 @@ def _run(data: DataSet, folder: Path, descriptor: int, say: Callable[[str], None
 
 def digest(data: DataSet) -> str:
     """A digest of all that is in the data, and of the reference."""
-    files = [p for p in sorted(data.bin.iterdir()) if p.suffix in (".bin", ".idx", ".txt")]
+    kinds = (".bin", ".idx", ".txt")
+    files = [p for p in sorted(data.bin.iterdir()) if p.suffix in kinds]
+    # those of classifiers are in folders of their own
+    files = files or [p for p in sorted(data.bin.rglob("*")) if p.suffix in kinds]
     if data.reference is not None:
         files.append(data.reference)
     total = hashlib.sha256()
     for path in files:
-        total.update(f"{path.name} {file_digest(path)}\n".encode())
+        total.update(f"{_named(path, data)} {file_digest(path)}\n".encode())
     return total.hexdigest()[:16]
+
+
+def _named(path: Path, data: DataSet) -> str:
+    """A file's name from the folder of the data; that of the reference, which may be elsewhere."""
+    return str(path.relative_to(data.bin)) if path != data.reference else path.name

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from fairseq_prune.files.text import last_lines
 from fairseq_prune.study.executors import Executor, Job
-from fairseq_prune.study.grid import Point
 from fairseq_prune.study.layout import Laid
+from fairseq_prune.study.point import Point
 from fairseq_prune.study.progress import Costs, in_words, time_left
 
 _LOOK = 0.2  # seconds between looks

@@ -1,98 +1,11 @@
-"""The points of a study: each one an ordinary run, with a name of its own and what it needs."""
+"""The points that a study's grid asks for, after those that they start from."""
 
-import hashlib
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
-from fairseq_prune.checkpoints.steps import file_digest
-from fairseq_prune.files.text import file_name
-from fairseq_prune.network.classes import GRANULARITIES
-from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.study.model_file import Flags
-from fairseq_prune.study.recipes import is_timed, needs_mask
-from fairseq_prune.study.settings import CHECKPOINTS, Cell, Model, Study
-
-DENSE = "dense"
-_HASH = 8  # hexadecimal digits: 2,000 points collide once in 2,000 studies
-
-
-@dataclass(frozen=True)
-class Point:
-    """One run of a study.
-
-    Args:
-        stage: "dense", or a key of STAGES.
-        model, data, seed: of the run.
-        recipe: how it prunes; None for a dense model.
-        training: the flags of its fairseq-train; None where it trains nothing.
-        needs: the point that it starts from, or None.
-        rounds, rewind_to: of a ticket.
-        checkpoint: of a training's, the one that counts: "best" or "last".
-    """
-
-    stage: str
-    model: str
-    data: str
-    seed: int
-    recipe: Recipe | None = None
-    training: Flags | None = None
-    needs: "Point | None" = None
-    rounds: int | None = None
-    rewind_to: int | None = None
-    checkpoint: str = CHECKPOINTS[0]
-
-    @cached_property
-    def name(self) -> str:
-        """A readable name, the same for the same settings and for no others."""
-        words = [self.model, self.data, self.stage]
-        if self.recipe is not None:
-            words += _readable(self.recipe)
-        return "-".join([*map(file_name, words), f"s{self.seed}", self.digest[:_HASH]])
-
-    @cached_property
-    def digest(self) -> str:
-        """A hash of all that decides the point, and of what it starts from."""
-        # what is not set is left out: a later version may have more that can be set
-        recipe = {} if self.recipe is None else self.recipe.settings
-        if recipe.get("classes") not in (None, *GRANULARITIES):
-            recipe["classes"] = file_digest(recipe["classes"])
-        settings = {
-            "stage": self.stage,
-            "model": self.model,
-            "data": self.data,
-            "seed": self.seed,
-            "recipe": {name: value for name, value in recipe.items() if value is not None},
-            "training": None if self.training is None else self.training.pairs,
-            "needs": None if self.needs is None else self.needs.digest,
-            "ticket": [self.rounds, self.rewind_to],
-        }
-        if self.checkpoint != CHECKPOINTS[0]:
-            settings["checkpoint"] = self.checkpoint
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-    @property
-    def work(self) -> tuple[str, float]:
-        """What it costs: the unit ("update", "epoch", or a stage's name), and how many of it."""
-        if self.training is None:
-            return self.stage, 1.0
-        unit, length = self.training.length
-        return unit, length * ((self.rounds or 0) + 1)
-
-
-def _readable(recipe: Recipe) -> list[str]:
-    settings = recipe.settings
-    words = [str(recipe.scheme)]
-    if settings["saliency"] != "magnitude":
-        words.insert(0, str(settings["saliency"]))
-    if settings["structure"]:
-        words.append(str(settings["structure"]))
-    if recipe.schedule:
-        words.append(recipe.schedule)
-    if settings["sparsity"] is not None:
-        words.append(f"{100 * settings['sparsity']:.6g}")
-    return words
+from fairseq_prune.study.point import Point
+from fairseq_prune.study.settings import Cell, Study
+from fairseq_prune.study.stages import DENSE, STAGES, before, keys_of, starts_of
 
 
 def points_of(study: Study) -> list[Point]:
@@ -103,40 +16,57 @@ def points_of(study: Study) -> list[Point]:
     found: dict[str, Point] = {}
     for cell in study.cells:
         for data in cell.data:
-            for model in cell.models:
-                for seed in cell.seeds:
-                    for point in _chain(study.models[model], data, seed, cell, study.checkpoint):
-                        found.setdefault(point.name, point)
-    return sorted(found.values(), key=lambda point: (point.seed, _depth(point)))
+            for seed in cell.seeds:
+                for point in _with_needs(study, cell, data, seed):
+                    _add(found, point)
+    return sorted(found.values(), key=lambda point: (point.seed, len(list(before(point)))))
 
 
-def _chain(model: Model, data: str, seed: int, cell: Cell, checkpoint: str) -> Iterator[Point]:
-    """The point of a cell, after those that it starts from."""
-    recipe = replace(cell.recipe, seed=seed)
-
-    def point(
-        stage: str, training: Flags | None, needs: Point | None, recipe: Recipe | None = recipe
-    ) -> Point:
-        known = (stage, model.name, data, seed, recipe, training, needs)
-        return Point(*known, checkpoint=checkpoint)
-
-    dense = point(DENSE, model.dense, None, None)
-    pruned = point("pruned", None, dense)
-    yield dense
-    if needs_mask([cell.stage], recipe):
-        yield pruned
-    if cell.stage == "retrained":
-        yield point("retrained", model.retrain, dense if is_timed(recipe) else pruned)
-    elif cell.stage == "scratch":
-        yield point("scratch", model.dense, pruned)
-    elif cell.stage == "sensitivity":
-        yield point("sensitivity", None, dense)
-    elif cell.stage == "fresh":
-        yield point("fresh", model.dense, None)
-    elif cell.stage == "ticket":
-        ticket = point("ticket", model.dense, None)
-        yield replace(ticket, rounds=cell.rounds or 5, rewind_to=cell.rewind_to)
+def _add(found: dict[str, Point], point: Point) -> None:
+    """Add a point; what only others start from has no tags, until a block asks for it."""
+    old = found.get(point.name)
+    if old is None or not old.tags:
+        found[point.name] = point
+    elif point.tags and point.tags != old.tags:
+        raise ValueError(
+            f"two blocks ask for the point {point.name}, under the names {dict(old.tags)} and "
+            f"{dict(point.tags)}: leave it out of one."
+        )
 
 
-def _depth(point: Point) -> int:
-    return 0 if point.needs is None else 1 + _depth(point.needs)
+def _with_needs(study: Study, cell: Cell, data: str, seed: int) -> Iterator[Point]:
+    """The dense model, what the cell's point starts from, and the point."""
+    yield _dense(study, cell, data, seed)
+    asked = point_of(study, cell, data, seed)
+    yield from reversed(list(before(asked)))
+    yield replace(asked, tags=cell.tags)
+
+
+def point_of(study: Study, cell: Cell, data: str, seed: int) -> Point:
+    """The point of a cell."""
+    recipe = None if cell.recipe is None else replace(cell.recipe, seed=seed)
+    names = starts_of(cell.stage, recipe)
+    made: Point | None = None
+    if names[-1] == DENSE:
+        names.pop()
+        first = cell.start
+        made = (_dense(study, cell, data, seed) if first is None else
+                point_of(study, first, data, seed))  # fmt: skip
+    for name in reversed(names):
+        stage = STAGES[name]
+        known = {key: value for key, value in cell.settings if key in keys_of([name])}
+        made = Point(
+            name, cell.model, data, seed,
+            recipe=recipe if stage.prunes else None,
+            training=cell.training if stage.training else None,
+            needs=made,
+            settings=tuple(known.items()),
+            checkpoint=study.checkpoint,
+        )  # fmt: skip
+    assert made is not None
+    return made
+
+
+def _dense(study: Study, cell: Cell, data: str, seed: int) -> Point:
+    training = study.models[cell.model].dense
+    return Point(DENSE, cell.model, data, seed, training=training, checkpoint=study.checkpoint)

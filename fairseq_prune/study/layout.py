@@ -11,10 +11,12 @@ from typing import Any
 from fairseq_prune.files.strict_json import parse
 from fairseq_prune.files.writing import write_text
 from fairseq_prune.study import data as data_sets
-from fairseq_prune.study.commands import command_of, result_of
 from fairseq_prune.study.folder import POINTS, Folder, folder_of, folders_in
-from fairseq_prune.study.grid import Point, points_of
+from fairseq_prune.study.grid import points_of
+from fairseq_prune.study.point import Point
+from fairseq_prune.study.scoring import EVALUATE
 from fairseq_prune.study.settings import DataSet, Study
+from fairseq_prune.study.stages import STAGES, command_of, result_of
 
 _SETTINGS = "study.json"
 
@@ -89,20 +91,18 @@ def _content(laid: Laid, point: Point, data: DataSet) -> dict[str, Any]:
     settings = study.settings(data)
     # on which processor, each worker is told
     evaluated = {k: v for k, v in asdict(settings).items() if k != "cpu"}
-    folder = laid.folders[point.name].path
-    source = None
-    if point.needs is not None:
-        start = laid.folders[point.needs.name].path
-        source = str(start / result_of(point.needs))
-    tags = {"model": point.model, "data": point.data, "stage": point.stage}
-    return {
+    stage = STAGES[point.stage]
+    tags = {"model": point.model, "data": point.data, "stage": stage.shown_as or point.stage}
+    content = {
         "name": point.name,
-        "command": command_of(point, folder, source, settings),
+        "command": command_of(point, lambda one: laid.folders[one.name].path, settings.data),
         "result": result_of(point),
-        "evaluate": None if point.stage == "sensitivity" else evaluated,
-        "tags": {**tags, "seed": str(point.seed)},
+        "evaluate": evaluated if stage.evaluated else None,
+        "tags": {**tags, "seed": str(point.seed), **dict(point.tags)},
         "keep": study.keep,
     }
+    # earlier versions knew no other
+    return content if study.scoring == EVALUATE else {**content, "scoring": study.scoring}
 
 
 def _check_data(laid: Laid, sets: Mapping[str, DataSet]) -> None:

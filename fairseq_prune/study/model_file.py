@@ -1,6 +1,6 @@
 """Configurations of models: flags of fairseq-train by section, as in ``configs/train``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from fairseq_prune.pruning.penalty_flags import PENALTIES
 from fairseq_prune.study.document import Node, read_yaml
 
 ALWAYS = "model"  # the section that goes into every run
+TASK = "translation"  # of a configuration that names none
 
 # what a study sets itself
 _REFUSED = (
@@ -49,21 +50,62 @@ class Flags:
         raise ValueError("it has no max-update and no max-epoch: the run would never end.")
 
 
+@dataclass(frozen=True)
+class Model:
+    """A model: flags of fairseq-train for its dense training, and for retraining.
+
+    Args:
+        tree: its configuration.
+        sections: those that stand for ``dense`` and ``retrain`` there.
+    """
+
+    name: str
+    dense: Flags
+    retrain: Flags | None
+    tree: Node
+    sections: Mapping[str, str]
+
+    def training(self, section: str, more: Mapping[str, str | None] | None = None) -> Flags:
+        """The flags of a training.
+
+        Args:
+            section: ``dense`` or ``retrain`` for the model's own, else one of its configuration.
+            more: flags that count before those of the section.
+
+        Raises ValueError where there is no such section.
+        """
+        return _flags(self.tree, [ALWAYS, self.sections.get(section, section)], more)
+
+
+def read_model(name: str, file: Path, sections: Mapping[str, str]) -> Model:
+    """A model by its configuration; it may lack the section to retrain with.
+
+    Raises ValueError as :func:`read_flags` does.
+    """
+    tree, retrain = read_yaml(file), sections["retrain"]
+    again = _flags(tree, [ALWAYS, retrain]) if retrain in tree.entries else None
+    return Model(name, _flags(tree, [ALWAYS, sections["dense"]]), again, tree, sections)
+
+
 def read_flags(path: Path, sections: Sequence[str]) -> Flags:
     """The flags in ``sections`` of a configuration, the later ones counting.
 
     Raises ValueError where a section is missing, or sets what a study sets.
     """
-    tree = read_yaml(path)
+    return _flags(read_yaml(path), sections)
+
+
+def _flags(
+    tree: Node, sections: Sequence[str], more: Mapping[str, str | None] | None = None
+) -> Flags:
+    path = tree.file
     pairs: dict[str, str | None] = {}
     for section in sections:
         if section not in tree.entries:
             known = ", ".join(tree.entries)
             raise ValueError(f"{path} has no section {section}; it has {known}.")
-        for name, node in tree.entries[section].entries.items():
-            _check(name, node)
-            pairs[name] = None if node.value == "true" else node.text
-    flags = Flags(tuple(pairs.items()))
+        pairs |= flags_in(tree.entries[section])
+    flags = Flags(tuple({**pairs, **(more or {})}.items()))
     try:
         _ = flags.length
     except ValueError as error:
@@ -71,9 +113,22 @@ def read_flags(path: Path, sections: Sequence[str]) -> Flags:
     return flags
 
 
+def flags_in(node: Node) -> dict[str, str | None]:
+    """The flags of fairseq-train that stand here; raises ValueError for what a study sets."""
+    pairs: dict[str, str | None] = {}
+    for name, entry in node.entries.items():
+        _check(name, entry)
+        pairs[name] = None if entry.value == "true" else entry.text
+    return pairs
+
+
+def is_recipe_flag(name: str) -> bool:
+    """Whether a flag is one of a recipe, and not of a penalty or an architecture."""
+    return name.startswith("prune-") and name not in (*_penalties(), _OF_A_MODEL)
+
+
 def _check(name: str, node: Node) -> None:
-    is_of_pruning = name.startswith("prune-") and name not in (*_penalties(), _OF_A_MODEL)
-    if name in _REFUSED or is_of_pruning:
+    if name in _REFUSED or is_recipe_flag(name):
         node.fail(f"{name} has no place in a model's configuration: the study sets it.")
 
 

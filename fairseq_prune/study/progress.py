@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from fairseq_prune.study.folder import Folder
-from fairseq_prune.study.grid import Point
+from fairseq_prune.study.point import Point
+from fairseq_prune.study.stages import STAGES
 
 Kind = tuple[str, str, str]
 
@@ -39,7 +40,7 @@ class Costs:
         made, done = folder.read("made"), folder.read("done")
         if made is not None and made.get("seconds") is not None:
             self.making.setdefault(kind_of(point), _Mean()).add(made["seconds"] / point.work[1])
-        if done is not None and "seconds" in done and point.stage != "sensitivity":
+        if done is not None and "seconds" in done and STAGES[point.stage].evaluated:
             kind = point.model, point.data
             self.evaluating.setdefault(kind, _Mean()).add(done["seconds"])
 
@@ -47,7 +48,7 @@ class Costs:
         """What a point costs on one slot; None where nothing like it has been finished."""
         rate = self.making.get(kind_of(point))
         scoring = self.evaluating.get((point.model, point.data))
-        if point.stage == "sensitivity":  # it scores what it makes
+        if not STAGES[point.stage].evaluated:  # it scores what it makes
             scoring = _Mean(0.0, 1)
         if rate is None or scoring is None:
             return None

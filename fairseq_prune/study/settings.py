@@ -1,24 +1,19 @@
-"""What a study file asks for, checked: data, models, and the grid of points."""
+"""What a study file asks for, checked: data, models, and the cells of its grid."""
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.evaluation.settings import Settings
-from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.study import STAGES
+from fairseq_prune.study.blocks import Cell, cells_of, names_in, wholes_in
 from fairseq_prune.study.document import Node, read_yaml
-from fairseq_prune.study.model_file import ALWAYS, Flags, read_flags
-from fairseq_prune.study.recipes import AXES, recipes_of
+from fairseq_prune.study.model_file import TASK, Model, read_model
+from fairseq_prune.study.point import CHECKPOINTS
+from fairseq_prune.study.scoring import EVALUATE, SCORINGS, read_settings, scoring_of
 
 _LONGEST = 50  # letters of a name: a folder's may have 255, with all that a recipe says
 KEPT = ("all", "evaluated")
-CHECKPOINTS = ("best", "last")
-_BLOCK = ("stages", "models", "data", "seeds", *AXES, "flags", "rounds", "rewind-to")
-# of evaluate; the rest of its settings is the study's own business
-_PLACES = ("data", "reference", "cpu", "user_dir")
 
 
 @dataclass(frozen=True)
@@ -45,30 +40,12 @@ class DataSet:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A model: flags of fairseq-train for its dense training, and for retraining."""
-
-    name: str
-    dense: Flags
-    retrain: Flags | None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One point of the grid for every model, data set and seed in it."""
-
-    stage: str
-    models: tuple[str, ...]
-    data: tuple[str, ...]
-    seeds: tuple[int, ...]
-    recipe: Recipe
-    rounds: int | None
-    rewind_to: int | None
-
-
-@dataclass(frozen=True)
 class Study:
-    """A whole study, checked as far as it can be before data are there."""
+    """A whole study, checked as far as it can be before data are there.
+
+    Args:
+        scoring: a key of SCORINGS.
+    """
 
     path: Path
     title: str
@@ -76,14 +53,16 @@ class Study:
     models: Mapping[str, Model]
     seeds: tuple[int, ...]
     cells: tuple[Cell, ...]
+    scoring: str
     evaluate: Mapping[str, Any]
     checkpoint: str
     keep: str
 
-    def settings(self, data: DataSet) -> Settings:
-        """How the models of a data set are evaluated; ``data`` has its places filled in."""
-        reference = None if data.reference is None else str(data.reference)
-        return Settings(data=str(data.bin), reference=reference, **self.evaluate)
+    def settings(self, data: DataSet) -> Any:
+        """How the models of a data set are scored; ``data`` has its places filled in."""
+        places = {"data": str(data.bin)}
+        places |= {} if data.reference is None else {"reference": str(data.reference)}
+        return SCORINGS[self.scoring].settings(**{**self.evaluate, **places})
 
 
 def read_study(path: str) -> Study:
@@ -97,32 +76,41 @@ def read_study(path: str) -> Study:
     entries = tree.keys(top, needed=("data", "models", "grid"))
     # what is relative is relative to the file, wherever a run is started
     base = file.absolute().parent
-    data = {n: _data(n, node, base) for n, node in _named(entries["data"])}
     models = {n: _model(n, node, base) for n, node in _named(entries["models"])}
-    seeds = _wholes(entries.get("seeds")) or (1,)
-    cells: list[Cell] = []
-    for block in entries["grid"].items:
-        cells += _cells(block, models, tuple(data), seeds, base)
+    scoring = _scoring(models, entries["models"])
+    data = {n: _data(n, node, base, scoring) for n, node in _named(entries["data"])}
+    seeds = wholes_in(entries.get("seeds")) or (1,)
     return Study(
         path=file,
         title=entries["title"].text if "title" in entries else file.stem,
         data=data,
         models=models,
         seeds=seeds,
-        cells=tuple(cells),
-        evaluate=_evaluate(entries.get("evaluate")),
+        cells=tuple(cells_of(entries["grid"], models, tuple(data), seeds, base)),
+        scoring=scoring,
+        evaluate=read_settings(entries.get("evaluate"), scoring),
         checkpoint=_one_of(entries.get("checkpoint"), CHECKPOINTS),
         keep=_one_of(entries.get("keep"), KEPT),
     )
 
 
-def _data(name: str, node: Node, base: Path) -> DataSet:
+def _scoring(models: Mapping[str, Model], node: Node) -> str:
+    """How all models are scored; raises ValueError where some translate and some classify."""
+    found = {scoring_of(m.dense.get("task") or TASK): name for name, m in models.items()}
+    if len(found) > 1:
+        node.fail(f"{' and '.join(found.values())} are of tasks that are scored in different ways.")
+    return next(iter(found))
+
+
+def _data(name: str, node: Node, base: Path, scoring: str) -> DataSet:
     entries = node.keys(("prepare", "bin", "reference"), needed=("bin",))
     script = None
     if "prepare" in entries:
         script = base / entries["prepare"].text
         if not script.is_file():
             entries["prepare"].fail(f"prepare: there is no script {script}.")
+    if "reference" in entries and scoring != EVALUATE:
+        entries["reference"].fail("reference is for translations, which classifiers have not.")
     # below the folder that the script fills, or relative to the study file
     start = Path() if script else base
     places = [start / entries[n].text if n in entries else None for n in ("bin", "reference")]
@@ -132,19 +120,15 @@ def _data(name: str, node: Node, base: Path) -> DataSet:
 
 
 def _model(name: str, node: Node, base: Path) -> Model:
+    sections = {"dense": "dense", "retrain": "retrain"}
     if isinstance(node.value, str):
-        config, dense, retrain = node.text, "dense", "retrain"
+        config = node.text
     else:
-        entries = node.keys(("config", "dense", "retrain"), needed=("config",))
+        entries = node.keys(("config", *sections), needed=("config",))
         config = entries["config"].text
-        dense, retrain = (
-            entries[key].text if key in entries else key for key in ("dense", "retrain")
-        )
-    file = Path(os.path.normpath(base / config))
+        sections |= {key: entries[key].text for key in sections if key in entries}
     try:
-        has_retrain = retrain in read_yaml(file).entries
-        again = read_flags(file, [ALWAYS, retrain]) if has_retrain else None
-        return Model(name, read_flags(file, [ALWAYS, dense]), again)
+        return read_model(name, Path(os.path.normpath(base / config)), sections)
     except ValueError as error:
         node.fail(f"{node.path}: {error}")
 
@@ -161,63 +145,5 @@ def _named(node: Node) -> Iterable[tuple[str, Node]]:
     return node.entries.items()
 
 
-def _evaluate(node: Node | None) -> dict[str, Any]:
-    known = {f.name.replace("_", "-"): f for f in fields(Settings) if f.name not in _PLACES}
-    values: dict[str, Any] = {}
-    for key, entry in (node.keys(tuple(known)) if node else {}).items():
-        values[known[key].name] = entry.as_kind(str(known[key].type))
-        if key == "beam" and not entry.whole:
-            entry.fail("--beam 0 must be 1 or more.")
-    try:
-        Settings(data="", **values).check_text()
-    except ValueError as error:
-        assert node is not None
-        node.fail(f"{node.path}: {error}")
-    return values
-
-
-def _cells(
-    block: Node,
-    models: Mapping[str, Model],
-    data: tuple[str, ...],
-    seeds: tuple[int, ...],
-    base: Path,
-) -> list[Cell]:
-    entries = block.keys(_BLOCK, needed=("stages", "schemes"))
-    stages = _names(entries["stages"], tuple(STAGES))
-    chosen = _names(entries.get("models"), tuple(models)) or tuple(models)
-    without = [name for name in chosen if models[name].retrain is None]
-    if "retrained" in stages and without:
-        entries["stages"].fail(f"{without[0]} has no section to retrain with.")
-    for key in ("rounds", "rewind-to"):
-        if key in entries and "ticket" not in stages:
-            entries[key].fail(f"{key} belongs to the stage ticket.")
-    if "ticket" in stages and "rewind-to" not in entries:
-        block.fail("the stage ticket needs rewind-to, the update that survivors go back to.")
-    rounds = entries["rounds"].whole if "rounds" in entries else None
-    rewind = entries["rewind-to"].whole if "rewind-to" in entries else None
-    where = _names(entries.get("data"), data) or data
-    own = _wholes(entries.get("seeds")) or seeds
-    recipes = recipes_of(block, entries, stages, base)
-    return [
-        Cell(stage, chosen, where, own, recipe, rounds, rewind)
-        for stage in stages
-        for recipe in recipes
-    ]
-
-
-def _names(node: Node | None, known: tuple[str, ...]) -> tuple[str, ...]:
-    found = []
-    for item in node.items if node else ():
-        if item.text not in known:
-            item.fail(f"{item.path} {item.text!r} is unknown; choose from {', '.join(known)}.")
-        found.append(item.text)
-    return tuple(dict.fromkeys(found))
-
-
-def _wholes(node: Node | None) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(item.whole for item in node.items)) if node else ()
-
-
 def _one_of(node: Node | None, known: tuple[str, ...]) -> str:
-    return _names(node, known)[0] if node else known[0]
+    return names_in(node, known)[0] if node else known[0]

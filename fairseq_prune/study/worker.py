@@ -19,6 +19,7 @@ from fairseq_prune.files.text import last_lines
 from fairseq_prune.files.writing import write_text
 from fairseq_prune.study.commands import OURS, TRAIN, runnable
 from fairseq_prune.study.folder import Folder
+from fairseq_prune.study.scoring import EVALUATE, SCORINGS, scored
 
 OK, FAILED, BUSY = 0, 1, 75  # 75 is EX_TEMPFAIL: another process is at work on the point
 _PATIENCE = 5.0  # seconds: status and other runs hold a point for a moment, to look
@@ -110,16 +111,13 @@ def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu
 def _evaluate(folder: Folder, point: dict[str, Any], cpu: bool) -> None:
     begin, settings = time.monotonic(), point["evaluate"]
     if settings is not None:
-        from fairseq_prune.evaluation.evaluate import evaluate
-        from fairseq_prune.evaluation.settings import Settings
-
         folder.remove("done")  # while rows of two settings may be there
-        what = Settings(**settings, cpu=cpu)
-        output, result = folder.path / "results.jsonl", str(folder.path / point["result"])
-        ((row, _),) = evaluate([result], what, point["tags"], str(output))
+        output, result = str(folder.path / "results.jsonl"), str(folder.path / point["result"])
+        scoring = str(point.get("scoring", EVALUATE))
+        row = scored(scoring, result, settings, cpu, point["tags"], output)
         # rows of other settings, or of a checkpoint that was made again, are no results of it
-        if results.read(output) != [row]:
-            write_text(output, results.line_of(row))
+        if results.read(output, score=SCORINGS[scoring].score) != [row]:
+            write_text(Path(output), results.line_of(row))
     seconds = round(time.monotonic() - begin, 2)
     folder.write("done", {"evaluate": settings, "seconds": seconds, "time": time.time()})
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.record import Record, read_record
-from fairseq_prune.checkpoints.steps import TRAINED, file_digest, read_steps
+from fairseq_prune.checkpoints.steps import TRAINED, read_steps
+from fairseq_prune.files.writing import file_digest
 from fairseq_prune.pruning.penalty_flags import penalty_differences
 from fairseq_prune.pruning.recipe import Recipe, differences
 

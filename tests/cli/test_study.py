@@ -14,8 +14,13 @@ from typing import Any
 import pytest
 
 from fairseq_prune.evaluation import results
+from fairseq_prune.study.grid import points_of
+from fairseq_prune.study.settings import read_study
+from fairseq_prune.study.stages import ASKED, STAGES
 from tests.conftest import run
+from tests.models import news
 from tests.study.studies import GRID, write_study
+from tests.study.test_scoring import write_classifiers
 
 OURS = [sys.executable, "-m", "fairseq_prune.cli.main"]
 MEASURED = ("bleu", "chrf", "valid_ppl", "test_ppl", "length_ratio", "sparsity", "masks_digest")
@@ -138,6 +143,56 @@ def test_a_point_that_fails_is_reported_with_its_log(corpus: Path, tmp_path: Pat
     assert "unrecognized arguments: --no-such-flag 1" in said
     assert "0 of 3 points are done, 1 failed, 2 need" in said and "Traceback" not in said
     assert "fairseq-train ended with exit code 2" in run(*_words("status", study, root))
+
+
+EVERY = """\
+  - stages: [dense, longer, small]
+  - {name: units, stages: retrained, schemes: class-uniform, structures: hidden, sparsities: 0.5}
+  - {stages: [shrunk, control-retrained], kinds: reinit, schemes: class-uniform, structures: hidden,
+     sparsities: 0.5}
+  - {name: more, from: units, stages: [retrained, shrunk, sensitivity], schemes: class-blind,
+     sparsities: 0.7}
+  - {stages: control, kinds: [shuffle, random], schemes: class-blind, sparsities: 0.5}
+  - {stages: [scratch, fresh], schemes: class-blind, sparsities: 0.5, section: small,
+     flags: {lr: 0.02}}
+  - {stages: retrained, schemes: class-blind, sparsities: 0.5,
+     flags: {prune-start: 50%, criterion: label_smoothed_cross_entropy_growing}}
+  - {stages: ticket, schemes: class-blind, sparsities: 0.5, rounds: [1, 2], rewind-to: 2}
+"""
+
+
+@pytest.mark.slow
+def test_every_stage_is_made_scored_and_reported(corpus: Path, tmp_path: Path) -> None:
+    study = write_study(tmp_path, EVERY, str(corpus))
+    config = tmp_path / "config.yaml"
+    config.write_text(config.read_text() + "small:\n  lr: 0.01\n  max-update: 4\n")
+    # twenty points, minutes of them
+    assert start(study, "--output", tmp_path / "out", "--jobs", "2").wait(timeout=1500) == 0
+    points = {p.name: p for p in points_of(read_study(str(study)))}
+    said = run("fairseq-prune", "report", tmp_path / "out")
+    assert {p.stage for p in points.values()} == set(ASKED)
+    rows = table(tmp_path / "out")
+    assert set(rows) == {n for n, p in points.items() if STAGES[p.stage].evaluated}
+    shown = {line.split("  ")[0] for line in said.splitlines()}
+    assert {
+        "dense", "dense, trained on", "dense of other settings",
+        "pruned, class-blind, shuffle control", "pruned, class-blind, random control",
+        "pruned + retrained, class-uniform, hidden, reinit control",
+        "pruned + retrained, class-uniform, hidden, shrunk",
+        "lottery ticket, class-blind, rounds=1", "lottery ticket, class-blind, rounds=2",
+    } <= shown  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_study_of_classifiers_runs(tmp_path: Path) -> None:
+    news.write_rows(tmp_path / "train.csv", 300, seed=1)
+    news.write_rows(tmp_path / "test.csv", 100, seed=2)
+    news.binarise(tmp_path, "--valid-share", 0.2)
+    study = write_classifiers(tmp_path, str(tmp_path / "data"), GRID)
+    said = run(*_words("run", study, tmp_path / "out", "--jobs", "2"))
+    assert "all 3 points are done" in said and "m, toy: accuracy at % removed" in said
+    again = run(*_words("run", study, tmp_path / "out"))
+    assert "3 points were done before" in again and "started" not in again
 
 
 @pytest.mark.slow

@@ -173,7 +173,7 @@ def test_a_half_written_folder_says_what_is_missing(tmp_path: Path) -> None:
         "empty/results.jsonl holds no results yet.",
         "good/results.jsonl: line 8 was cut off and is left out.",
         "odd/results.jsonl has a row of thawed-class-blind.pt with the stage 'thawed'; it must be "
-        "dense or pruned or retrained or scratch or fresh or ticket.",
+        "dense or longer or small or pruned or retrained or scratch or fresh or ticket.",
         "2 rows are left out.",
     ]
     assert places[-1].startswith("Checkpoints that are not there")

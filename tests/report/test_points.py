@@ -32,11 +32,11 @@ def test_points_are_sorted_by_stage_scheme_and_sparsity(tmp_path: Path) -> None:
         row("dense", None, 0.0, 5),
     ]
     points = read_points([write(tmp_path, *rows)])
-    assert [p.bleu for p in points] == [5, 4, 1, 2, 3]
+    assert [p.score for p in points] == [5, 4, 1, 2, 3]
     assert schemes_of(points) == ["class-blind", "class-uniform"]
-    assert [p.bleu for p in select(points, "m", "pruned", "class-blind")] == [4, 1]
+    assert [p.score for p in select(points, "m", "pruned", "class-blind")] == [4, 1]
     dense = dense_of(points, "m")
-    assert dense is not None and dense.bleu == 5
+    assert dense is not None and dense.score == 5
 
 
 def test_a_checkpoint_without_a_recipe_is_what_its_tag_says_and_has_lost_nothing(
@@ -48,7 +48,7 @@ def test_a_checkpoint_without_a_recipe_is_what_its_tag_says_and_has_lost_nothing
 
 def test_a_model_that_was_trained_anew_replaces_the_old_one(tmp_path: Path) -> None:
     rows = [row("pruned", "class-blind", 0.8, 1, sha="old"), row("pruned", "class-blind", 0.8, 2)]
-    assert [p.bleu for p in read_points([write(tmp_path, *rows)])] == [2]
+    assert [p.score for p in read_points([write(tmp_path, *rows)])] == [2]
 
 
 def test_without_a_tag_the_model_has_its_folders_name(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_an_empty_folder_is_refused_in_a_sentence(tmp_path: Path) -> None:
 
 def test_an_unknown_stage_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, row("thawed", "class-blind", 0.5, 1))
-    with pytest.raises(ValueError, match="stage 'thawed'; it must be dense or pruned"):
+    with pytest.raises(ValueError, match="stage 'thawed'; it must be dense or longer"):
         read_points([path])
 
 

@@ -84,7 +84,7 @@ def test_a_figure_without_lines_is_left_out(tmp_path: Path) -> None:
 
 def test_lines_of_one_figure_differ_in_colour_marker_and_dash() -> None:
     schemes = ("class-blind", "class-uniform", "class-distribution", "erk", "random")
-    stages = ("pruned", "retrained", "scratch", "random retrained")
+    stages = ("pruned", "retrained", "scratch", "random")
     for group in (schemes, stages):
         for a, b in combinations(group, 2):
             assert all(STYLES[a][k] != STYLES[b][k] for k in ("color", "marker", "linestyle"))
@@ -209,7 +209,7 @@ def test_the_page_says_what_is_missing_and_what_would_give_it(tmp_path: Path) ->
     text = (tmp_path / "out" / "index.html").read_text()
     missing = text[text.index('id="missing"') :]
     assert "fairseq-prune sensitivity CHECKPOINT" in missing
-    assert "the animation of pruning (m)" in missing and "BLEU by scheme" not in missing
+    assert "the animation of pruning (m)" in missing and "score by scheme" not in missing
 
 
 def test_figures_are_drawn_of_some_models_and_the_tables_have_all(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def train_on(folder: Path, source: str, name: str, **facts: Any) -> None:
 def shown(folder: Path, notes: list[str] | None = None) -> dict[tuple[Any, ...], float]:
     """BLEU by stage, scheme and what is removed."""
     points = read_points(find_results([str(folder)]), notes)
-    found = {(p.stage, p.scheme, p.removed): p.bleu for p in points}
+    found = {(p.stage, p.scheme, p.removed): p.score for p in points}
     assert len(found) == len(points)
     return found
 
@@ -109,7 +109,7 @@ def test_pruned_and_retrained_are_told_apart_without_a_tag(folder: Path, score: 
     train_on(folder, "pruned", "retrained", held=5, since=5)
     score({"dense": 74.0, "pruned": 20.0, "retrained": 70.0})
     points = read_points([folder / "results.jsonl"])
-    assert [(p.stage, p.bleu) for p in points] == [
+    assert [(p.stage, p.score) for p in points] == [
         ("dense", 74.0), ("pruned", 20.0), ("retrained", 70.0)
     ]  # fmt: skip
     first, second = by_scheme(points, "m"), by_stage(points, "m")
@@ -152,17 +152,17 @@ def test_what_is_made_of_a_model_is_never_the_dense_one(folder: Path, score: Sco
     score({"dense": 74.25, "pruned": 60.0, "stripped": 58.16, "halved": 74.2, "mean": 74.3,
            "on": 61.0})  # fmt: skip
     points = read_points([folder / "results.jsonl"])
-    assert [p.bleu for p in points if p.stage == "dense"] == [74.25]
-    assert {(p.stage, p.scheme, p.bleu) for p in points if p.stage != "dense"} == {
+    assert [p.score for p in points if p.stage == "dense"] == [74.25]
+    assert {(p.stage, p.scheme, p.score) for p in points if p.stage != "dense"} == {
         ("pruned", "class-blind", 60.0),
         ("pruned", "class-blind, exported", 58.16),
         ("derived", "exported, float16", 74.2),
         ("derived", "mean of 2", 74.3),
         ("derived", "class-blind, exported, trained on, masks dropped", 61.0),
     }
-    (lost,) = [p for p in points if p.bleu == 61.0]
+    (lost,) = [p for p in points if p.score == 61.0]
     assert lost.removed == 0.0  # trained on without its masks
-    assert {base.bleu for base in dense_points(points).values()} == {74.25}
+    assert {base.score for base in dense_points(points).values()} == {74.25}
 
 
 def test_a_model_trained_on_without_the_plugin_is_not_the_dense_one(
@@ -174,7 +174,7 @@ def test_a_model_trained_on_without_the_plugin_is_not_the_dense_one(
     score({"dense": 32.70, "pruned": 20.0, "stock": 32.40})
     notes: list[str] = []
     points = read_points([folder / "results.jsonl"], notes)
-    assert [(p.stage, p.bleu) for p in points] == [
+    assert [(p.stage, p.score) for p in points] == [
         ("dense", 32.70), ("pruned", 20.0), ("unrecorded", 32.40)
     ]  # fmt: skip
     assert "stock.pt" in str(points[2].scheme)
@@ -193,7 +193,7 @@ def test_of_two_dense_files_that_nothing_tells_apart_none_is_chosen(tmp_path: Pa
     # the pruned one says of which it is
     rows[2]["sources"] = [rows[1]["sha256"]]
     (base,) = dense_points(read_points([write(tmp_path / "b", *rows)])).values()
-    assert base.bleu == 32.4
+    assert base.score == 32.4
 
 
 def test_data_and_decodings_are_tables_of_their_own(
@@ -205,7 +205,7 @@ def test_data_and_decodings_are_tables_of_their_own(
     tiny.add_sensitivity(folder, "class-blind")
     said = write_report([str(folder)], str(folder / "report"), "t", "c")
     points = read_points([folder / "results.jsonl"])
-    models = {p.model: {q.bleu for q in points if q.model == p.model} for p in points}
+    models = {p.model: {q.score for q in points if q.model == p.model} for p in points}
     assert models == {
         "m, test, beam 1": {30, 20}, "m, test, beam 5": {31, 21}, "m, valid, beam 5": {32, 22}
     }  # fmt: skip
@@ -251,7 +251,7 @@ def test_a_later_evaluation_is_named_with_both_values(tmp_path: Path) -> None:
     rows = [row("pruned", "class-blind", 0.5, bleu, sha=f"{bleu}") for bleu in (32.70, 32.40)]
     notes: list[str] = []
     (point,) = read_points([write(tmp_path, *rows)], notes)
-    assert point.bleu == 32.40
+    assert point.score == 32.40
     (note,) = notes
     assert "(BLEU 32.70) is replaced by the later" in note and "(BLEU 32.40)" in note
 
@@ -261,7 +261,7 @@ def test_the_same_row_twice_is_counted(tmp_path: Path) -> None:
     files = [write(tmp_path / name, one) for name in "ab"]
     notes: list[str] = []
     assert len(read_points(files, notes)) == 1
-    assert notes == ["1 rows are there twice, with the same BLEU."]
+    assert notes == ["1 rows are there twice, with the same score."]
     assert find_results([str(tmp_path), str(tmp_path / "a")]) == files
 
 

@@ -1,13 +1,12 @@
 """AG News's files: cleaned, split, refused with file and line, made once."""
 
-import json
 import lzma
 from pathlib import Path
 
 import pytest
 
 from fairseq_prune.study.model_file import read_flags
-from scripts.ag_news import binarise, table
+from scripts.ag_news import binarise
 from tests.conftest import ROOT
 from tests.models import news
 
@@ -108,20 +107,3 @@ def test_the_configuration_has_its_sections() -> None:
     dense, retrain = (read_flags(config, ["model", part]) for part in ("dense", "retrain"))
     assert (dense.get("lr"), dense.length) == ("5", ("epoch", 10))
     assert (retrain.get("lr"), retrain.length) == ("2.5", ("epoch", 4))
-
-
-def test_the_table_puts_seeds_together(tmp_path: Path) -> None:
-    dense = {"scheme": None, "saliency": None, "target": None, "sparsity": 0.0}
-    first = {"stage": "dense", "seed": "1"}
-    row = {**dense, "sha256": "a", "flop_sparsity": 0.0, "accuracy": 90.0, "tags": first}
-    other = {**row, "accuracy": 91.0, "tags": {"stage": "dense", "seed": "2"}}
-    pruned = {**row, "scheme": "class-blind", "saliency": "snip", "target": 0.9, "sparsity": 0.9,
-              "flop_sparsity": 0.5, "tags": {"stage": "pruned", "seed": "1"}}  # fmt: skip
-    for seed, rows in (("1", [pruned, row]), ("2", [other])):
-        (tmp_path / seed).mkdir()
-        lines = "".join(json.dumps(one) + "\n" for one in rows)
-        (tmp_path / seed / "accuracy.jsonl").write_text(lines)
-    assert table.table(table.read(tmp_path))[1:] == [
-        ["dense", "", "", "0.00", "0.00", "90.50 ± 0.71", "2"],
-        ["pruned", "class-blind", "snip", "90.00", "50.00", "90.00", "1"],
-    ]

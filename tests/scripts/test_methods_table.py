@@ -1,7 +1,5 @@
-"""The table of all methods: its list of methods, its jobs and its arithmetic."""
+"""The study of all methods: that it has them all, and the arithmetic of its table."""
 
-import sys
-from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
@@ -10,162 +8,129 @@ from fairseq_prune.checkpoints import CONTROLS
 from fairseq_prune.evaluation import results
 from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.maths.schemes import ALLOCATIONS
-from fairseq_prune.pruning.flags import add_arguments, recipe_of
+from fairseq_prune.pruning.penalty_flags import PENALTIES
 from fairseq_prune.saliency import SALIENCIES
+from fairseq_prune.study.layout import Laid, look
+from fairseq_prune.study.settings import Study, read_study
+from fairseq_prune.study.stages import STAGES, before, result_of
+from scripts.methods import table
+from tests.conftest import ROOT
 from tests.report.rows import row
-from tests.scripts.stubs import ROOT, Study, Table
-
-sys.path.insert(0, str(ROOT / "scripts/methods"))
-import table  # noqa: E402
-
-METHODS = ROOT / "configs/prune/methods.txt"
-LINES = [
-    [part.strip() for part in line.split("|")]
-    for line in METHODS.read_text().splitlines()
-    if "|" in line and line[0] != "#"
-]
+from tests.study.studies import write_study
 
 
-@pytest.fixture
-def study(tmp_path: Path) -> Study:
-    return Table(tmp_path)
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return read_study(str(ROOT / "configs/study/methods.yaml"))
 
 
-@pytest.mark.parametrize(("name", "when", "flags"), LINES, ids=[line[0] for line in LINES])
-def test_a_line_is_a_recipe_that_makes_sense(name: str, when: str, flags: str) -> None:
-    assert when in ("after", "control", "during", "before", "mask", "tickets"), name
-    words = flags.replace("SPARSITY", "0.6").replace("HALF", "75").replace("LATE", "300").split()
-    if when == "control":
-        assert words[1] in CONTROLS
-        return
-    parser = ArgumentParser(allow_abbrev=False)
-    add_arguments(parser)
-    for flag in ("--data", "--criterion", "--prune-penalty", "--rounds", "--rewind-to"):
-        parser.add_argument(flag)
-    if when == "tickets":
-        words += ["--prune-scheme", "class-blind"]  # its default
-    recipe = recipe_of(parser.parse_args(words)).check()
-    assert recipe.active or name == "dense, briefly" or when == "mask"
-
-
-def test_the_list_has_every_method() -> None:
-    words = {word for _, _, flags in LINES for word in flags.split()} | {"magnitude", "one-shot"}
-    schemes = set(ALLOCATIONS) - {"given"}  # its sparsities are one model's
-    assert (
-        set(SALIENCIES) | set(SCHEDULES) | schemes | set(CONTROLS) - {"random", "reinit"} <= words
-    )
+def test_the_study_has_every_method(study: Study) -> None:
+    recipes = [cell.recipe for cell in study.cells if cell.recipe is not None]
+    assert {name for recipe in recipes for name in recipe.saliencies} == set(SALIENCIES)
+    # the sparsities of a file are one model's
+    assert {recipe.scheme for recipe in recipes} == set(ALLOCATIONS) - {"given"}
+    assert {recipe.schedule or "one-shot" for recipe in recipes} == set(SCHEDULES)
+    kinds = {dict(cell.settings).get("kinds") for cell in study.cells}
+    assert kinds == {None, *CONTROLS} - {"random", "reinit"}
+    criteria = {c.training.get("criterion") for c in study.cells if c.training is not None}
+    assert {c for c in map(str, criteria) for name in PENALTIES if c.endswith(f"_{name}")} == {
+        f"label_smoothed_cross_entropy_{name}" for name in PENALTIES
+    }
+    stages = {cell.stage for cell in study.cells}
+    assert {"pruned", "retrained", "scratch", "fresh", "ticket", "small"} < stages
 
 
 def test_each_kind_of_method_is_made_in_its_own_way(study: Study) -> None:
-    chosen = "magnitude,2:4,shuffled,gradual,static,magnitude's mask"
-    code, out, err = study.run(METHODS=chosen, SEEDS="1", PERCENTS="60")
-    assert (code, err) == (0, "")
-    top, best = "OUT/small-1", "OUT/small-1/dense/checkpoint_best.pt"
-    train = {call.split("--save-dir OUT/small-1/")[1] for call in study.calls("fairseq-train")}
-    plugin = "--cpu --user-dir ROOT/fairseq_prune"
-    assert train == {
-        "dense --cpu",
-        f"magnitude-60/trained {plugin} --finetune-from-model {top}/magnitude-60/pruned.pt",
-        f"2of4/trained {plugin} --finetune-from-model {top}/2of4/pruned.pt",
-        f"shuffled-60/trained {plugin} --finetune-from-model {top}/shuffled-60/pruned.pt",
-        f"gradual-60/trained {plugin} --prune-scheme class-blind --prune-sparsity 0.60 "
-        f"--prune-schedule gradual --prune-end 10 --prune-every 10 --finetune-from-model {best}",
-        f"static-60/trained {plugin} --prune-scheme erk --prune-sparsity 0.60 --prune-saliency "
-        "random --prune-schedule static",
-        f"magnitude-s-mask-60/trained {plugin} --prune-mask-from {top}/magnitude-60/pruned.pt",
+    laid = look(study, Path("OUT"))
+    ways = {
+        (dict(p.tags)["name"], *(one.stage for one in (p, *before(p))))
+        for p in laid.points
+        if p.tags and p.model == "lstm"
     }
-    assert sorted(study.calls("fairseq-prune apply") + study.calls("fairseq-prune control")) == [
-        f"fairseq-prune apply {best} --output {top}/2of4/pruned.pt --prune-scheme class-uniform "
-        "--prune-structure 2:4 --force",
-        f"fairseq-prune apply {best} --output {top}/magnitude-60/pruned.pt --prune-scheme "
-        "class-blind --prune-sparsity 0.60 --force",
-        f"fairseq-prune control {top}/magnitude-60/pruned.pt --weights {best} --output "
-        f"{top}/shuffled-60/pruned.pt --kind shuffle --force",
-    ]
-    (evaluated,) = study.calls("fairseq-prune evaluate")
-    assert evaluated.count(".pt") == 1 + 3 * 2 + 3 and "--beam 1 " in evaluated
+    for expected in (
+        ("magnitude", "retrained", "pruned", "dense"),
+        ("shuffled", "control-retrained", "control", "pruned", "dense"),
+        ("gradual", "retrained", "dense"),
+        ("static", "fresh"),
+        ("magnitude's mask", "scratch", "pruned", "dense"),
+        ("ticket, update 50", "ticket"),
+        ("dense, briefly", "small"),
+    ):
+        assert expected in ways
+    # a share of the updates of each model's own training
+    ends = {
+        c.model: c.recipe.end for c in study.cells if c.recipe and ("name", "gradual") in c.tags
+    }
+    assert ends == {"lstm": 75, "transformer": 60}
 
 
-def test_a_second_run_makes_nothing_again(study: Study) -> None:
-    study.run(METHODS="magnitude,gradual")
-    assert len(study.calls("fairseq-train")) == 2 * (1 + 2 * 2)
-    code, out, err = study.run(METHODS="magnitude,gradual")
-    assert (code, err) == (0, "")
-    assert study.calls() == []
+GRID = """\
+  - {name: magnitude, stages: [pruned, retrained], schemes: class-blind, sparsities: 0.6}
+  - {name: "2:4", stages: pruned, schemes: class-uniform, structures: "2:4"}
+  - {name: never run, stages: fresh, schemes: erk, sparsities: 0.6}
+  - {name: ratios, stages: fresh, schemes: class-blind, saliencies: random, sparsities: 0.6,
+     flags: {prune-ratios: snip}}
+  - {name: ticket, stages: ticket, schemes: class-blind, sparsities: 0.6, rounds: 3, rewind-to: 2}
+"""
 
 
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        ({"METHODS": "magnetude"}, "METHODS=magnetude names no method"),
-        ({"PERCENTS": "100"}, "100 is no percentage from 1 to 99"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(
-    study: Study, settings: dict[str, str], sentence: str
-) -> None:
-    code, _, err = study.run(**settings)
-    assert code == 2 and sentence in err and study.calls() == []
+def finish(laid: Laid, bleu: dict[str, float]) -> None:
+    """Write results of the points whose method has a BLEU; seeds differ by 4."""
+    for point in laid.points:
+        name = f"{dict(point.tags).get('name', point.stage)} {point.stage}"
+        if name not in bleu:
+            continue
+        folder = laid.folders[point.name]
+        folder.write("point", {"result": result_of(point), "evaluate": None})
+        for done in ("made", "done"):
+            folder.write(done, {"seconds": 1.0, "evaluate": None})
+        (folder.path / result_of(point)).parent.mkdir(parents=True, exist_ok=True)
+        (folder.path / result_of(point)).write_text("")
+        own = row("pruned", "class-blind", 0.6, bleu[name] + 4 * (point.seed - 1), sha=point.name)
+        results.append(folder.path / "results.jsonl", own)
 
 
 def test_means_and_spreads_are_over_seeds(tmp_path: Path) -> None:
-    for seed, bleu in (("1", 10.0), ("2", 14.0)):
-        folder = tmp_path / f"lstm-{seed}"
-        for place, value in (
-            ("dense/checkpoint_best.pt", 50.0),
-            ("magnitude-60/pruned.pt", bleu),
-            ("magnitude-60/trained/checkpoint_last.pt", bleu + 20),
-            ("2of4/pruned.pt", 30.0),
-        ):
-            if (seed, place) == ("2", "2of4/pruned.pt"):
-                continue
-            one = row("pruned", "class-blind", 0.6, value, sha=f"{seed}{place}")
-            one["checkpoint"] = str(folder / place)
-            results.append(folder / "results.jsonl", one)
-    matched = "after --prune-scheme class-uniform --prune-saliency random --prune-ratios snip"
-    methods = {
-        "magnitude": "after --prune-scheme class-blind".split(),
-        "2:4": matched.split(),
-        "never run": ["during"],
-    }
-    scoring = {"per_batch": ["snip"], "lstm": {"magnitude": 0.5, "random": 1.0, "snip": 2.0}}
-    scores, signatures = table.read_scores(tmp_path, methods, ["60"])
-    made = table.table_of("lstm", scores, methods, ["60"], scoring)
+    laid = look(read_study(str(write_study(tmp_path, GRID, seeds="[1, 2]"))), tmp_path / "out")
+    bleu = {"dense dense": 50.0, "magnitude pruned": 10.0, "magnitude retrained": 30.0,
+            "2:4 pruned": 20.0, "ratios fresh": 40.0, "ticket ticket": 44.0}  # fmt: skip
+    finish(laid, bleu)
+    one = next(p for p in laid.points if p.seed == 2 and ("name", "2:4") in p.tags)
+    (laid.folders[one.name].path / "results.jsonl").unlink()
+    scoring = {"per_batch": ["snip"], "m": {"magnitude": 0.5, "random": 1.0, "snip": 2.0}}
+    made = table.table_of(laid, "m", scoring)
     assert made == [
-        ["lstm, 2 seeds", "60%: after pruning", "60%: after training", "scoring, steps"],
-        ["dense", "", "50.0 ± 0.0", ""],
+        ["m, 2 seeds, 3 updates", "60%: after pruning", "60%: after training", "scoring, steps"],
+        ["dense", "", "52.0 ± 2.8", ""],
         ["magnitude", "12.0 ± 2.8", "32.0 ± 2.8", "0.5"],
-        ["2:4 (its own sparsity)", "30.0 (n=1)", "", "65"],  # 1 + 32 batches of 2
+        ["2:4 (its own sparsity)", "20.0 (n=1)", "", "0.5"],
+        ["ratios (6 updates, 2.0 times)", "", "42.0 ± 2.8", "65"],  # 1 + 32 batches of 2
+        # the dense run, then three times from update 2 on
+        ["ticket (6 + 3 x 4 updates, 6.0 times)", "", "46.0 ± 2.8", ""],
     ]
-    assert len(signatures) == 1
 
 
-CONFIGS = {m: ROOT / f"configs/train/embedded/{m}.yaml" for m in ("lstm", "transformer")}
+def test_lines_are_in_the_order_of_the_study(tmp_path: Path) -> None:
+    laid = look(read_study(str(write_study(tmp_path, GRID))), tmp_path / "out")
+    finish(laid, {"ticket ticket": 1.0, "magnitude pruned": 2.0, "2:4 pruned": 3.0})
+    names = list(table.methods_of(laid, "m", {}))
+    assert names == ["magnitude", "2:4", "ticket"]
 
 
-def test_a_line_says_how_long_it_trained_where_others_trained_less() -> None:
-    lengths, flags = {"brief": 530, "brief-retrain": 150}, ["--rounds", "3", "--rewind-to", "50"]
-    assert table.label_of("magnitude", ["after", "--x"], lengths) == "magnitude"
-    assert table.label_of("gradual", ["during"], lengths) == "gradual"
-    assert table.label_of("mask", ["mask"], lengths) == "mask (530 updates, 3.5 times)"
-    # the dense run, then three times from update 50 on: 1970 of 150
-    ticket = "ticket (530 + 3 x 480 updates, 13.1 times)"
-    assert table.label_of("ticket", ["tickets", *flags], lengths) == ticket
-    assert table.label_of("ticket", ["tickets", *flags], {}) == "ticket"
-
-
-@pytest.mark.parametrize("model", CONFIGS)
-def test_the_table_and_the_readme_say_it_where_they_give_the_scores(model: str) -> None:
-    lengths, methods = table.lengths_of(CONFIGS[model]), table.methods_of(METHODS)
+@pytest.mark.parametrize("model", ["lstm", "transformer"])
+def test_the_table_and_the_readme_say_how_long_it_trained(study: Study, model: str) -> None:
+    laid = look(study, Path("OUT"))
+    retrain = laid.study.models[model].retrain
+    assert retrain is not None
     text = (ROOT / "docs/methods/table.md").read_text(encoding="utf-8")
     lines = text[text.index(f"| {model}, ") :].split("\n\n")[0].splitlines()
-    assert f", {lengths['brief-retrain']} updates |" in lines[0]
+    assert f", {retrain.length[1]:g} updates |" in lines[0]
     labels = {line[2:].split(" |")[0] for line in lines[2:]}
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    for name, words in methods.items():
-        label = table.label_of(name, words, lengths)
-        assert label in labels or f"{label} (its own sparsity)" in labels
-        if words[0] in ("mask", "tickets"):
-            score = next(line for line in lines if label in line).split("|")[5].split(" ±")[0]
-            length = label[label.index(name) + len(name) :].strip()
-            assert f"{score.strip()} {length}" in readme
+    points = {dict(p.tags)["name"]: p for p in laid.points if p.tags and p.model == model}
+    for name, point in points.items():
+        length = table.length_of(point, retrain.length[1])
+        assert {name + length, f"{name}{length} (its own sparsity)"} & labels
+        if STAGES[point.stage].new_weights and (point.own or point.needs):  # tickets and masks
+            score = next(line for line in lines if name + length in line).split("|")[5]
+            assert f"{score.split(' ±')[0].strip()}{length}" in readme

@@ -8,7 +8,9 @@ import pytest
 from fairseq_prune.study.commands import needs_plugin
 from fairseq_prune.study.document import read_yaml
 from fairseq_prune.study.model_file import ALWAYS, Flags, read_flags
+from fairseq_prune.study.settings import read_study
 
+STUDIES = sorted((Path(__file__).parents[2] / "configs" / "study").glob("*.yaml"))
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
 RUNS = [
     (path, section)
@@ -39,6 +41,15 @@ def test_fairseq_takes_every_flag(path: Path, section: str) -> None:
         assert found is not None and (value is not None or found is True), name
     # `arch` is what a checkpoint will say: of stock models a name that stock fairseq has
     assert needs_plugin(flags) or not args.arch.startswith("see2016")
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=[path.stem for path in STUDIES])
+def test_fairseq_takes_the_flags_of_every_block(path: Path) -> None:
+    for flags in {cell.training for cell in read_study(str(path)).cells} - {None}:
+        args = parse(flags)
+        for name, value in flags.pairs:
+            found = getattr(args, name.replace("-", "_"))
+            assert found is not None and (value is not None or found is True), name
 
 
 @pytest.mark.parametrize("path", sorted({path for path, _ in RUNS}), ids=str)

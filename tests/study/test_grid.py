@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_prune.evaluation.settings import Settings
-from fairseq_prune.study.commands import command_of, result_of
-from fairseq_prune.study.grid import Point, points_of
+from fairseq_prune.study.grid import points_of
+from fairseq_prune.study.point import Point
 from fairseq_prune.study.settings import read_study
+from fairseq_prune.study.stages import command_of, result_of
 from tests.study.studies import write_study
 
 EVERY = """\
@@ -86,12 +86,12 @@ def test_the_checkpoint_that_counts_is_part_of_a_point(tmp_path: Path) -> None:
 
 def test_commands_are_those_a_user_would_type(tmp_path: Path) -> None:
     stages = by_stage(points(tmp_path, grid=EVERY))
-    settings = Settings(data="DATA")
 
     def words(stage: str) -> str:
-        point = stages[stage]
-        source = None if point.needs is None else "from.pt"
-        return " ".join(command_of(point, Path("HERE"), source, settings))
+        said = " ".join(command_of(stages[stage], lambda p: Path(p.stage.upper()), "DATA"))
+        place = stages[stage].stage.upper()
+        said = said.replace("DENSE/checkpoint_best.pt", "from.pt").replace(place, "HERE")
+        return said.replace("PRUNED/pruned.pt", "from.pt")
 
     assert words("dense").startswith("fairseq-train DATA --task translation --arch lstm ")
     assert words("dense").endswith("--save-dir HERE") and "prune" not in words("dense")
@@ -114,7 +114,7 @@ def test_dense_training_of_our_architectures_has_the_plugin(tmp_path: Path) -> N
     config = path.with_name("config.yaml")
     config.write_text(config.read_text().replace("arch: lstm", "arch: see2016_lstm"))
     dense = by_stage(points_of(read_study(str(path))))["dense"]
-    words = command_of(dense, Path("HERE"), None, Settings(data="DATA"))
+    words = command_of(dense, lambda _: Path("HERE"), "DATA")
     assert words[-2] == "--user-dir" and Path(words[-1]).name == "fairseq_prune"
 
 

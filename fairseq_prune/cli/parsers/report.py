@@ -7,15 +7,17 @@ DESCRIPTION = """
 Reads what fairseq-prune evaluate, study and sensitivity left in a folder, and leaves in another:
 table.txt, table.md, table.csv (every number), the figures of each model as PNG, SVG and CSV, and
 index.html, one page with all of it, which needs no network. Ten figures, as far as there is data:
-BLEU by scheme; pruned, retrained and sparse from the beginning; what is removed of each class;
-perplexity by class, and against the largest magnitude removed; validation loss; survivors by
-class; spread over seeds; sparsity by row; and an animation of pruning. The page says at its end
-what is missing, and what would give it.
+BLEU (or a classifier's accuracy) by scheme; pruned, retrained and sparse from the beginning; what
+is removed of each class; perplexity by class, and against the largest magnitude removed;
+validation loss; survivors by class; spread over seeds; sparsity by row; and an animation of
+pruning; of classifiers one more, accuracy against multiply-adds. The page says at its end what is
+missing, and what would give it.
 
 A row is known by its recipe (or the file's digest), all tags, data and decoding; those that differ
 in --tag seed=N alone share a place, the others stand apart. The stage comes from the checkpoint, or
-from --tag stage=NAME (dense, pruned, retrained, scratch, fresh or ticket), the model's name from
---tag model=NAME. Whatever is replaced, left out or in no figure is named, here and on the page.
+from --tag stage=NAME (dense, longer, small, pruned, retrained, scratch, fresh or ticket), the
+model's name from --tag model=NAME. Whatever is replaced, left out or in no figure is named, here
+and on the page.
 """
 EXAMPLES = """
 examples:

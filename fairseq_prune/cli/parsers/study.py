@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
-from fairseq_prune.study import STAGES
+from fairseq_prune.study.stages import ASKED
 
 HELP = "train, prune, retrain and score a whole grid of models from one file"
 DESCRIPTION = f"""
@@ -13,7 +13,7 @@ its own, OUTPUT/points/NAME, decoded and scored, and OUTPUT/report shows them al
 masks are made once. What is finished is skipped, what was cut goes on; a point that fails leaves
 the others alone and is tried again by the next run. Several runs may work in one folder.
 
-Stages: {"; ".join(f"{name}: {what}" for name, what in STAGES.items())}.
+Stages: {"; ".join(f"{name}: {stage.what}" for name, stage in ASKED.items())}.
 A study file runs what it names (data scripts, fairseq-train), as a Makefile does.
 """
 EXAMPLES = """
