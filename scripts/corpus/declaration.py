@@ -12,7 +12,7 @@ SPLITS = ("train", "valid", "test")
 TEXTS = ("raw", "moses", "classes")
 _KEYS = (
     "title", "languages", "address", "text", "tokenise", "lowercase", "files", "splits",
-    "clean", "vocabularies", "evaluate",
+    "clean",
 )  # fmt: skip
 
 
@@ -33,25 +33,6 @@ class File:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """A way to segment the text, and the models that take it.
-
-    Args:
-        pieces: size of the sentencepiece model; None for whole words.
-        joint: one dictionary for both languages.
-        most: the number of most frequent words that are kept.
-        least: how often a word of the training data must occur to be kept.
-    """
-
-    name: str
-    models: tuple[str, ...]
-    pieces: int | None = None
-    joint: bool = False
-    most: int | None = None
-    least: int | None = None
-
-
-@dataclass(frozen=True)
 class Corpus:
     """A data set.
 
@@ -64,7 +45,6 @@ class Corpus:
         splits: the files of each split, ``*`` standing for the language, or a number N: every Nth
             pair of the training data.
         longest, ratio: of a training pair's words; None for no limit.
-        evaluate: flags of ``fairseq-prune evaluate``.
     """
 
     name: str
@@ -78,23 +58,11 @@ class Corpus:
     splits: Mapping[str, tuple[str, ...] | int] | None = None
     longest: int | None = None
     ratio: float | None = None
-    vocabularies: tuple[Vocabulary, ...] = ()
-    evaluate: Mapping[str, str] | None = None
-
-    def vocabulary(self, model: str) -> Vocabulary:
-        """The segmentation that a model takes; the first where none names it."""
-        found = [one for one in self.vocabularies if model in one.models]
-        return (found or list(self.vocabularies))[0]
 
     @property
     def size(self) -> int:
         """Bytes of all files together, as far as is known."""
         return sum(file.size for file in self.files)
-
-    @property
-    def scored_as(self) -> str:
-        """What the text is that a model learns: ``raw`` or ``moses``."""
-        return "moses" if self.tokenise else self.text
 
 
 def known() -> list[str]:
@@ -123,12 +91,6 @@ def read(name: str) -> Corpus:
         splits=_splits(entries["splits"]) if "splits" in entries else None,
         longest=clean["longest"].whole if "longest" in clean else None,
         ratio=clean["ratio"].number if "ratio" in clean else None,
-        vocabularies=tuple(_vocabulary(*item) for item in entries["vocabularies"].entries.items())
-        if "vocabularies" in entries
-        else (),
-        evaluate={key: node.text for key, node in entries["evaluate"].entries.items()}
-        if "evaluate" in entries
-        else {},
     )
 
 
@@ -152,13 +114,6 @@ def _splits(node: Node) -> dict[str, tuple[str, ...] | int]:
         every = re.fullmatch(r"every (\d{1,6})", texts[0])
         found[split] = int(every[1]) if every else tuple(texts)
     return found
-
-
-def _vocabulary(name: str, node: Node) -> Vocabulary:
-    entries = node.keys(("models", "pieces", "joint", "most", "least"), ("models",))
-    numbers = {key: entries[key].whole for key in ("pieces", "most", "least") if key in entries}
-    models = tuple(item.text for item in entries["models"].items)
-    return Vocabulary(name, models, joint=_is_true(entries, "joint"), **numbers)
 
 
 def _is_true(entries: Mapping[str, Node], key: str) -> bool:

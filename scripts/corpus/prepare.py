@@ -1,4 +1,4 @@
-"""Makes a corpus of configs/data ready for fairseq-train; what is done is not done again."""
+"""Makes a corpus of configs/data ready for fairseq-preprocess; what is done is not done again."""
 
 import argparse
 import math
@@ -7,14 +7,10 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
-from fairseq_prune.files.lock import awaited
-from scripts.ag_news import binarise as news
 from scripts.corpus import tokens
-from scripts.corpus.binarise import binarise
-from scripts.corpus.declaration import Corpus, Vocabulary, known, read
+from scripts.corpus.declaration import Corpus, known, read
 from scripts.corpus.mirror import Mirror, bring, mirror_of
 from scripts.corpus.packed import names_of, sums
 from scripts.corpus.pairs import Cleaning, aligned, whole
@@ -32,53 +28,36 @@ class Preparation:
 
     Args:
         folder: where everything goes: ``download``, ``raw`` (sentences), ``text`` (what is learnt:
-            tokenised, cleaned), for each vocabulary its name (pieces) and data-bin-NAME.
+            tokenised, cleaned), ``pieces`` (the same, segmented).
     """
 
     def __init__(self, corpus: Corpus, folder: Path, mirror: Mirror) -> None:
         self.corpus, self.folder, self.mirror = corpus, folder, mirror
-        self.lock = -1
 
     def say(self, line: str) -> None:
         """Print a line of progress."""
         print(f"{self.corpus.name}: {line}", flush=True)
 
-    def run(self, vocabulary: Vocabulary) -> Path:
-        """Everything, up to the folder for fairseq-train."""
+    def run(self, pieces: int | None) -> None:
+        """Everything, up to ``text``, or to so many pieces; of classes, the files alone."""
         self.check_disk()
         if self.corpus.tokenise:
             tokens.check()
         files = bring(self.corpus, self.mirror, self.folder / "download", self.say)
         if self.corpus.text == "classes":
-            return self.classes(files, vocabulary)
+            return
         what = [sums(path, "") for path in files.values()]
         key = key_of(what, self.corpus.splits, self.corpus.text)
         if step(self.folder / "raw", key, lambda to: self.extract(files, to)):
             self.say(f"sentences: {self.folder / 'raw'}")
-        corpus = self.corpus
+        corpus, text = self.corpus, self.folder / "text"
         key = key_of(key, corpus.tokenise, corpus.lowercase, corpus.longest, corpus.ratio)
-        if step(self.folder / "text", key, self.clean):
-            self.say(f"text to learn: {self.folder / 'text'}")
-        text, key = self.folder / "text", key_of(key, vocabulary)
-        if vocabulary.pieces is not None:
-            text = self.folder / vocabulary.name
-            if step(text, key, lambda to: self.segment(vocabulary, to)):
-                self.say(f"pieces: {text}")
-        output = self.folder / f"data-bin-{vocabulary.name}"
-        step(output, key, lambda to: self.binarise(vocabulary, text, to))
-        return output
-
-    def classes(self, files: dict[str, Path], vocabulary: Vocabulary) -> Path:
-        """Texts with their classes, for fairseq's sentence_prediction."""
-        output, splits = self.folder / f"data-bin-{vocabulary.name}", self.corpus.splits or {}
-        words = ["--output", str(output)]
-        for split in ("train", "test"):
-            words += [f"--{split}", str(files[f"{split}.csv"])]
-        if isinstance(splits["valid"], int):
-            words += ["--valid-share", str(1 / splits["valid"])]
-        if news.main(words):  # it has said why
-            raise SystemExit(2)
-        return output
+        if step(text, key, self.clean):
+            self.say(f"text to learn: {text}")
+        if pieces is not None:
+            key, cut = key_of(key, pieces), self.folder / "pieces"
+            if step(cut, key, lambda to: segment(text, to, corpus.languages, pieces)):
+                self.say(f"pieces: {cut}")
 
     def check_disk(self) -> None:
         """Say how much disk it takes; raises ValueError where there is less."""
@@ -168,35 +147,10 @@ class Preparation:
             for lines in zip(*files, strict=True):
                 yield tuple(line.removesuffix("\n") for line in lines)
 
-    def segment(self, vocabulary: Vocabulary, to: Path) -> None:
-        """The text as pieces."""
-        segment(self.folder / "text", to, self.corpus.languages, vocabulary)
-
-    def binarise(self, vocabulary: Vocabulary, text: Path, to: Path) -> None:
-        """The pieces or words as numbers."""
-        log = self.folder / "preprocess.log"
-        binarise(text, to, self.corpus.languages, vocabulary, log, self.lock)
-
 
 def _size(count: int) -> str:
     """Bytes for people."""
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{math.ceil(count / 1e6)} MB"
-
-
-def prepare(name: str, folder: Path, model: str) -> None:
-    """Make the data that ``model`` takes; raises ValueError where that cannot be done."""
-    corpus = read(name)
-    vocabulary = corpus.vocabulary(model)
-    if vocabulary.pieces is not None and (pieces := os.environ.get("PIECES")):
-        if not pieces.isdigit() or not 0 < int(pieces) < 1_000_000:
-            raise ValueError(f"PIECES={pieces} is no number of pieces, such as 4000.")
-        vocabulary = replace(vocabulary, pieces=int(pieces))
-    mirror = mirror_of(corpus, os.environ)
-    preparation = Preparation(corpus, folder, mirror)
-    told = "another run, or what one left, is at work there: waiting"
-    with awaited(folder / ".preparing", lambda: preparation.say(told)) as preparation.lock:
-        output = preparation.run(vocabulary)
-    preparation.say(f"ready for fairseq-train: {output}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -204,14 +158,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus", metavar="SET", help=f"one of {', '.join(known())}")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where it goes")
-    parser.add_argument("--model", default="", help="the model that will learn from it")
+    parser.add_argument("--pieces", metavar="N", help="cut the text into so many pieces")
     options = parser.parse_args(arguments)
     try:
-        prepare(options.corpus, options.output, options.model)
+        corpus, pieces = read(options.corpus), _count(options.pieces)
+        Preparation(corpus, options.output, mirror_of(corpus, os.environ)).run(pieces)
     except (OSError, ValueError) as error:
         print(f"{options.corpus}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _count(pieces: str | None) -> int | None:
+    if pieces is None:
+        return None
+    if not (pieces.isascii() and pieces.isdigit()) or not 0 < int(pieces[:7]) < 1_000_000:
+        raise ValueError(f"PIECES={pieces} is no number of pieces, such as 4000.")
+    return int(pieces)
 
 
 if __name__ == "__main__":

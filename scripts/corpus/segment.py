@@ -1,4 +1,4 @@
-"""Text to the tokens that a model sees: words as they are, or the pieces of sentencepiece."""
+"""Text to the pieces of sentencepiece."""
 
 import io
 import os
@@ -8,28 +8,24 @@ from pathlib import Path
 
 import sentencepiece
 
-from scripts.corpus.declaration import SPLITS, Vocabulary
+from scripts.corpus.declaration import SPLITS
 
 # sums of floats depend on the number of threads: a fixed one gives the same pieces everywhere
 THREADS = 16
 _SAMPLE = 5_000_000  # sentences are enough to learn pieces from, and fit into memory
 
 
-def segment(text: Path, output: Path, languages: tuple[str, ...], vocabulary: Vocabulary) -> None:
-    """Write output/SPLIT.LANGUAGE as sentencepiece's pieces, and the models they come from.
-
-    A joint vocabulary has one model, ``spm.model``, else each language has ``spm.LANGUAGE.model``.
+def segment(text: Path, output: Path, languages: tuple[str, ...], pieces: int) -> None:
+    """Write output/SPLIT.LANGUAGE as pieces of one model for both languages, output/spm.model.
 
     Raises ValueError where there is too little text for so many pieces.
     """
-    for group in [languages] if vocabulary.joint else [(one,) for one in languages]:
-        name = "spm" if vocabulary.joint else f"spm.{group[0]}"
-        files = [text / f"train.{one}" for one in group]
-        train(_sample(files), output / f"{name}.model", vocabulary.pieces or 0)
-        processor = sentencepiece.SentencePieceProcessor(model_file=str(output / f"{name}.model"))
-        for split in SPLITS:
-            for language in group:
-                _encode(text / f"{split}.{language}", output / f"{split}.{language}", processor)
+    model = output / "spm.model"
+    train(_sample([text / f"train.{one}" for one in languages]), model, pieces)
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    for split in SPLITS:
+        for language in languages:
+            _encode(text / f"{split}.{language}", output / f"{split}.{language}", processor)
 
 
 def _sample(files: list[Path]) -> Iterator[str]:

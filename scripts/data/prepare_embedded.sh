@@ -4,7 +4,7 @@
 # Leaves DIR/raw (text), DIR/spm.model, DIR/spm (pieces), DIR/data-bin and DIR/vectors.txt
 # (random start vectors of 128 numbers for an LSTM's --encoder-embed-path).
 # A finished step is skipped; one that was cut, or whose inputs changed, is done again.
-# PAIRS, SEED and VOCAB in the environment change the defaults.
+# PAIRS (20000) is the number of training pairs, the first ones; VOCAB (1500) that of subwords.
 set -euo pipefail
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
@@ -12,11 +12,14 @@ if [[ $# -ne 1 ]]; then
   echo "Usage: $0 DIR" >&2
   exit 2
 fi
+if [[ ${SEED:-1} != 1 ]]; then
+  echo "$0: SEED=$SEED: the corpus is that of seed 1 and no other is made; unset SEED." >&2
+  exit 2
+fi
 mkdir -p "$1"
 directory=$(cd "$1" && pwd)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 pairs=${PAIRS:-20000}
-seed=${SEED:-1}
 vocabulary=${VOCAB:-1500}
 
 for program in python fairseq-preprocess; do
@@ -26,11 +29,8 @@ for program in python fairseq-preprocess; do
   fi
 done
 
-# What the result depends on: settings and the generator itself.
-inputs="$pairs $seed $vocabulary $(
-  find "$here/embedded" "$here"/embedded_*.py "$here/prepare_embedded.sh" \
-    -type f -not -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 cat | cksum
-)"
+# What the result depends on: settings, the packed text and what is done to it.
+inputs="$pairs $vocabulary $(cat "$here"/embedded.tar.xz "$here"/embedded_*.py "$here/prepare_embedded.sh" | cksum)"
 
 # done_before STEP FILE: whether the step's stamp fits these inputs and its last file is there.
 done_before() {
@@ -49,7 +49,7 @@ find "$directory" -maxdepth 2 -name '*.part*' -prune -exec rm -rf {} +
 
 if ! done_before text "$directory/raw/test.en"; then
   rm -f "$directory"/.stamps/{spm,binary,vectors}
-  python "$here/embedded_corpus.py" --output "$directory/raw" --pairs "$pairs" --seed "$seed"
+  python "$here/embedded_corpus.py" --output "$directory/raw" --pairs "$pairs"
   stamp text
 fi
 

@@ -1,1 +1,20 @@
-../recipe/prepare.sh
+#!/usr/bin/env bash
+# IWSLT'14 German-English (configs/data/iwslt14.yaml) for fairseq-train: fetches it (a cut download goes on),
+# checks it, cleans and tokenises it, cuts it into pieces, binarises it. What is done is not done again.
+#
+#   bash scripts/iwslt14/prepare.sh [DIR]     (default OUT/data; settings: scripts/recipe.sh)
+#
+# DIR gets data-bin-pieces.
+# IWSLT14_URL     another place to fetch from: https://, file://, a folder
+# IWSLT14_SHA256  a file of sha256sum for that place's files, or `none`; default: SHA256SUMS there, if
+#                 it is a folder that has one, or the official sums
+# PIECES          size of the sentencepiece vocabulary (10000)
+# shellcheck source=../recipe.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh"
+data=$(realpath -ms "${1:-$data}")
+hold "$data"
+
+follow python -m scripts.corpus.prepare iwslt14 --output "$data" --pieces "${PIECES:-10000}"
+binarise "$data/pieces" "$data/data-bin-pieces" \
+  fairseq-preprocess --source-lang de --target-lang en --joined-dictionary \
+  --trainpref "$data/pieces/train" --validpref "$data/pieces/valid" --testpref "$data/pieces/test"

@@ -18,7 +18,7 @@ PAIRS = 400
 def sentences(folder: Path) -> dict[str, list[tuple[str, str]]]:
     """Pairs of the embedded corpus by split, German first."""
     if not (folder / "test.en").is_file():
-        words = ["--output", str(folder), "--pairs", str(PAIRS), "--seed", "1"]
+        words = ["--output", str(folder), "--pairs", str(PAIRS)]
         subprocess.run([sys.executable, str(EMBEDDED), *words], check=True, capture_output=True)
     found = {}
     for split in ("train", "valid", "test"):

@@ -12,7 +12,7 @@ import pytest
 import sentencepiece
 
 from scripts.corpus import prepare as preparing
-from scripts.corpus.declaration import FOLDER, Vocabulary, known, read
+from scripts.corpus.declaration import FOLDER, known, read
 from scripts.corpus.mirror import bring, mirror_of
 from scripts.corpus.steps import step
 from tests.scripts.mirrors import mirror, write_sums
@@ -34,23 +34,12 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture()
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is binarised: that is fairseq's work, and takes seconds."""
-
-    def binarise(text: Path, to: Path, languages: tuple[str, ...], *_: object) -> None:
-        shutil.copytree(text, to, dirs_exist_ok=True)
-
-    monkeypatch.setattr(preparing, "binarise", binarise)
-
-
-@pytest.fixture()
 def use(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Names a tiny mirror of a corpus in the environment, and the size of a vocabulary."""
+    """Names a tiny mirror of a corpus in the environment."""
 
-    def named(name: str, pieces: str = "150") -> None:
+    def named(name: str) -> None:
         monkeypatch.setenv(f"{name.upper()}_URL", str(mirror(name, tmp_path, text)))
         monkeypatch.setenv(f"{name.upper()}_SHA256", "none")
-        monkeypatch.setenv("PIECES", pieces)
 
     return named
 
@@ -63,44 +52,41 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_every_declaration_can_be_read_and_names_models_that_exist() -> None:
-    for name in known():
-        corpus = read(name)
-        folder = ROOT / "configs/train" / name
-        there = {path.stem for path in folder.glob("*.yaml")}
-        named = [model for one in corpus.vocabularies for model in one.models]
-        assert set(named) == there, name
-        assert len(named) == len(set(named))
+def prepare(name: str, out: Path, pieces: str | None = None) -> None:
+    """Has the command make the corpus."""
+    words = ["--pieces", pieces] if pieces else []
+    assert preparing.main([name, "--output", str(out), *words]) == 0
 
 
-@pytest.mark.usefixtures("quick")
+def test_every_declaration_can_be_read() -> None:
+    assert all(read(name).title for name in known())
+
+
 @pytest.mark.parametrize("name", TRANSLATION)
 def test_a_corpus_is_prepared_from_a_mirror(
     name: str, tmp_path: Path, use: Callable[..., None]
 ) -> None:
     use(name)
     corpus, out = read(name), tmp_path / "out"
-    for vocabulary in corpus.vocabularies:
-        preparing.prepare(name, out, vocabulary.models[0])
-        data = out / f"data-bin-{vocabulary.name}"
+    prepare(name, out, "150")
+    for folder in ("text", "pieces"):
         for split in ("train", "valid", "test"):
-            sides = [(data / f"{split}.{one}").read_text() for one in corpus.languages]
+            sides = [(out / folder / f"{split}.{one}").read_text() for one in corpus.languages]
             assert len({side.count("\n") for side in sides}) == 1
             if corpus.lowercase:
                 assert sides == [side.lower() for side in sides]
-            assert ("\u2581" in sides[0]) == (vocabulary.pieces is not None)
+            assert ("\u2581" in sides[0]) == (folder == "pieces")
     # a second run changes nothing
     before = {path: path.stat().st_mtime_ns for path in (out / "text").iterdir()}
-    preparing.prepare(name, out, corpus.vocabularies[0].models[0])
+    prepare(name, out)
     assert before == {path: path.stat().st_mtime_ns for path in (out / "text").iterdir()}
 
 
-@pytest.mark.usefixtures("quick")
 def test_every_nth_training_pair_is_kept_out_for_validation(
     tmp_path: Path, use: Callable[..., None]
 ) -> None:
     use("iwslt14")
-    preparing.prepare("iwslt14", tmp_path / "out", "transformer")
+    prepare("iwslt14", tmp_path / "out")
     sizes = {
         split: (tmp_path / f"out/text/{split}.en").read_text().count("\n")
         for split in ("train", "valid")
@@ -110,15 +96,13 @@ def test_every_nth_training_pair_is_kept_out_for_validation(
     assert sum(sizes.values()) <= raw
 
 
-@pytest.mark.usefixtures("quick")
 def test_new_settings_do_again_what_depends_on_them_only(
-    tmp_path: Path, use: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, use: Callable[..., None]
 ) -> None:
     use("multi30k")
     out, times = tmp_path / "out", []
     for pieces in ("150", "120"):
-        monkeypatch.setenv("PIECES", pieces)
-        preparing.prepare("multi30k", out, "lstm")
+        prepare("multi30k", out, pieces)
         times.append({n: (out / n).stat().st_ino for n in ("raw", "text", "pieces")})
         model = sentencepiece.SentencePieceProcessor(model_file=str(out / "pieces/spm.model"))
         assert model.get_piece_size() == int(pieces)
@@ -231,7 +215,6 @@ def test_files_of_two_places_are_not_mixed(tmp_path: Path, text: Path) -> None:
     assert f"has files from {folder.as_uri()}, not from" in try_to_bring(tmp_path, **environment)
 
 
-@pytest.mark.usefixtures("quick")
 def test_too_little_disk_is_told_before_anything_is_fetched(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -245,15 +228,15 @@ def test_too_little_disk_is_told_before_anything_is_fetched(
     assert not (tmp_path / "out/download").exists()
 
 
-@pytest.mark.usefixtures("quick")
 def test_too_little_text_for_so_many_pieces(
-    tmp_path: Path, use: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, use: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     use("multi30k")
-    for pieces, said in (("90000", "no 90,000 pieces.*PIECES"), ("many", "PIECES=many")):
-        monkeypatch.setenv("PIECES", pieces)
-        with pytest.raises(ValueError, match=said):
-            preparing.prepare("multi30k", tmp_path / "out", "lstm")
+    words = ["multi30k", "--output", str(tmp_path / "out"), "--pieces"]
+    for pieces, said in (("90000", "no 90,000 pieces of this text (set PIECES"), ("many", "=many")):
+        assert preparing.main([*words, pieces]) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
 
 
 def test_declarations_that_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,20 +256,13 @@ def test_declarations_that_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyP
         read("two")
 
 
-def test_a_vocabulary_is_that_of_the_model() -> None:
-    corpus = read("iwslt15")
-    assert corpus.vocabulary("transformer").name == "pieces"
-    assert corpus.vocabulary("lstm") == Vocabulary("words", ("lstm",), least=5)
-    assert corpus.vocabulary("anything").name == "words"
-
-
 @pytest.mark.slow
 def test_a_preparation_that_is_killed_ends_like_one_that_is_not(tmp_path: Path, text: Path) -> None:
     environment = {
-        **os.environ, "PYTHONPATH": str(ROOT), "PIECES": "150", "MULTI30K_SHA256": "none",
-        "MULTI30K_URL": str(mirror("multi30k", tmp_path, text)),
+        **os.environ, "PROGRAMS": str(Path(sys.executable).parent), "PIECES": "150",
+        "MULTI30K_SHA256": "none", "MULTI30K_URL": str(mirror("multi30k", tmp_path, text)),
     }  # fmt: skip
-    command = [sys.executable, "-m", "scripts.corpus.prepare", "multi30k", "--output"]
+    command = ["bash", ROOT / "scripts/multi30k/prepare.sh"]
     begin = time.monotonic()
     subprocess.run([*command, tmp_path / "calm"], env=environment, check=True)
     took = time.monotonic() - begin

@@ -60,6 +60,15 @@ def test_the_script_without_a_folder_says_how_to_call_it() -> None:
     assert done.returncode == 2 and done.stderr.startswith("Usage:")
 
 
+def test_another_seed_is_refused_before_any_work(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", str(DATA / "prepare_embedded.sh"), str(tmp_path / "new")],
+        env={**os.environ, "SEED": "2"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2 and "SEED=2: the corpus is that of seed 1" in done.stderr
+    assert done.stderr.count("\n") == 1 and not (tmp_path / "new").exists()
+
+
 @pytest.mark.slow
 def test_the_script_prepares_skips_what_is_done_and_mends_what_was_lost(tmp_path: Path) -> None:
     directory = tmp_path / "corpus"

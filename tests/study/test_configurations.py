@@ -59,7 +59,7 @@ def test_the_first_line_says_what_it_is(path: Path) -> None:
 
 
 def test_the_reports_transformer_opens_in_stock_fairseq() -> None:
-    args = parse(read_flags(CONFIGS / "multi30k" / "transformer_report.yaml", [ALWAYS, "dense"]))
+    args = parse(Flags((("arch", "transformer_multi30k_de_en"),)))
     assert args.arch == "transformer"
     assert (args.encoder_layers, args.decoder_layers, args.decoder_ffn_embed_dim) == (3, 3, 512)
     assert (args.encoder_attention_heads, args.encoder_embed_dim, args.dropout) == (8, 512, 0.1)

@@ -1,10 +1,15 @@
-"""One training on one GPU, all of a machine's, or several machines', with the same batches."""
+"""One training on one GPU, all of a machine's, or several machines', with the same batches.
+
+    python -m scripts.ranks fairseq-train DATA FLAGS
+
+prints the command that trains so, as GPUS, NODES, ... of scripts/recipe.sh say: one word a line.
+"""
 
 import math
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +76,7 @@ class Ranks:
             words += ["--master-addr", self.address, "--master-port", str(self.port)]
         return [*words, str(Path(sys.executable).parent / "fairseq-train")]
 
-    def shared(self, words: list[str]) -> list[str]:
+    def shared(self, words: Sequence[str]) -> list[str]:
         """The flags of one process, so that all together see the batches that one alone would.
 
         First fewer batches make an update, then the batches are smaller.
@@ -89,7 +94,7 @@ class Ranks:
                 at = flags.index(name) + 1
                 if int(flags[at]) % rest:
                     raise ValueError(
-                        f"{self.count} processes cannot share the batches of this configuration "
+                        f"{self.count} processes cannot share the batches of this recipe "
                         f"({name[2:]} {flags[at]}); use a number of GPUS x NODES that divides them."
                     )
                 flags[at] = str(int(flags[at]) // rest)
@@ -116,3 +121,21 @@ def _whole(environment: Mapping[str, str], name: str, default: int, least: int) 
     if not (text.isascii() and text.isdigit()) or len(text) > 6 or int(text) < least:
         raise ValueError(f"{name}={text[:20]} must be a whole number from {least}.")
     return int(text)
+
+
+def main(words: Sequence[str]) -> int:
+    """The exit code, after printing."""
+    try:
+        ranks = Ranks.of(os.environ)
+        if bad := next((word for word in words if "\n" in word), None):
+            raise ValueError(f"{bad!r} has a line's end, which no flag of fairseq-train can have.")
+        command = [*ranks.launch(), *ranks.shared(words[1:])]
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print("\n".join(command))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,1 +1,0 @@
-../recipe/prune.sh

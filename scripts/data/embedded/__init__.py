@@ -1,1 +1,0 @@
-"""A synchronous grammar of German and English that writes the embedded parallel corpus."""

@@ -1,1 +1,0 @@
-"""What the shell scripts of this folder ask Python for."""
