@@ -5,7 +5,10 @@
 
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+from fairseq_prune.files.layer import check_layer
 
 __version__ = "0.1.0"
 
@@ -44,6 +47,7 @@ def register() -> None:
     tasks.look_again(register)
 
 
+check_layer(Path(__file__).parent)
 # fairseq is loaded first whenever this package serves as its --user-dir. Asking for the loaded
 # module keeps `import fairseq_prune.maths` and the command line free of fairseq's seconds of
 # start-up; programs that import us before fairseq call fairseq_prune.register().

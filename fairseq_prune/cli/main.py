@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 import warnings
-from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -15,6 +15,8 @@ from fairseq_prune import __version__
 from fairseq_prune.cli.parsers import flags
 from fairseq_prune.cli.parsers._shared import add_plugin
 from fairseq_prune.files.registry import Lazy
+from fairseq_prune.pruning.checks import check_known
+from fairseq_prune.pruning.flags import recipe_of
 
 # by what they are for; the words and flags of each are in parsers/NAME.py, what it does in NAME.py
 GROUPS = {
@@ -32,6 +34,7 @@ OPENING = (
     *("report", "sensitivity", "shrink", "verify", "vocab"),
 )
 DESCRIPTION = "Prunes fairseq models; shows, checks, shrinks, scores and exports pruned ones."
+MORE = "fairseq-prune COMMAND --help says more on each, with examples."
 BUG, FAILED, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
 
@@ -48,7 +51,7 @@ def build_parser() -> ArgumentParser:
         prog="fairseq-prune",
         usage="%(prog)s [-h] [--version] COMMAND ...",
         description=DESCRIPTION,
-        epilog=f"fairseq-prune COMMAND --help says more on each.\n\n{flags.flags_text()}",
+        epilog=f"{MORE}\n\n{flags.flags_text()}",
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -79,19 +82,25 @@ def _add_command(commands: Any, name: str, words: Any) -> None:
     parser.set_defaults(run=Lazy(f"fairseq_prune.cli.{name}", "run"))
 
 
+def _run(arguments: Namespace) -> int:
+    plugin = getattr(arguments, "user_dir", None)
+    if plugin is None:  # which may bring more
+        check_known(recipe_of(arguments))
+    run = arguments.run.load()
+    interrupts.work_begins()
+    if plugin is not None:
+        Lazy("fairseq_prune.tasks.opening", "import_plugin")(plugin)
+    code: int = run(arguments)
+    sys.stdout.flush()
+    return code
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     # torch warns of details of files that are refused anyway
     warnings.filterwarnings("ignore", module="torch")
     try:
-        arguments = build_parser().parse_args(argv)
-        run = arguments.run.load()
-        interrupts.work_begins()
-        if getattr(arguments, "user_dir", None) is not None:
-            Lazy("fairseq_prune.tasks.opening", "import_plugin")(arguments.user_dir)
-        code: int = run(arguments)
-        sys.stdout.flush()
-        return code
+        return _run(build_parser().parse_args(argv))
     except ValueError as error:
         sentence = getattr(error, "sentence", error)  # of a Refusal
         print(f"fairseq-prune: {sentence}", file=sys.stderr)

@@ -24,7 +24,7 @@ def check(recipe: "Recipe") -> None:
             f"{flags(given)} has no effect without --prune-scheme "
             f"({', '.join(ALLOCATIONS)}) or --prune-mask-from FILE."
         )
-    _check_known(recipe)
+    check_known(recipe)
     if recipe.sparsity is not None and not 0.0 <= recipe.sparsity < 1.0:
         raise ValueError(
             f"--prune-sparsity {recipe.sparsity} is outside [0, 1): it is the fraction of "
@@ -58,7 +58,8 @@ def _either(names: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _check_known(recipe: "Recipe") -> None:
+def check_known(recipe: "Recipe") -> None:
+    """Raises ValueError for a scheme, saliency, schedule or pool that there is not."""
     for name, known in (
         ("scheme", tuple(ALLOCATIONS)),
         ("saliency", every_name()),

@@ -13,8 +13,10 @@ from fairseq_prune.report.numbers import measure
 from fairseq_prune.report.page import page
 from fairseq_prune.report.points import find_results, read_points
 from fairseq_prune.report.tables import glances, signatures
+from fairseq_prune.study.stages import STAGES
 
-LEFT = ("results.jsonl", "sensitivity.json")  # by a point that is done, one of these
+# by a point that is done, one of these
+LEFT = ("results.jsonl", *(stage.result for stage in STAGES.values() if not stage.evaluated))
 
 
 def write_report(places: Sequence[str], output: str, title: str, command: str) -> str:

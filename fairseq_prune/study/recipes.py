@@ -90,6 +90,8 @@ def training_flags(node: Node | None) -> dict[str, str | None]:
     if node is None:
         return {}
     own = {name: entry for name, entry in node.entries.items() if not is_recipe_flag(name)}
+    if "task" in own:
+        own["task"].fail("task belongs to a model's configuration, for all of its runs.")
     return flags_in(Node(node.file, node.path, node.line, own))
 
 

@@ -1,8 +1,9 @@
 """A checkpoint opened as the class of its own model reads it.
 
 Every command reads files here: names are those that fairseq has today, whatever version wrote the
-file, and tensors are tied where the model ties them. Where a model cannot be built (an architecture
-of a plugin that is not loaded, say) the file and its settings have to do.
+file, and tensors are tied where the model ties them. A plain Transformer or LSTM as fairseq writes
+it today is known as that (network/stock.py); any other model is built. Where it cannot be (an
+architecture of a plugin that is not loaded, say) the file and its settings have to do.
 """
 
 import logging
@@ -10,6 +11,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,10 @@ from torch import Tensor
 import fairseq_prune
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.checkpoint import Layout, Opened, not_begun, opened_of, with_states
+from fairseq_prune.checkpoints.mask_layout import AsLoaded
 from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.network.options import model_options
+from fairseq_prune.network.stock import stock_ties
 from fairseq_prune.network.ties import (
     equal_pairs,
     names_in,
@@ -44,13 +48,11 @@ class Read:
     Args:
         content: all of it; a plain fairseq checkpoint, as fairseq writes it today.
         layout: its model.
-        why: the reason where the model cannot be built here.
         torn: pairs of names that are one tensor in the model and two different ones in the file.
     """
 
     content: dict[str, Any]
     layout: Layout
-    why: str | None = None
     torn: tuple[tuple[str, str], ...] = ()
 
 
@@ -64,31 +66,41 @@ def read(path: str, raw: Mapping[str, Any] | None = None) -> Read:
     architecture which is not known here could explain.
     """
     content = _whole(storage.load(path) if raw is None else raw)
+    layout, today = _layout_of(path, content)
+    torn: list[tuple[str, str]] = []
+
+    def change(state: Mapping[str, Any]) -> Any:
+        found, apart = tied(today(state), layout.ties)
+        torn.extend(apart if state is content["model"] else ())
+        return _like(state, found)
+
+    changed = {**content, **with_states(content, change)}  # with its optimizer's state
+    return Read(changed, layout, tuple(torn))
+
+
+def _layout_of(path: str, content: Mapping[str, Any]) -> tuple[Layout, AsLoaded]:
+    """The model of a file, and what gives a state dict of it today's names and shapes."""
     stored = content["model"]
+    ties = stock_ties(content)
+    if ties is not None:  # without fairseq, whose import takes a second
+        return Layout(None, ties, stored, partial(_as_loaded, content)), dict
     skeleton, why = _skeleton_of(content)
     if skeleton is None:
         asked = ties_by_settings(model_options(content))
         shared = [every for every in ties_by_storage(stored) if not names_in(asked) & {*every}]
         ties = [*asked, *shared]
         _check_unequal(path, stored, ties, why)
-    else:
-        ties = ties_of(skeleton.model)
-    torn: list[tuple[str, str]] = []
-
+        return Layout(ties=ties), dict
     # averages lack the buffers by whose number fairseq knows how old a model is
     versions = {name: value for name, value in stored.items() if name.endswith("version")}
+    layout = Layout(skeleton.model, ties_of(skeleton.model), stored, skeleton.as_loaded)
+    return layout, partial(_today, path, skeleton, versions)
 
-    def change(state: Mapping[str, Any]) -> Any:
-        today = state if skeleton is None else _today(path, skeleton, state, versions)
-        found, apart = tied(today, ties)
-        torn.extend(apart if state is stored else ())
-        return _like(state, found)
 
-    changed = {**content, **with_states(content, change)}  # with its optimizer's state
-    if skeleton is None:
-        return Read(changed, Layout(ties=ties), why, tuple(torn))
-    layout = Layout(skeleton.model, ties, stored, skeleton.as_loaded)
-    return Read(changed, layout, why, tuple(torn))
+def _as_loaded(content: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model of a stock file makes of another file's tensors."""
+    skeleton, _ = _skeleton_of(content)
+    return dict(state) if skeleton is None else skeleton.as_loaded(state)
 
 
 def open_checkpoint(
@@ -122,6 +134,13 @@ def import_plugin(user_dir: str | None) -> None:
     """
     if user_dir is None:
         return
+    ours, given = Path(fairseq_prune.__file__).parent, Path(user_dir)
+    if given.name == ours.name and given.is_dir() and not given.samefile(ours):
+        raise ValueError(
+            f"--user-dir {user_dir} is another copy of the package than {ours}, which runs this "
+            f"command: leave it out, or run that copy (PYTHONPATH={given.absolute().parent} python "
+            "-m fairseq_prune.cli.main ...)."
+        )
     _quiet_fairseq()
     from fairseq.utils import import_user_module
 
@@ -178,7 +197,7 @@ def _whole(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _today(
-    path: str, skeleton: "Skeleton", state: Mapping[str, Any], versions: Mapping[str, Any]
+    path: str, skeleton: "Skeleton", versions: Mapping[str, Any], state: Mapping[str, Any]
 ) -> dict[str, Any]:
     try:
         found = skeleton.as_loaded({**versions, **state})

@@ -132,6 +132,7 @@ def test_help_and_version_do_without_torch_and_fairseq():
 
 def test_wrong_arguments_are_refused_without_torch_and_fairseq():
     words = [[], ["no-such"], ["verify"], ["inspect", "a.pt", "--no-such"], ["bench", "a.pt"]]
+    words += [["apply", "a.pt", f"--prune-{what}", "no-such"] for what in ("scheme", "saliency")]
     done = without_torch(f"print([ends(*words) for words in {words}])")
     assert done.stdout == f"{[2] * len(words)}\n"
     assert done.stderr.count("\n") == len(words) and "fairseq-prune: " in done.stderr

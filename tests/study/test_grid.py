@@ -65,6 +65,23 @@ def test_names_change_with_what_decides_a_point_and_with_nothing_else(tmp_path: 
     assert not set(longer.values()) & set(names.values())
 
 
+# of the version before stages had a table; a folder of that time goes on by these names
+BEFORE = """
+m-toy-dense-s1-497ebf28
+m-toy-fresh-class-blind-50-s1-1d08976a
+m-toy-ticket-class-blind-50-s1-8a5e4074
+m-toy-pruned-class-blind-50-s1-fe91dec4
+m-toy-sensitivity-class-blind-50-s1-d89655b4
+m-toy-retrained-class-blind-gradual-50-s1-de17ea2e
+m-toy-retrained-class-blind-50-s1-89a910da
+m-toy-scratch-class-blind-50-s1-36f7e901
+"""
+
+
+def test_names_are_those_of_earlier_versions(tmp_path: Path) -> None:
+    assert [p.name for p in points(tmp_path, grid=EVERY)] == BEFORE.split()
+
+
 def test_files_count_by_what_is_in_them(tmp_path: Path) -> None:
     grid = "  - stages: pruned\n    schemes: class-blind\n    flags: {prune-classes: c.txt}\n"
     names = []

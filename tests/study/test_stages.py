@@ -160,6 +160,7 @@ BAD = {
     "a flag of the study": (
         BLOCK.format("retrained") + "\n    flags: {save-dir: x}", "save-dir has no place",
     ),
+    "another task": (BLOCK.format("retrained") + "\n    flags: {task: x}", "task belongs to a mod"),
     "an unknown block": (BLOCK.format("pruned") + "\n    from: b", "no block above has this name"),
     "a start that is not one": (BLOCK.format("fresh") + "\n    from: a", "fresh does not start"),
     "a control of a start": (

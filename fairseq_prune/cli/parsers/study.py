@@ -13,7 +13,9 @@ its own, OUTPUT/points/NAME, decoded and scored, and OUTPUT/report shows them al
 masks are made once. What is finished is skipped, what was cut goes on; a point that fails leaves
 the others alone and is tried again by the next run. Several runs may work in one folder.
 
-Stages: {"; ".join(f"{name}: {stage.what}" for name, stage in ASKED.items())}.
+Stages:
+{chr(10).join(f"  {name:19}{stage.what}" for name, stage in ASKED.items())}
+
 A study file runs what it names (data scripts, fairseq-train), as a Makefile does.
 """
 EXAMPLES = """
