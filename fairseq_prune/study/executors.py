@@ -3,12 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
-from fairseq_prune.study import worker
+from fairseq_prune.study import forks, worker
 
 
 class Job(Protocol):
@@ -52,32 +52,20 @@ class Local:
         most = len(self.devices) or len(os.sched_getaffinity(0))
         self.slots = slots or max(1, most // self.gpus)
 
-    def start(self, folder: Path, slot: int) -> "Process":
+    def start(self, folder: Path, slot: int) -> "Worker":
         """Start a worker as a process group of its own."""
-        environment = dict(os.environ)
-        environment.setdefault("OMP_NUM_THREADS", "1")
-        words = [sys.executable, "-m", worker.__name__, str(folder), "--gpus", str(self.gpus)]
-        if self.cpu:
-            words.append("--cpu")
-        else:
+        environment = {}
+        if not self.cpu:
             first = slot * self.gpus
             mine = [self.devices[(first + i) % len(self.devices)] for i in range(self.gpus)]
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
-        with (folder / "worker.log").open("wb") as log:
-            return Process(
-                subprocess.Popen(
-                    words,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            )
+        arguments, log = (str(folder), self.gpus, self.cpu), folder / "worker.log"
+        # a process that has seen a GPU cannot be forked
+        return Worker(forks.start(worker.work, arguments, log, environment, imported=self.cpu))
 
 
 class Process:
-    """A worker on this machine."""
+    """A program on this machine, which leads a process group of its own."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self.process = process
@@ -91,7 +79,7 @@ class Process:
         return worker.how_it_ended(self.process.returncode)
 
     def stop(self) -> None:
-        """End the worker and what it started."""
+        """End the program and what it started."""
         try:
             os.killpg(self.process.pid, signal.SIGTERM)
         except ProcessLookupError:
@@ -101,6 +89,39 @@ class Process:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+
+
+class Worker:
+    """A worker on this machine."""
+
+    def __init__(self, process: BaseProcess) -> None:
+        self.process = process
+
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return not self.process.is_alive()
+
+    def how(self) -> str:
+        """Its exit code or signal."""
+        assert self.process.exitcode is not None
+        return worker.how_it_ended(self.process.exitcode)
+
+    def stop(self) -> None:
+        """End the worker and what it started."""
+        self._send(signal.SIGTERM)
+        self.process.join(timeout=10)
+        self._send(signal.SIGKILL)
+        self.process.join()
+
+    def _send(self, number: signal.Signals) -> None:
+        pid = self.process.pid
+        assert pid is not None
+        try:
+            os.killpg(pid, number)
+        except ProcessLookupError:
+            if self.is_over():
+                return
+            os.kill(pid, number)  # it leads no group yet
 
 
 class Cluster:

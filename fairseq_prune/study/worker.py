@@ -1,22 +1,21 @@
 """Does one point: runs its command, evaluates what that leaves, and writes down how it went.
 
-A process of its own, on this machine or another: ``python -m fairseq_prune.study.worker FOLDER``.
+A process of its own, on this machine or another.
 """
 
-import argparse
-import os
+import resource
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fairseq_prune.checkpoints.resume import LAST, is_trained
 from fairseq_prune.evaluation import results
 from fairseq_prune.files.lock import held
 from fairseq_prune.files.text import last_lines
 from fairseq_prune.files.writing import write_text
+from fairseq_prune.study import forks
 from fairseq_prune.study.commands import OURS, TRAIN, runnable
 from fairseq_prune.study.folder import Folder
 from fairseq_prune.study.scoring import EVALUATE, SCORINGS, scored
@@ -92,13 +91,7 @@ def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu
     with log.open("ab" if trains else "wb") as file:
         file.write(f"$ {subprocess.list2cmdline(words)}\n".encode())
         file.flush()
-        code = subprocess.run(
-            runnable(words, gpus),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            pass_fds=(descriptor,),  # what outlives this process still holds the point
-        ).returncode
+        code = _run(words, file, descriptor, gpus, cpu)
     if code:
         raise _Failed(f"{words[0]} {how_it_ended(code)}", log)
     if not (folder.path / point["result"]).is_file():
@@ -106,6 +99,16 @@ def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu
     # the time of a run that was cut and went on says nothing of what such runs take
     seconds = round(time.monotonic() - begin, 2) if not goes_on else None
     folder.write("made", {"seconds": seconds, "gpus": gpus})
+
+
+def _run(words: list[str], log: BinaryIO, descriptor: int, gpus: int, cpu: bool) -> int:
+    """The exit code of a command; what outlives this process still holds the point."""
+    if cpu and gpus == 1:
+        return forks.run(words, log)
+    return subprocess.run(
+        runnable(words, gpus), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        pass_fds=(descriptor,),
+    ).returncode  # fmt: skip
 
 
 def _evaluate(folder: Folder, point: dict[str, Any], cpu: bool) -> None:
@@ -119,7 +122,14 @@ def _evaluate(folder: Folder, point: dict[str, Any], cpu: bool) -> None:
         if results.read(output, score=SCORINGS[scoring].score) != [row]:
             write_text(Path(output), results.line_of(row))
     seconds = round(time.monotonic() - begin, 2)
-    folder.write("done", {"evaluate": settings, "seconds": seconds, "time": time.time()})
+    took = {"seconds": seconds, "cpu": round(_cpu_seconds(), 2), "time": time.time()}
+    folder.write("done", {"evaluate": settings, **took})
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of those that it has waited for."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _tidy(folder: Folder, point: dict[str, Any]) -> None:
@@ -128,18 +138,3 @@ def _tidy(folder: Folder, point: dict[str, Any]) -> None:
         for path in folder.path.glob("checkpoint_*.pt"):
             if path.name != point["result"]:
                 path.unlink()
-
-
-def main() -> int:
-    """The command line of a worker."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder")
-    parser.add_argument("--gpus", type=int, default=1)
-    parser.add_argument("--cpu", action="store_true")
-    arguments = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    return work(arguments.folder, arguments.gpus, arguments.cpu)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Processes that begin where a new interpreter would be after its imports.
+
+One process imports torch, fairseq and this package (preload.py), and each process here is a fork of
+it, or of such a fork: a process of its own, whose crash ends nothing else. It has run nothing
+before: no seed was drawn, nothing is registered.
+"""
+
+import atexit
+import logging
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, BinaryIO
+
+_OURS = "fairseq-prune"
+
+
+def start(
+    function: Callable[..., int], arguments: Sequence[Any], log: Path,
+    environment: Mapping[str, str], imported: bool = True,
+) -> BaseProcess:  # fmt: skip
+    """Start ``function`` in a process that leads a group of its own; its value is the exit code.
+
+    Args:
+        function, arguments: found by name and pickled.
+        log: gets what it prints.
+        environment: the variables that it has besides this process's own.
+        imported: whether the imports are done; if not, as with GPUs, it is a new interpreter.
+    """
+    # what torch and numpy read when they are imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    context = multiprocessing.get_context("forkserver" if imported else "spawn")
+    if imported:
+        context.set_forkserver_preload(["fairseq_prune.study.preload"])
+    # a process of mypy's: the two contexts have no common type with Process in it
+    process: BaseProcess = context.Process(  # type: ignore[attr-defined]
+        target=_lead, args=(function, arguments, str(log), dict(environment))
+    )
+    process.start()
+    return process
+
+
+def _lead(
+    function: Callable[..., int], arguments: Sequence[Any], log: str, environment: dict[str, str]
+) -> None:
+    os.setsid()
+    os.environ.update(environment)
+    with open(log, "wb") as file:
+        _print_to(file)
+    sys.exit(function(*arguments))
+
+
+def run(words: Sequence[str], log: BinaryIO) -> int:
+    """Run fairseq-prune, or a program of fairseq's, in a fork of this process.
+
+    Returns its exit code; a negative one is a signal.
+
+    Args:
+        words: the program's name, and its arguments.
+        log: gets what it prints.
+    """
+    process = multiprocessing.get_context("fork").Process(target=_program, args=(words, log))
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _program(words: Sequence[str], log: BinaryIO) -> None:
+    _print_to(log)
+    sys.argv = [str(Path(sys.executable).parent / words[0]), *words[1:]]
+    try:
+        if words[0] == _OURS:
+            from fairseq_prune.cli.main import main
+
+            logging.getLogger().setLevel(logging.WARNING)  # as where fairseq is not imported yet
+            sys.exit(main(words[1:]))
+        # a --user-dir that is imported already does not register by being imported
+        import fairseq_prune
+
+        if "--user-dir" in words and _is_ours(words[words.index("--user-dir") + 1]):
+            fairseq_prune.register()
+        _main_of(words[0])()
+    finally:  # a fork does not do so itself
+        atexit._run_exitfuncs()
+
+
+def _main_of(program: str) -> Callable[[], Any]:
+    """The function of ``fairseq-train``, and so on."""
+    from importlib import import_module
+
+    module = import_module(f"fairseq_cli.{program.removeprefix('fairseq-').replace('-', '_')}")
+    main: Callable[[], Any] = module.cli_main
+    return main
+
+
+def _is_ours(user_dir: str) -> bool:
+    import fairseq_prune
+
+    own = Path(fairseq_prune.__file__).parent
+    return user_dir == own.name or (Path(user_dir).exists() and own.samefile(user_dir))
+
+
+def _print_to(file: BinaryIO) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(file.fileno(), 1)
+    os.dup2(file.fileno(), 2)
