@@ -14,6 +14,10 @@
 # TRAIN_FLAGS, PRUNE_FLAGS, GENERATE_FLAGS, EVALUATE_FLAGS
 #            more flags of fairseq-train, fairseq-prune apply, fairseq-generate, fairseq-prune
 #            evaluate (classify), after those of the recipe
+# SET_URL    (IWSLT15_URL, WMT14_URL, ...) another place to fetch data from: https://, file://, a folder
+# SET_SHA256 a file of sha256sum for that place's files, or `none`; default: SHA256SUMS there, if it
+#            is a folder that has one, or the official sums
+# PIECES     size of a sentencepiece vocabulary
 # PROGRAMS   folder with fairseq's programs (default: the activated environment's; without one,
 #            .venv/bin, set up first)
 set -euo pipefail
@@ -35,7 +39,8 @@ if [[ ! $PROGRAMS ]]; then
   PROGRAMS=${VENV:-$root/.venv}/bin
 fi
 PATH=$PROGRAMS:$PATH
-export PROGRAMS PATH OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+export PROGRAMS PATH PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
 out=$(realpath -ms "${OUT:-$root/runs/$set_name}")
 data=$out/data
@@ -61,7 +66,7 @@ choose_model() {
   pruned=$base/${RUN:-$saliency-$scheme-$sparsity}
 }
 
-# choose_steps "KNOWN..." [STEP...]: those to do. Settings that make no sense are refused before the first.
+# choose_steps "KNOWN..." [STEP...]: those to do, or all. Settings that make no sense are refused.
 choose_steps() {
   local known=$1 step
   shift
@@ -183,14 +188,15 @@ generate() { # fairseq-generate ...: again when the model is another
   say "$(tail -n 1 "$pruned/generate-test.txt") ($pruned/generate-test.txt)"
 }
 
-evaluate() { # fairseq-prune evaluate ...: every model that is there; what is in --output is not done again
+evaluate() { # fairseq-prune evaluate ...: every model there is; what --output has is not done again
   local files=() stages='' stage
   wanted evaluate || return 0
   for stage in "dense:$dense/$best" "pruned:$pruned/pruned.pt" "retrained:$pruned/$best"; do
     if [[ -f ${stage#*:} ]]; then stages+=${stages:+,}${stage%%:*} files+=("${stage#*:}"); fi
   done
   ((${#files[@]})) || die "there is no model in $base yet; run the step train first."
-  follow "$@" "${files[@]}" --tag "model=$model" --tag "seed=$seed" --tag "stage=$stages" "${evaluate_more[@]}"
+  follow "$@" "${files[@]}" --tag "model=$model" --tag "seed=$seed" --tag "stage=$stages" \
+    "${evaluate_more[@]}"
   say "all scores are in $out"
 }
 

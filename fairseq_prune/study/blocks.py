@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.study.document import Node
-from fairseq_prune.study.model_file import Flags, Model
+from fairseq_prune.study.model_file import Flags, Model, is_recipe_flag
 from fairseq_prune.study.recipes import AXES, recipes_of, training_flags
 from fairseq_prune.study.stages import ASKED, DENSE, STAGES, Key, keys_of, starts_of
 
@@ -128,11 +128,12 @@ class _Block:
             if "schemes" not in self.entries:
                 self.node.fail(f"schemes is missing in {self.node.path}.")
             return
-        for axis in AXES:
-            if axis in self.entries:
-                self.entries[axis].fail(
-                    f"{axis} belongs to stages that prune, and {', '.join(self.stages)} does not."
-                )
+        flags = self.entries["flags"].entries if "flags" in self.entries else {}
+        own = {axis: self.entries[axis] for axis in AXES if axis in self.entries}
+        own |= {flag: node for flag, node in flags.items() if is_recipe_flag(flag)}
+        for name, node in own.items():
+            said = ", ".join(self.stages)
+            node.fail(f"{name} belongs to stages that prune, and {said} does not.")
 
     def _check_keys(self) -> None:
         mine = keys_of(self.stages)

@@ -183,7 +183,8 @@ STAGES: dict[str, Stage] = {
     ),
     "sensitivity": Stage(
         "sensitivity", "one weight class pruned at a time", commands.sensitivity,
-        lambda recipe: DENSE, "sensitivity.json", check=_by_class, evaluated=False, can_start=False,
+        lambda recipe: DENSE, "sensitivity.json", check=_by_class, evaluated=False, chains=False,
+        can_start=False,
     ),
     # what files and evaluations may be besides
     "waiting": Stage("not pruned yet"),

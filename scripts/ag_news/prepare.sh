@@ -1,14 +1,10 @@
 #!/usr/bin/env bash
-# AG News (configs/data/ag_news.yaml) for fairseq-train: fetches it (a cut download goes on), checks
-# it, binarises it. What is done is not done again.
+# AG News (configs/data/ag_news.yaml) for fairseq-train: fetches it (a cut download goes on),
+# checks it, binarises it. What is done is not done again.
 #
 #   bash scripts/ag_news/prepare.sh [DIR]     (default OUT/data; settings: scripts/recipe.sh)
 #
-# DIR gets data-bin-words.
-# AG_NEWS_URL     another place to fetch from: https://, file://, a folder
-# AG_NEWS_SHA256  a file of sha256sum for that place's files, or `none`; default: SHA256SUMS there, if
-#                 it is a folder that has one, or the official sums
-# MIN_COUNT       rarer words become <unk> (1: none)
+# DIR gets data-bin-words; words rarer than MIN_COUNT (1) become <unk>.
 # shellcheck source=../recipe.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh"
 data=$(realpath -ms "${1:-$data}")

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# AG News, from download to accuracy: the mean of embeddings of 64 and a linear layer, with the settings
-# of PyTorch's tutorial (https://docs.pytorch.org/tutorials/beginner/text_sentiment_ngrams_tutorial.html).
+# AG News, from download to accuracy: the mean of embeddings of 64 and a linear layer, with the
+# settings of PyTorch's tutorial
+# (https://docs.pytorch.org/tutorials/beginner/text_sentiment_ngrams_tutorial.html).
 #
-#   bash scripts/ag_news/run.sh                  # all steps; the same command goes on where it was cut
-#   bash scripts/ag_news/run.sh prune retrain    # some of: prepare train prune retrain evaluate
+#   bash scripts/ag_news/run.sh                  # the whole; again, it goes on where it was cut
+#   bash scripts/ag_news/run.sh prune retrain    # steps: prepare train prune retrain evaluate
 #
 # Settings: scripts/recipe.sh. Studies have the same flags from configs/train/ag_news.
 # shellcheck source=../recipe.sh
@@ -13,6 +14,7 @@ bin=$data/data-bin-words
 choose_steps "prepare train prune retrain evaluate" "$@"
 
 flags=(
+  --task sentence_prediction --criterion sentence_prediction --num-classes 4
   --arch embedding_bag --embed-dim 64 --init-range 0.5
   --max-positions 1024 # a longer text would be left out
   --optimizer sgd --clip-norm 0.1
@@ -27,7 +29,7 @@ if wanted prepare; then
   follow bash "$here/prepare.sh" "$data"
 fi
 
-train fairseq-train "$bin" --task sentence_prediction --criterion sentence_prediction --num-classes 4 \
+train fairseq-train "$bin" \
   --user-dir "$root/fairseq_prune" "${flags[@]}" --lr 5 --max-epoch 10 \
   --seed "$seed" "${keep[@]}" --save-dir "$dense"
 
@@ -36,7 +38,7 @@ prune fairseq-prune apply "$dense/$best" --output "$pruned/pruned.pt" --force \
   --prune-seed "$seed"
 
 # Half the first learning rate (See et al. 2016, section 3.4), a third of the epochs, rounded up.
-retrain fairseq-train "$bin" --task sentence_prediction --criterion sentence_prediction --num-classes 4 \
+retrain fairseq-train "$bin" \
   --user-dir "$root/fairseq_prune" "${flags[@]}" --lr 2.5 --max-epoch 4 \
   --seed "$seed" "${keep[@]}" --save-dir "$pruned" --finetune-from-model "$pruned/pruned.pt"
 

@@ -1,14 +1,11 @@
 #!/usr/bin/env bash
-# IWSLT'14 German-English (configs/data/iwslt14.yaml) for fairseq-train: fetches it (a cut download goes on),
-# checks it, cleans and tokenises it, cuts it into pieces, binarises it. What is done is not done again.
+# IWSLT'14 German-English (configs/data/iwslt14.yaml) for fairseq-train: fetches it (a cut
+# download goes on), checks it, cleans and tokenises it, cuts it into pieces, binarises it. What
+# is done is not done again.
 #
 #   bash scripts/iwslt14/prepare.sh [DIR]     (default OUT/data; settings: scripts/recipe.sh)
 #
-# DIR gets data-bin-pieces.
-# IWSLT14_URL     another place to fetch from: https://, file://, a folder
-# IWSLT14_SHA256  a file of sha256sum for that place's files, or `none`; default: SHA256SUMS there, if
-#                 it is a folder that has one, or the official sums
-# PIECES          size of the sentencepiece vocabulary (10000)
+# DIR gets data-bin-pieces, of PIECES (10000).
 # shellcheck source=../recipe.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh"
 data=$(realpath -ms "${1:-$data}")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # IWSLT'14 German-English, from download to BLEU.
 #
-#   bash scripts/iwslt14/run.sh                  # all steps; the same command goes on where it was cut
-#   bash scripts/iwslt14/run.sh prune retrain    # some of: prepare train prune retrain generate evaluate
+#   bash scripts/iwslt14/run.sh                  # the whole; again, it goes on where it was cut
+#   bash scripts/iwslt14/run.sh prune retrain    # steps: prepare train prune retrain generate evaluate
 #
 # MODEL  transformer  fairseq's own recipe (examples/translation/README.md)
 #        lstm         one layer, as in a report with 28.3 BLEU, its table of schemes: it says no more.
@@ -29,8 +29,9 @@ transformer)
   ;;
 lstm)
   flags=(
-    --arch lstm                                      # 1+1 layers of 512 cells, attention, input feeding
-    --encoder-bidirectional --encoder-hidden-size 256 # with one layer it has to see both sides of a word
+    --arch lstm # 1+1 layers of 512 cells, attention, input feeding
+    # with one layer the encoder has to see both sides of a word
+    --encoder-bidirectional --encoder-hidden-size 256
     --dropout 0.2
     --criterion label_smoothed_cross_entropy --label-smoothing 0.1
     --optimizer adam --lr-scheduler inverse_sqrt --clip-norm 1
@@ -58,7 +59,7 @@ retrain fairseq-train "$bin" --task translation --source-lang de --target-lang e
   --user-dir "$root/fairseq_prune" "${flags[@]}" "${again[@]}" \
   --seed "$seed" "${keep[@]}" --save-dir "$pruned" --finetune-from-model "$pruned/pruned.pt"
 
-# The retrained model, as stock fairseq translates it: BLEU of lower-cased Moses' tokens, the literature's.
+# The retrained model, as stock fairseq translates it: BLEU of lower-cased Moses' tokens.
 generate fairseq-generate "$bin" --path "$pruned/$best" \
   --beam 5 --max-len-a 1.2 --max-len-b 10 --remove-bpe sentencepiece --results-path "$pruned"
 

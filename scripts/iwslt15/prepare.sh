@@ -1,14 +1,11 @@
 #!/usr/bin/env bash
-# IWSLT'15 English-Vietnamese (configs/data/iwslt15.yaml) for fairseq-train: fetches it (a cut download
-# goes on), checks it, cleans it, cuts it into pieces, binarises it. What is done is not done again.
+# IWSLT'15 English-Vietnamese (configs/data/iwslt15.yaml) for fairseq-train: fetches it (a cut
+# download goes on), checks it, cleans it, cuts it into pieces, binarises it. What is done is not
+# done again.
 #
 #   bash scripts/iwslt15/prepare.sh [DIR]     (default OUT/data; settings: scripts/recipe.sh)
 #
-# DIR gets data-bin-words for MODEL=lstm, data-bin-pieces for the other models.
-# IWSLT15_URL     another place to fetch from: https://, file://, a folder
-# IWSLT15_SHA256  a file of sha256sum for that place's files, or `none`; default: SHA256SUMS there, if
-#                 it is a folder that has one, or the official sums
-# PIECES          size of the sentencepiece vocabulary (8000)
+# DIR gets data-bin-words for MODEL=lstm; for other models data-bin-pieces, of PIECES (8000).
 # shellcheck source=../recipe.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh"
 choose_model lstm transformer bert_fused

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # IWSLT'15 English-Vietnamese, from download to BLEU.
 #
-#   bash scripts/iwslt15/run.sh                  # all steps; the same command goes on where it was cut
-#   bash scripts/iwslt15/run.sh prune retrain    # some of: prepare train prune retrain generate evaluate
+#   bash scripts/iwslt15/run.sh                  # the whole; again, it goes on where it was cut
+#   bash scripts/iwslt15/run.sh prune retrain    # steps: prepare train prune retrain generate evaluate
 #
 # MODEL  lstm         Luong, Brevdo & Zhao (2017): 26.1 BLEU at beam 10. Trained as theirs; the network
 #                     is See et al.'s (2016), with neither a bidirectional encoder nor a learned score.
@@ -27,15 +27,16 @@ lstm)
     --optimizer sgd --lr-scheduler halving --clip-norm 5
     --batch-size 128                                   # sentences in all: 128 / N on each of N GPUs
     --max-source-positions 51 --max-target-positions 51 # up to 50 words, and fairseq counts the end
-    --skip-invalid-size-inputs-valid-test # longer ones are not validated on; generate takes all
+    --skip-invalid-size-inputs-valid-test # longer ones are not validated on
     --log-interval 100
   )
+  longer=(--model-overrides "{'max_source_positions': 1024, 'max_target_positions': 1024}") # are scored
   # 12,000 updates, halved each 1,000 from 8,000: about these epochs
   first=(--lr 1 --halve-after 8 --halve-every 1 --max-epoch 12)
   again=(--lr 0.5 --halve-after 2 --halve-every 0.5 --max-epoch 4) # See et al. (2016), section 3.4
   ;;
 transformer)
-  bin=$data/data-bin-pieces subwords=(--remove-bpe sentencepiece) plugin=()
+  bin=$data/data-bin-pieces subwords=(--remove-bpe sentencepiece) plugin=() longer=()
   flags=(
     --arch transformer_iwslt_de_en # 6+6 layers of 512, feed-forward 1024, 4 heads
     --share-decoder-input-output-embed --dropout 0.3
@@ -50,7 +51,7 @@ transformer)
   ;;
 bert_fused)
   bin=$data/data-bin-pieces subwords=(--remove-bpe sentencepiece)
-  plugin=(--user-dir "$root/fairseq_prune")
+  plugin=(--user-dir "$root/fairseq_prune") longer=()
   flags=(
     --arch transformer_bert_fused_iwslt_de_en # 6+6 layers of 512, feed-forward 1024, 4 heads
     --bert-model "${BERT:-bert-base-uncased}" # 12 layers of 768; frozen, no part of the checkpoints
@@ -95,4 +96,4 @@ generate fairseq-generate "$bin" "${plugin[@]}" --path "$pruned/$best" \
 
 # All models there are: sacreBLEU of plain text, and the literature's tokenized BLEU, for reports.
 evaluate fairseq-prune evaluate --data "$bin" --beam 10 --max-len-a 1.2 --max-len-b 10 \
-  "${subwords[@]}" --text moses --output "$out/results.jsonl"
+  "${subwords[@]}" "${longer[@]}" --text moses --output "$out/results.jsonl"

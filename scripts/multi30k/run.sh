@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Multi30k German-English, from download to BLEU.
 #
-#   bash scripts/multi30k/run.sh                  # all steps; the same command goes on where it was cut
-#   bash scripts/multi30k/run.sh prune retrain    # some of: prepare train prune retrain generate evaluate
+#   bash scripts/multi30k/run.sh                  # the whole; again, it goes on where it was cut
+#   bash scripts/multi30k/run.sh prune retrain    # steps: prepare train prune retrain generate evaluate
 #
 # MODEL  lstm                2+2 layers with attention, after See, Luong & Manning (2016), section 3
 #        transformer         3+3 layers, at sizes that two cores train in an hour or two
@@ -76,6 +76,7 @@ retrain fairseq-train "$bin" --task translation --source-lang de --target-lang e
 generate fairseq-generate "$bin" --path "$pruned/$best" --scoring sacrebleu \
   --beam 5 --max-len-a 1.2 --max-len-b 10 --remove-bpe sentencepiece --results-path "$pruned"
 
-# All models there are, against the raw text: sacreBLEU, and the literature's tokenized BLEU, for reports.
+# All models there are, against the raw text: sacreBLEU and tokenized BLEU, for reports.
 evaluate fairseq-prune evaluate --data "$bin" --beam 5 --max-len-a 1.2 --max-len-b 10 \
-  --remove-bpe sentencepiece --text raw --reference "$data/raw/test.en" --output "$out/results.jsonl"
+  --remove-bpe sentencepiece --text raw --reference "$data/raw/test.en" \
+  --output "$out/results.jsonl"

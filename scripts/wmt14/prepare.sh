@@ -1,15 +1,11 @@
 #!/usr/bin/env bash
-# WMT'14 English-German (configs/data/wmt14.yaml) for fairseq-train: fetches it (a cut download goes
-# on), checks it, cleans and tokenises it, cuts it into pieces, binarises it. What is done is not done
-# again.
+# WMT'14 English-German (configs/data/wmt14.yaml) for fairseq-train: fetches it (a cut download
+# goes on), checks it, cleans and tokenises it, cuts it into pieces, binarises it. What is done is
+# not done again.
 #
 #   bash scripts/wmt14/prepare.sh [DIR]     (default OUT/data; settings: scripts/recipe.sh)
 #
-# DIR gets data-bin-words for MODEL=see2016, data-bin-pieces for MODEL=transformer.
-# WMT14_URL     another place to fetch from: https://, file://, a folder
-# WMT14_SHA256  a file of sha256sum for that place's files, or `none`; default: SHA256SUMS there, if it
-#               is a folder that has one, or the official sums
-# PIECES        size of the sentencepiece vocabulary (32000)
+# DIR gets data-bin-words for MODEL=see2016, data-bin-pieces, of PIECES (32000), for transformer.
 # shellcheck source=../recipe.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh"
 choose_model see2016 transformer

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # WMT'14 English-German, from download to BLEU.
 #
-#   bash scripts/wmt14/run.sh                  # all steps; the same command goes on where it was cut
-#   bash scripts/wmt14/run.sh prune retrain    # some of: prepare train prune retrain generate evaluate
+#   bash scripts/wmt14/run.sh                  # the whole; again, it goes on where it was cut
+#   bash scripts/wmt14/run.sh prune retrain    # steps: prepare train prune retrain generate evaluate
 #
 # MODEL  see2016      See, Luong & Manning (2016), section 3: the 4-layer LSTM of figures 1 and 2, 216M
 #                     weights in 12 classes
@@ -25,15 +25,16 @@ see2016)
     --optimizer sgd --lr-scheduler halving --clip-norm 5
     --batch-size 128                                   # sentences in all: 128 / N on each of N GPUs
     --max-source-positions 51 --max-target-positions 51 # up to 50 words, and fairseq counts the end
-    --skip-invalid-size-inputs-valid-test # longer ones are not validated on; generate takes all
+    --skip-invalid-size-inputs-valid-test # longer ones are not validated on
     --log-interval 100
   )
+  longer=(--model-overrides "{'max_source_positions': 1024, 'max_target_positions': 1024}") # are scored
   # the ninth epoch is at 1/2, the twelfth at 1/16; retraining: the paper's section 3.4
   first=(--lr 1 --halve-after 8 --halve-every 1 --max-epoch 12)
   again=(--lr 0.5 --halve-after 2 --halve-every 0.5 --max-epoch 4)
   ;;
 transformer)
-  bin=$data/data-bin-pieces subwords=(--remove-bpe sentencepiece) plugin=()
+  bin=$data/data-bin-pieces subwords=(--remove-bpe sentencepiece) plugin=() longer=()
   flags=(
     --arch transformer_wmt_en_de # 6+6 layers of 512, feed-forward 2048, 8 heads
     --share-all-embeddings       # one table for source, target and softmax: a joined dictionary
@@ -74,4 +75,5 @@ generate fairseq-generate "$bin" "${plugin[@]}" --path "$pruned/$best" \
 
 # All models there are: sacreBLEU of plain text, and the literature's tokenized BLEU, for reports.
 evaluate fairseq-prune evaluate --data "$bin" --beam 4 --lenpen 0.6 --max-len-a 1.2 --max-len-b 10 \
-  "${subwords[@]}" --text moses --reference "$data/raw/test.de" --output "$out/results.jsonl"
+  "${subwords[@]}" "${longer[@]}" --text moses --reference "$data/raw/test.de" \
+  --output "$out/results.jsonl"

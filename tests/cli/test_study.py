@@ -150,8 +150,8 @@ EVERY = """\
   - {name: units, stages: retrained, schemes: class-uniform, structures: hidden, sparsities: 0.5}
   - {stages: [shrunk, control-retrained], kinds: reinit, schemes: class-uniform, structures: hidden,
      sparsities: 0.5}
-  - {name: more, from: units, stages: [retrained, shrunk, sensitivity], schemes: class-blind,
-     sparsities: 0.7}
+  - {name: more, from: units, stages: [retrained, shrunk], schemes: class-blind, sparsities: 0.7}
+  - {stages: sensitivity, schemes: class-blind, sparsities: 0.7}
   - {stages: control, kinds: [shuffle, random], schemes: class-blind, sparsities: 0.5}
   - {stages: [scratch, fresh], schemes: class-blind, sparsities: 0.5, section: small,
      flags: {lr: 0.02}}

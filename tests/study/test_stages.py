@@ -68,7 +68,7 @@ GRID = """\
     schemes: class-uniform
     structures: heads
     sparsities: 0.5
-  - {stages: sensitivity, from: units, schemes: class-blind, sparsities: 0.5}
+  - {stages: sensitivity, schemes: class-blind, sparsities: 0.5}
 """
 
 
@@ -101,7 +101,7 @@ def test_every_stage_is_made_from_what_it_says(points: list[Point]) -> None:
         ("pruned", "retrained", "pruned", "dense"),
         ("retrained", "pruned", "retrained", "pruned", "dense"),
         ("shrunk", "retrained", "pruned", "retrained", "pruned", "dense"),
-        ("sensitivity", "retrained", "pruned", "dense"),
+        ("sensitivity", "dense"),
     }
     kinds = {(*chain(p), str(p.own["kinds"])) for p in points if p.own}
     control = ("control", "pruned", "dense")
@@ -161,6 +161,11 @@ BAD = {
         BLOCK.format("retrained") + "\n    flags: {save-dir: x}", "save-dir has no place",
     ),
     "another task": (BLOCK.format("retrained") + "\n    flags: {task: x}", "task belongs to a mod"),
+    "a flag of no recipe": ("stages: longer\n    flags: {prune-end: 5}", "prune-end belongs to st"),
+    "sensitivity of what is pruned": (
+        BLOCK.format("sensitivity").replace("ffn", "row") + "\n    from: a",
+        "the stage sensitivity does not start",
+    ),
     "an unknown block": (BLOCK.format("pruned") + "\n    from: b", "no block above has this name"),
     "a start that is not one": (BLOCK.format("fresh") + "\n    from: a", "fresh does not start"),
     "a control of a start": (
