@@ -19,6 +19,7 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import of_module
 from fairseq_prune.pruning.bound import axes_of, bound
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.pruner import Pruner, check_structure
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.summary import ClassRow, by_class, format_table
@@ -187,7 +188,7 @@ def prune(
 
     Raises ValueError, in a sentence, where the flags make no sense or do not fit the module.
     """
-    recipe = _in_memory(_recipe(flags).check())
+    recipe = _in_memory(checked(_recipe(flags)))
     weights = of_module(module, recipe.resolved.classes, recipe.excluded)
     check_structure(recipe, weights)
     axes = axes_of(module, weights, recipe)

@@ -9,6 +9,7 @@ import torch
 from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.maths.schemes import ALLOCATIONS
 from fairseq_prune.network.weights import Weight
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.penalty_flags import PENALTIES
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
@@ -45,6 +46,6 @@ def test_the_saliency_of_the_readme_works(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(SALIENCIES, "_entries", dict(SALIENCIES))
     exec(compile(code, "README.md", "exec"), {})
     weights = {"w": Weight("w", torch.tensor([[0.1, -3.0], [2.0, 0.5]]), "c")}
-    recipe = Recipe(scheme="class-blind", saliency="worth", sparsity=0.5).check()
+    recipe = checked(Recipe(scheme="class-blind", saliency="worth", sparsity=0.5))
     masks = Pruner(recipe).update(0.5, Probe(weights)).masks
     assert masks["w"].tolist() == [[False, True], [True, False]]

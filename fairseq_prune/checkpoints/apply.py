@@ -17,6 +17,7 @@ from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import of_state_dict
 from fairseq_prune.pruning.bound import bound, check_shrinks
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.pruner import (
     Extremes,
@@ -97,7 +98,7 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
             f"{flag} needs training, and apply does none: give it to fairseq-train --user-dir "
             "fairseq_prune, or leave it out to prune at once."
         )
-    recipe = recipe.check()
+    recipe = checked(recipe)
     looks = recipe.looks
     if looks and data is None:
         name = next(n for n in recipe.saliencies if recipe.entry(n).needs in looks)

@@ -15,6 +15,7 @@ from fairseq_prune.cli._task import looks_at
 from fairseq_prune.files.table import Table, as_text, number
 from fairseq_prune.files.writing import write_text
 from fairseq_prune.maths.structure import NofM
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.flags import recipe_of, words_of
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.sensitivity import SPARSITIES
@@ -66,7 +67,7 @@ def _asked(arguments: Namespace) -> "Asked":
     from fairseq_prune.sensitivity.measure import Asked
 
     each = _each(arguments)
-    recipe = _recipe(arguments, each).check()
+    recipe = checked(_recipe(arguments, each))
     own = {"gen_subset": arguments.subset, "valid_subset": None, "split_compounds": False}
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings) if f.name not in own}
     return Asked(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from fairseq_prune.checkpoints.checkpoint import Opened
 from fairseq_prune.checkpoints.languages import ONE_PAIR, Vocabularies
 from fairseq_prune.checkpoints.vocabulary import Tables, cut, cut_masks, find_tables
-from fairseq_prune.cli import _corpus, _folder, _output
+from fairseq_prune.cli import _corpus, _output
 from fairseq_prune.cli._trying import to_try
 from fairseq_prune.data.dictionary import Choice, choose
-from fairseq_prune.files.folder import staged
+from fairseq_prune.files.folder import check_folder, staged
 from fairseq_prune.files.table import Table, as_text
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.ties import parameters_in
@@ -78,7 +78,7 @@ def _check(arguments: Namespace) -> None:
         raise ValueError(
             f"--min-count {arguments.min_count} must be 1 or more: 1 removes what never occurs."
         )
-    _folder.check_data(arguments.data)
+    check_data(arguments.data)
     if arguments.dry_run:
         return
     if arguments.output is None or arguments.output_data is None:
@@ -91,7 +91,7 @@ def _check(arguments: Namespace) -> None:
             f"--output and --output-data are both {arguments.output}: give a file and a folder."
         )
     _output.check_output(arguments.output, arguments.force)
-    _folder.check_data_folder(arguments.output_data, arguments.data, arguments.force)
+    check_data_folder(arguments.output_data, arguments.data, arguments.force)
 
 
 def _plan(arguments: Namespace, progress: _output.Progress) -> _Plan:
@@ -107,7 +107,7 @@ def _plan(arguments: Namespace, progress: _output.Progress) -> _Plan:
     if not arguments.dry_run:
         written = () if arguments.dict_only else splits
         names = {f"{s.path.name}.idx" for s in written} | {*map(its.file_of, its.languages)}
-        _folder.check_stale(arguments.output_data, names)
+        check_stale(arguments.output_data, names)
 
     def phase(total: int) -> Any:
         return progress.phase("counting", 0.3, total)
@@ -212,3 +212,52 @@ def _together(plan: _Plan) -> Iterator[str]:
     whole = [key for key in plan.choices if not plan.counts_for(key)]
     if whole:
         yield f"no pair that counts has {', '.join(whole)}: nothing was removed there"
+
+
+def check_data(data: str) -> None:
+    """Raise ValueError where ``--data`` is not one folder."""
+    shards = data.split(os.pathsep)
+    if len(shards) > 1 and all(map(os.path.isdir, shards)):
+        raise ValueError(
+            f"--data {data} names {len(shards)} folders, and vocab takes one: call it for each "
+            "with the same --corpus, so that the same tokens stay."
+        )
+    if not Path(data).is_dir():
+        raise ValueError(
+            f"--data {data} is not a folder; give the one that fairseq-preprocess wrote."
+        )
+
+
+def check_data_folder(folder: str, data: str, force: bool) -> None:
+    """Raise ValueError where ``--output-data`` cannot or must not be written.
+
+    Args:
+        data: the folder that is read, which it must not be.
+    """
+    target = Path(folder)
+    check_folder("--output-data", folder)
+    if target.resolve() == Path(data).resolve():
+        raise ValueError(
+            f"--output-data {folder} is --data itself, whose numbers the old checkpoint needs: "
+            "give another folder."
+        )
+    if target.is_dir() and any(target.iterdir()) and not force:
+        raise ValueError(
+            f"--output-data {folder} has files in it; give --force to replace those of the same "
+            "name."
+        )
+
+
+def check_stale(folder: str, names: set[str]) -> None:
+    """Raise ValueError where the folder has data or dictionaries that are not among the new files.
+
+    Their numbers would be those of another dictionary. Alignments have no such numbers.
+    """
+    target = Path(folder)
+    old = [*sorted(target.glob("*.idx")), *sorted(target.glob("dict.*txt"))]
+    stale = next((p.name for p in old if p.name not in names and ".align." not in p.name), None)
+    if stale:
+        raise ValueError(
+            f"--output-data {folder} has {stale}, which is not among the new files and would not "
+            "fit the new dictionary: remove it, or give another folder."
+        )

@@ -1,23 +1,32 @@
 """What goes together in a recipe: each refusal is one sentence that says what to use instead."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
 
 from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.maths.schemes import ALLOCATIONS
 from fairseq_prune.maths.structure import POOLS, UNITS, Block, Element, NofM, Units, parse
+from fairseq_prune.pruning.recipe import Recipe, flags
+from fairseq_prune.pruning.shares import classes_for, one_line
 from fairseq_prune.saliency import SALIENCIES, every_name
-
-if TYPE_CHECKING:
-    from fairseq_prune.pruning.recipe import Recipe
-
 
 SEEDS = 1 << 32  # how many numpy has
 
 
-def check(recipe: "Recipe") -> None:
-    """Raises ValueError, one sentence, where a recipe makes no sense."""
+def checked(recipe: Recipe) -> Recipe:
+    """The recipe, with what is in its file of sparsities instead of the file's name.
+
+    Raises ValueError, one sentence, where it makes no sense.
+    """
+    _check(recipe)
+    shares = recipe.shares
+    if shares is None:
+        return recipe
+    classes = classes_for(recipe.given, recipe.classes)
+    return replace(recipe, given=one_line(shares), classes=classes)
+
+
+def _check(recipe: Recipe) -> None:
     given = {name for name, value in asdict(recipe).items() if value is not None}
     if given and not recipe.active:
         raise ValueError(
@@ -49,16 +58,11 @@ def check(recipe: "Recipe") -> None:
     _check_schedule(recipe)
 
 
-def flags(fields: set[str]) -> str:
-    """The flags of these fields, to be read."""
-    return ", ".join("--prune-" + name.replace("_", "-") for name in sorted(fields))
-
-
 def _either(names: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def check_known(recipe: "Recipe") -> None:
+def check_known(recipe: Recipe) -> None:
     """Raises ValueError for a scheme, saliency, schedule or pool that there is not."""
     for name, known in (
         ("scheme", tuple(ALLOCATIONS)),
@@ -73,7 +77,7 @@ def check_known(recipe: "Recipe") -> None:
     parse(recipe.structure or "weight")
 
 
-def _check_given(recipe: "Recipe") -> None:
+def _check_given(recipe: Recipe) -> None:
     if recipe.scheme is None or not recipe.scheme_entry().takes_shares:
         if recipe.given is not None:
             raise ValueError(
@@ -93,7 +97,7 @@ def _check_given(recipe: "Recipe") -> None:
         )
 
 
-def _check_ratios(recipe: "Recipe") -> None:
+def _check_ratios(recipe: Recipe) -> None:
     ratios, saliency = recipe.ratios, recipe.saliency or "magnitude"
     if ratios is None:
         return
@@ -111,7 +115,7 @@ def _check_ratios(recipe: "Recipe") -> None:
         )
 
 
-def _check_batches(recipe: "Recipe") -> None:
+def _check_batches(recipe: Recipe) -> None:
     if recipe.score_batches is None:
         return
     if recipe.score_batches < 1:
@@ -127,7 +131,7 @@ def _check_batches(recipe: "Recipe") -> None:
         )
 
 
-def _check_structure(recipe: "Recipe") -> None:
+def _check_structure(recipe: Recipe) -> None:
     groups = recipe.groups()
     _check_units(recipe)
     if recipe.pool is not None and not isinstance(groups, Block | Units):
@@ -150,7 +154,7 @@ def _check_structure(recipe: "Recipe") -> None:
         )
 
 
-def _check_units(recipe: "Recipe") -> None:
+def _check_units(recipe: Recipe) -> None:
     is_units = isinstance(recipe.groups(), Units)
     for name in recipe.saliencies:
         if not is_units and name not in SALIENCIES:
@@ -165,7 +169,7 @@ def _check_units(recipe: "Recipe") -> None:
         )
 
 
-def _check_counts(recipe: "Recipe") -> None:
+def _check_counts(recipe: Recipe) -> None:
     """What is said of how many are left of each tensor."""
     least, groups = recipe.keep_at_least, recipe.groups()
     if least is not None:
@@ -191,7 +195,7 @@ def _check_counts(recipe: "Recipe") -> None:
             )
 
 
-def _check_pattern(recipe: "Recipe", groups: NofM) -> None:
+def _check_pattern(recipe: Recipe, groups: NofM) -> None:
     if recipe.scheme != "class-uniform":
         raise ValueError(
             f"--prune-structure {recipe.structure} keeps {groups.n} of every {groups.m} weights "
@@ -210,7 +214,7 @@ def _check_pattern(recipe: "Recipe", groups: NofM) -> None:
         )
 
 
-def _check_schedule(recipe: "Recipe") -> None:
+def _check_schedule(recipe: Recipe) -> None:
     schedule = recipe.schedule or "one-shot"
     entry = recipe.schedule_entry()
     takes = entry.takes
@@ -242,7 +246,7 @@ def _check_schedule(recipe: "Recipe") -> None:
         _check_end(recipe)
 
 
-def _check_end(recipe: "Recipe") -> None:
+def _check_end(recipe: Recipe) -> None:
     start, end, ramp = recipe.start or 0, recipe.end, recipe.ramp
     if end is None:
         what = (

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fairseq_prune.maths.structure import Block, Element
-from fairseq_prune.pruning.checks import flags
-from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.pruning.recipe import Recipe, flags
 
 if TYPE_CHECKING:
     from fairseq_prune.maths.penalty import Growth

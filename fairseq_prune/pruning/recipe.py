@@ -1,8 +1,8 @@
 """Recipe: the frozen choice of how to prune, the one source of every prune flag."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import Field, asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,7 @@ from fairseq_prune.maths.structure import (
     parse,
 )
 from fairseq_prune.network.classes import GRANULARITIES
-from fairseq_prune.pruning.checks import check, flags
-from fairseq_prune.pruning.shares import Shares, classes_for, is_one_line, one_line, read_shares
+from fairseq_prune.pruning.shares import Shares, is_one_line, read_shares
 from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, SaliencyEntry, every_name
 
 DEFAULT_SPARSITY = 0.8  # the headline of See et al. (2016): 80% with no loss after retraining
@@ -81,8 +80,8 @@ class Resolved:
 class Recipe:
     """How to prune. Each field is a flag: ``sparsity`` is ``--prune-sparsity``, and so on.
 
-    Fields left None were not given; :meth:`check` says what may be given with what, and
-    :attr:`settings` has the values in force.
+    Fields left None were not given; :mod:`fairseq_prune.pruning.checks` says what may be given with
+    what, and :attr:`resolved` has the values in force.
     """
 
     scheme: str | None = _flag(
@@ -186,17 +185,6 @@ class Recipe:
     def active(self) -> bool:
         """Whether anything is to be pruned or held."""
         return self.scheme is not None or self.mask_from is not None
-
-    def check(self) -> "Recipe":
-        """The recipe, with what is in its file of sparsities instead of the file's name.
-
-        Raises ValueError, one sentence, where it makes no sense.
-        """
-        check(self)
-        shares = self.shares
-        if shares is None:
-            return self
-        return replace(self, given=one_line(shares), classes=classes_for(self.given, self.classes))
 
     @property
     def shares(self) -> Shares | None:
@@ -402,6 +390,11 @@ def _check_settings(settings: Any) -> None:
     given = settings.get("given")
     if given is not None and not is_one_line(given):
         raise ValueError(f"given is {str(given)[:40]!r}")
+
+
+def flags(names: Iterable[str]) -> str:
+    """The flags of these fields, to be read."""
+    return ", ".join("--prune-" + name.replace("_", "-") for name in sorted(names))
 
 
 def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

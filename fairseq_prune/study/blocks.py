@@ -8,6 +8,7 @@ from pathlib import Path
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.study.document import Node
 from fairseq_prune.study.model_file import Flags, Model, is_recipe_flag
+from fairseq_prune.study.point import Own
 from fairseq_prune.study.recipes import AXES, recipes_of, training_flags
 from fairseq_prune.study.stages import ASKED, DENSE, STAGES, Key, keys_of, starts_of
 
@@ -33,7 +34,7 @@ class Cell:
     data: tuple[str, ...]
     seeds: tuple[int, ...]
     recipe: Recipe | None = None
-    settings: tuple[tuple[str, str | int], ...] = ()
+    settings: Own = ()
     training: Flags | None = None
     start: "Cell | None" = None
     tags: tuple[tuple[str, str], ...] = ()
@@ -107,9 +108,7 @@ class _Block:
             for recipe, settings, start in itertools.product(recipes, self.settings[stage], starts)
         ]  # fmt: skip
 
-    def _tags(
-        self, stage: str, settings: tuple[tuple[str, str | int], ...]
-    ) -> tuple[tuple[str, str], ...]:
+    def _tags(self, stage: str, settings: Own) -> tuple[tuple[str, str], ...]:
         """The block's name, and what tells its points apart where a report would not see it."""
         own = (("name", self.name),) if self.name else ()
         several = len(self.settings[stage]) > 1 and STAGES[stage].tagged
@@ -147,7 +146,7 @@ class _Block:
         if not trains and (flags := training_flags(self.entries.get("flags"))):
             self.entries["flags"].fail(f"{next(iter(flags))} belongs to stages that train.")
 
-    def _settings(self, stage: str) -> list[tuple[tuple[str, str | int], ...]]:
+    def _settings(self, stage: str) -> list[Own]:
         """The product of the stage's own keys."""
         lists = []
         for name, key in STAGES[stage].keys.items():

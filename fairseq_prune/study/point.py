@@ -14,6 +14,7 @@ from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.study.model_file import Flags
 
 CHECKPOINTS = ("best", "last")
+Own = tuple[tuple[str, str | int], ...]  # settings of a stage, by the keys of a block
 _HASH = 8  # hexadecimal digits: 2,000 points collide once in 2,000 studies
 _TICKET = ("rounds", "rewind-to")  # settings that a digest has under a name of its own
 
@@ -40,7 +41,7 @@ class Point:
     recipe: Recipe | None = None
     training: Flags | None = None
     needs: "Point | None" = None
-    settings: tuple[tuple[str, str | int], ...] = ()
+    settings: Own = ()
     checkpoint: str = CHECKPOINTS[0]
     tags: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 

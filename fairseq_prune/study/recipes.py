@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fairseq_prune.network.classes import GRANULARITIES, read_rules
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.flags import add_penalty_arguments
 from fairseq_prune.pruning.penalty_flags import PENALTIES
 from fairseq_prune.pruning.recipe import Recipe
@@ -53,7 +54,7 @@ def recipes_of(
 
 
 def _checked(recipe: Recipe, stage: str, training: Flags | None, chained: bool) -> Recipe:
-    recipe = recipe.check()
+    recipe = checked(recipe)
     if recipe.classes not in (None, *GRANULARITIES):
         read_rules(str(recipe.classes))
     for name in starts_of(stage, recipe):

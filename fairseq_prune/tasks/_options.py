@@ -7,6 +7,7 @@ from typing import Any, Optional, get_type_hints
 from fairseq.dataclass import FairseqDataclass
 from omegaconf import DictConfig
 
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.flags import (
     KEEP,
     KEEP_HELP,
@@ -57,7 +58,7 @@ def read_options(config: Any) -> tuple[Recipe, bool]:
     """
     get = _getter(config)
     given = {f.name: get(PREFIX + f.name, None) for f in dataclasses.fields(Recipe)}
-    return Recipe(**given).check(), bool(get(OVERRIDE, False))
+    return checked(Recipe(**given)), bool(get(OVERRIDE, False))
 
 
 def read_keep(config: Any) -> int | None:

@@ -24,6 +24,7 @@ import torch
 from step import MODELS, make_corpus, make_trainer, seconds, set_up
 
 from fairseq_prune.network.weights import of_module
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import SALIENCIES, Probe
@@ -66,7 +67,7 @@ def methods(trainer: Any) -> tuple[dict[str, Callable[[], object]], list[Any]]:
         Probe(weights, second_moments=copies.second_moments(weights))
     )
     pruners = {
-        name: Pruner(Recipe(scheme="class-blind", saliency=name, sparsity=0.8).check())
+        name: Pruner(checked(Recipe(scheme="class-blind", saliency=name, sparsity=0.8)))
         for name in ("magnitude", "random", "synflow")
     }
     found["magnitude"] = lambda: pruners["magnitude"].update(0.8, Probe(weights))

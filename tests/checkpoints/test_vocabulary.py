@@ -27,6 +27,7 @@ from fairseq_prune.data.dictionary import (
 )
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.ties import parameters_in
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.tasks.opening import open_checkpoint
@@ -196,7 +197,7 @@ def test_removing_nothing_leaves_every_bit(opened: Opened) -> None:
 
 def pruned(opened: Opened, **recipe: Any) -> Opened:
     """The checkpoint pruned, written over it and opened again."""
-    flags = Recipe(scheme="class-uniform", sparsity=0.5, **recipe).check()
+    flags = checked(Recipe(scheme="class-uniform", sparsity=0.5, **recipe))
     torch.save(apply_recipe(opened, flags).content(lambda _: None), opened.path)
     return open_checkpoint(opened.path)
 
@@ -207,7 +208,7 @@ def test_masks_go_with_their_rows_and_are_verified(structure: str | None, tmp_pa
     if structure == "2:4":
         recipe = {"structure": structure, "exclude": "softmax"}  # of 6 columns
     before = opened_of(tmp_path, model())
-    flags = Recipe(scheme="class-uniform", sparsity=0.5, **recipe).check()
+    flags = checked(Recipe(scheme="class-uniform", sparsity=0.5, **recipe))
     before = open_checkpoint(before.path, exclude=flags.excluded)
     before = pruned(before, **recipe)
     torch.save(shorter(before, KEPT), tmp_path / "cut.pt")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fairseq_prune.network.weights import of_module, of_state_dict
+from fairseq_prune.pruning.checks import checked
 from tests.models.bert import NEEDS_TRANSFORMERS, WIDTH, batch, build, flags, save_bert, task
 
 pytestmark = NEEDS_TRANSFORMERS
@@ -250,7 +251,7 @@ def test_flow_is_conserved_in_both_attentions(model: Any, folder: Path) -> None:
         into = sum(s[f"{at}{part}_proj.weight"].sum(1) for part in "qkv")
         torch.testing.assert_close(into, s[name].sum(0))
     assert all(float(values.sum()) > 0 for values in s.values())
-    recipe = Recipe(scheme="class-blind", saliency="synflow", sparsity=0.8).check()
+    recipe = checked(Recipe(scheme="class-blind", saliency="synflow", sparsity=0.8))
     masks = Pruner(recipe).update(0.8, probe).masks
     left = SALIENCIES["synflow"].score(replace(probe, masks=masks))
     assert all(bool((score.values > 0).any()) for score in left.values())

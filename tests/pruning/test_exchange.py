@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import find
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.step import act
@@ -36,9 +37,9 @@ class Toy(nn.Module):
 def make(growth: str, batches: Sequence[int] = (0,)) -> tuple[Toy, Recipe, Probe]:
     model = Toy()
     weights = find(dict(model.named_parameters()).items(), {"embed_tokens": PAD})
-    recipe = Recipe(
-        scheme="class-uniform", sparsity=0.5, schedule=growth, end=400, every=100, drop=0.4
-    ).check()
+    recipe = checked(
+        Recipe(scheme="class-uniform", sparsity=0.5, schedule=growth, end=400, every=100, drop=0.4)
+    )
     return model, recipe, Probe(weights, None, 1, Sample(model, batches, model.loss))
 
 

@@ -9,6 +9,7 @@ import torch
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.network.weights import Weight
 from fairseq_prune.pruning.bound import bound
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe, differences
 from fairseq_prune.pruning.shares import one_line, read_shares
@@ -28,7 +29,7 @@ def weights() -> dict[str, Weight]:
 
 
 def given(text: str, **more: Any) -> Recipe:
-    return Recipe(scheme="given", given=text, **more).check()
+    return checked(Recipe(scheme="given", given=text, **more))
 
 
 def removed(recipe: Recipe, weights: dict[str, Weight]) -> dict[str, int]:
@@ -46,7 +47,7 @@ def test_a_file_is_read_once_and_is_the_same_recipe_in_any_order(tmp_path: Path)
     assert recipe.given == "x 0.5; y 0.125; * 0.25"
     assert recipe.shares == {"x": 0.5, "y": 0.125, "*": 0.25}
     assert differences(recipe.settings, again.settings) == []
-    assert Recipe.from_settings(recipe.settings).check().settings == recipe.settings
+    assert checked(Recipe.from_settings(recipe.settings)).settings == recipe.settings
     assert "given:x 0.5; y 0.125; * 0.25" in recipe.signature()
 
 
@@ -55,7 +56,7 @@ def test_the_classes_that_a_file_is_of_are_obeyed(tmp_path: Path) -> None:
     file.write_text("# a plan\n# --prune-classes component\nx 0.5\n* 0.25\n")
     assert given(str(file)).classes == "component"
     assert given(str(file), classes="component").classes == "component"
-    assert Recipe.from_settings(given(str(file)).settings).check().classes == "component"
+    assert checked(Recipe.from_settings(given(str(file)).settings)).classes == "component"
     with pytest.raises(ValueError) as caught:
         given(str(file), classes="layer")
     assert str(caught.value) == (

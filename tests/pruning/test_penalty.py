@@ -8,6 +8,7 @@ from torch import nn
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.weights import Weight
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.penalty_flags import GroupLasso, Growing, Penalty, penalty_differences
 from fairseq_prune.pruning.penalty_run import Optimised, Penalised, at_work, size_ratio
@@ -43,7 +44,7 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(
     penalty: Penalty, recipe: dict[str, Any], rates: list[float], why: str
 ) -> None:
     with pytest.raises(ValueError, match=why) as error:
-        penalty.check(Recipe(**recipe).check(), rates)
+        penalty.check(checked(Recipe(**recipe)), rates)
     assert "\n" not in str(error.value)
 
 
@@ -58,7 +59,7 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(
     ],
 )
 def test_what_makes_sense_is_not(penalty: Penalty, recipe: dict[str, Any]) -> None:
-    penalty.check(Recipe(**SCHEME, **recipe).check(), [0.001])
+    penalty.check(checked(Recipe(**SCHEME, **recipe)), [0.001])
 
 
 def parts(weight: Weight, rate: float = 0.1) -> list[Optimised]:
@@ -67,7 +68,7 @@ def parts(weight: Weight, rate: float = 0.1) -> list[Optimised]:
 
 def growing(until: int, **flags: Any) -> Penalised:
     settings = Growing(penalty_ceiling=4.0, penalty_raises=4, **flags)
-    return at_work(settings, Recipe(scheme="class-blind", start=until).check())
+    return at_work(settings, checked(Recipe(scheme="class-blind", start=until)))
 
 
 def masks(weight: Weight) -> Masks:
@@ -155,7 +156,7 @@ def test_a_run_that_begins_too_late_has_no_penalty() -> None:
 
 def test_group_lasso_ends_with_the_last_pruning() -> None:
     weight = Weight("w", nn.Parameter(torch.tensor([[1.0, 1.0], [0.01, 0.01]])))
-    recipe = Recipe(scheme="class-blind", start=1, structure="row").check()
+    recipe = checked(Recipe(scheme="class-blind", start=1, structure="row"))
     penalty = at_work(GroupLasso(penalty_strength=1.0), recipe)
     penalty.begin(0, {"w": weight})
     penalty.act_(1, parts(weight))

@@ -7,6 +7,7 @@ import torch
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.select import Score, round_count
 from fairseq_prune.network.weights import find
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.pruner import Pruner, merge_extremes
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import Probe
@@ -125,7 +126,7 @@ def test_extremes_remember_the_largest_that_ever_went() -> None:
 @pytest.mark.parametrize("structure", ["row", "block:2x2"])
 def test_blocks_are_counted_exactly_and_shrink(scheme: str, structure: str) -> None:
     tensors = network(3)
-    pruner = Pruner(Recipe(scheme=scheme, structure=structure, sparsity=0.4).check())
+    pruner = Pruner(checked(Recipe(scheme=scheme, structure=structure, sparsity=0.4)))
     groups = pruner.recipe.groups()
     before = pruner.update(0.4, probe(tensors)).masks
     after = pruner.update(0.6, probe(tensors, before)).masks
@@ -142,14 +143,14 @@ def test_blocks_are_counted_exactly_and_shrink(scheme: str, structure: str) -> N
 def test_n_of_m_prunes_every_group() -> None:
     tensors = {"fc.weight": torch.randn(6, 8)}
     weights = find(tensors.items(), {})
-    recipe = Recipe(scheme="class-uniform", structure="2:4").check()
+    recipe = checked(Recipe(scheme="class-uniform", structure="2:4"))
     assert recipe.resolved.sparsity == 0.5
     masks = Pruner(recipe).update(0.5, Probe(weights)).masks
     assert masks["fc.weight"].reshape(-1, 4).sum(1).tolist() == [2] * 12
 
 
 def test_a_structure_of_single_weights_is_no_structure() -> None:
-    plain, said = Recipe(scheme="erk").check(), Recipe(scheme="erk", structure="weight").check()
+    plain, said = checked(Recipe(scheme="erk")), checked(Recipe(scheme="erk", structure="weight"))
     assert plain.settings == said.settings and plain.signature() == said.signature()
 
 
@@ -162,7 +163,7 @@ def test_ratios_keep_as_many_in_each_tensor_and_choose_others(
     recipe = Recipe(scheme=scheme, structure=structure)
     model = Pruner(recipe).update(0.6, probe(tensors)).masks
     matched = Recipe(scheme=scheme, structure=structure, saliency="random", ratios="magnitude")
-    found = Pruner(matched.check()).update(0.6, probe(tensors)).masks
+    found = Pruner(checked(matched)).update(0.6, probe(tensors)).masks
     groups = recipe.groups()
     for name in model:
         fixed = model.fixed.get(name)
@@ -172,7 +173,7 @@ def test_ratios_keep_as_many_in_each_tensor_and_choose_others(
     same = Recipe(scheme=scheme, structure=structure, saliency="magnitude", ratios="random")
     randoms = Recipe(scheme=scheme, structure=structure, saliency="random")
     counts = Pruner(randoms).update(0.6, probe(tensors)).masks
-    kept = Pruner(same.check()).update(0.6, probe(tensors)).masks
+    kept = Pruner(checked(same)).update(0.6, probe(tensors)).masks
     for name, mask in kept.items():
         fixed = model.fixed.get(name)
         assert groups.count(mask, fixed) == groups.count(counts[name], fixed)

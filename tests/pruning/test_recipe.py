@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.recipe import Recipe, differences
 
 SCHEMES = "class-blind, class-distribution, class-uniform, erk or given"
@@ -204,16 +205,16 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("flags", "sentence"), REFUSALS, ids=[s[:40] for _, s in REFUSALS])
 def test_it_is_refused_in_one_sentence(flags: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError) as refusal:
-        Recipe(**flags).check()
+        checked(Recipe(**flags))
     assert str(refusal.value) == sentence
 
 
 def test_no_flags_is_no_pruning() -> None:
-    assert not Recipe().check().active
+    assert not checked(Recipe()).active
 
 
 def test_the_scheme_alone_removes_eighty_per_cent_at_once_by_magnitude() -> None:
-    recipe = Recipe(scheme="class-distribution").check()
+    recipe = checked(Recipe(scheme="class-distribution"))
     assert recipe.resolved.sparsity == 0.8
     assert recipe.resolved.saliency == "magnitude"
     assert recipe.timetable().due(0)
@@ -221,8 +222,8 @@ def test_the_scheme_alone_removes_eighty_per_cent_at_once_by_magnitude() -> None
 
 
 def test_settings_give_the_recipe_back() -> None:
-    recipe = Recipe(scheme="erk", schedule="gradual", end=9, exclude="softmax, attention").check()
-    again = Recipe.from_settings(recipe.settings).check()
+    recipe = checked(Recipe(scheme="erk", schedule="gradual", end=9, exclude="softmax, attention"))
+    again = checked(Recipe.from_settings(recipe.settings))
     assert again.settings == recipe.settings
     assert differences(again.settings, recipe.settings) == []
     assert again.excluded == ("softmax", "attention")
@@ -239,9 +240,9 @@ def test_where_masks_came_from_is_no_difference() -> None:
 
 
 def test_a_signature_tells_schedules_apart() -> None:
-    shots = Recipe(scheme="erk", saliency="random", schedule="rigl", end=90).check()
+    shots = checked(Recipe(scheme="erk", saliency="random", schedule="rigl", end=90))
     assert shots.signature() == "erk|sparsity:0.8|saliency:random|schedule:rigl|end:90"
     assert shots.needs == {"data"} and shots.settings["score_batches"] == 8
-    other = Recipe(scheme="class-blind", saliency="random", ratios="synflow").check()
+    other = checked(Recipe(scheme="class-blind", saliency="random", ratios="synflow"))
     assert other.signature() == "class-blind|sparsity:0.8|saliency:random|ratios:synflow"
     assert other.needs == {"network"}

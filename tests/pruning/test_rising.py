@@ -2,14 +2,22 @@
 
 import torch
 
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.step import act
 from tests.pruning.test_pruner import network, probe
 
-RECIPE = Recipe(
-    scheme="class-uniform", sparsity=0.6, schedule="gradual-threshold", end=100, every=10, ramp=40
-).check()
+RECIPE = checked(
+    Recipe(
+        scheme="class-uniform",
+        sparsity=0.6,
+        schedule="gradual-threshold",
+        end=100,
+        every=10,
+        ramp=40,
+    )
+)
 
 
 def test_what_lies_below_the_threshold_goes() -> None:

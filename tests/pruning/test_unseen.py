@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import of_module
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
@@ -50,7 +51,7 @@ def probe_of(model: Net, **more: Any) -> Probe:
 
 
 def recipe(saliency: str, **more: Any) -> Recipe:
-    return Recipe(scheme="class-blind", sparsity=0.3, saliency=saliency, **more).check()
+    return checked(Recipe(scheme="class-blind", sparsity=0.3, saliency=saliency, **more))
 
 
 NEEDY = [name for name, entry in SALIENCIES.items() if entry.needs == "data"]
@@ -97,9 +98,9 @@ def test_rows_that_went_before_are_not_said_to_be_unseen() -> None:
 @pytest.mark.parametrize("structure", ["block:2x2", "1:2"])
 def test_rows_that_share_groups_have_no_place_in_the_order(structure: str) -> None:
     sparsity = None if structure == "1:2" else 0.3
-    made = Recipe(
-        scheme="class-uniform", sparsity=sparsity, saliency="snip", structure=structure
-    ).check()
+    made = checked(
+        Recipe(scheme="class-uniform", sparsity=sparsity, saliency="snip", structure=structure)
+    )
     pruned = Pruner(made).update(sparsity or 0.5, probe_of(Net()))
     (sentence,) = find_unseen(pruned.notes, pruned.masks)
     assert "first" not in sentence and "before them" not in sentence

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fairseq_prune.checkpoints.checkpoint import Opened
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.pruner import Pruned, Pruner
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.report.animation import SCHEMES, Animation, animate
@@ -27,7 +28,7 @@ def made(opened: Opened) -> Animation:
 
 
 def pruned(opened: Opened, scheme: str, percent: float) -> Pruned:
-    recipe = Recipe(scheme=scheme, sparsity=percent / 100).check()
+    recipe = checked(Recipe(scheme=scheme, sparsity=percent / 100))
     return Pruner(recipe).update(percent / 100, Probe(opened.weights))
 
 

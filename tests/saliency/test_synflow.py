@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fairseq_prune.network.linearise import linear_copy, normalised_copy
 from fairseq_prune.network.weights import Weight
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import SALIENCIES, Probe
@@ -49,7 +50,7 @@ def test_a_chain_is_not_cut_at_the_highest_sparsity(saliency: str) -> None:
     probe = probe_of(chain())
     total = sum(w.tensor.numel() for w in probe.weights.values())
     sparsity = 1 - 4.2 / total
-    recipe = Recipe(scheme="class-blind", saliency=saliency, sparsity=sparsity).check()
+    recipe = checked(Recipe(scheme="class-blind", saliency=saliency, sparsity=sparsity))
     masks = Pruner(recipe).update(sparsity, probe).masks
     assert sum(int(m.sum()) for m in masks.values()) == 4
     whole = all(bool(mask.any()) for mask in masks.values())
@@ -140,7 +141,7 @@ def test_neither_input_is_cut_off_at_the_highest_sparsity(left: int) -> None:
     # 16, the square of the number of matrices, are always enough
     probe = two_inputs(TwoInputs(1e-6))
     sparsity = 1 - (left + 0.2) / sum(w.tensor.numel() for w in probe.weights.values())
-    recipe = Recipe(scheme="class-blind", saliency="synflow", sparsity=sparsity).check()
+    recipe = checked(Recipe(scheme="class-blind", saliency="synflow", sparsity=sparsity))
     masks = {n.split(".")[0]: m for n, m in Pruner(recipe).update(sparsity, probe).masks.items()}
     assert sum(int(m.sum()) for m in masks.values()) == left
     assert all(bool(m.any()) for m in masks.values())

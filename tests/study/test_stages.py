@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.report.styles import PALETTE
 from fairseq_prune.study.grid import points_of
@@ -40,7 +41,7 @@ def test_no_stage_is_compared_by_name(path: Path) -> None:
 
 
 def test_each_stage_starts_from_one_in_the_table_and_has_a_style_there_is() -> None:
-    timed = Recipe(scheme="class-blind", schedule="gradual", end=3).check()
+    timed = checked(Recipe(scheme="class-blind", schedule="gradual", end=3))
     for name, stage in STAGES.items():
         for recipe in (None, timed):
             assert set(starts_of(name, recipe)) <= set(STAGES)

@@ -9,6 +9,7 @@ from fairseq import checkpoint_utils
 from torch import Tensor
 
 from fairseq_prune.network.weights import of_module
+from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import SALIENCIES, Probe
@@ -106,7 +107,7 @@ def language_model(layers: int) -> Any:
 def removed_whole(model: Any, sparsity: float) -> list[str]:
     """The matrices of which nothing is left that is on a way from the inputs to the output."""
     weights = of_module(model)
-    recipe = Recipe(scheme="class-blind", saliency="synflow", sparsity=sparsity).check()
+    recipe = checked(Recipe(scheme="class-blind", saliency="synflow", sparsity=sparsity))
     masks = Pruner(recipe).update(sparsity, Probe(weights, flow=flow_of(model))).masks
     assert sum(int(m.sum()) for m in masks.values()) < (1 - sparsity) * 1.05 * sum(
         m.numel() for m in masks.values()
