@@ -11,11 +11,12 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import entry_points
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, BinaryIO
 
-_OURS = "fairseq-prune"
+import fairseq_prune
 
 
 def start(
@@ -72,34 +73,18 @@ def run(words: Sequence[str], log: BinaryIO) -> int:
 def _program(words: Sequence[str], log: BinaryIO) -> None:
     _print_to(log)
     sys.argv = [str(Path(sys.executable).parent / words[0]), *words[1:]]
+    program, *_ = entry_points(group="console_scripts", name=words[0])
     try:
-        if words[0] == _OURS:
-            from fairseq_prune.cli.main import main
-
+        if program.module.startswith("fairseq_prune."):
             logging.getLogger().setLevel(logging.WARNING)  # as where fairseq is not imported yet
-            sys.exit(main(words[1:]))
-        # a --user-dir that is imported already does not register by being imported
-        import fairseq_prune
-
-        if "--user-dir" in words and _is_ours(words[words.index("--user-dir") + 1]):
-            fairseq_prune.register()
-        _main_of(words[0])()
+        elif "--user-dir" in words and _is_ours(words[words.index("--user-dir") + 1]):
+            fairseq_prune.register()  # being imported already, it is not told
+        sys.exit(program.load()())
     finally:  # a fork does not do so itself
         atexit._run_exitfuncs()
 
 
-def _main_of(program: str) -> Callable[[], Any]:
-    """The function of ``fairseq-train``, and so on."""
-    from importlib import import_module
-
-    module = import_module(f"fairseq_cli.{program.removeprefix('fairseq-').replace('-', '_')}")
-    main: Callable[[], Any] = module.cli_main
-    return main
-
-
 def _is_ours(user_dir: str) -> bool:
-    import fairseq_prune
-
     own = Path(fairseq_prune.__file__).parent
     return user_dir == own.name or (Path(user_dir).exists() and own.samefile(user_dir))
 
