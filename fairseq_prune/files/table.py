@@ -14,8 +14,12 @@ def number(value: float | None, digits: int) -> str:
     return f"{value:.2e}" if abs(value) >= 1e6 else f"{value:.{digits}f}"
 
 
-def as_text(table: Table) -> str:
-    """The table with aligned columns; numbers to the right, under their header."""
+def as_text(table: Table, rule: bool = True) -> str:
+    """The table with aligned columns; numbers to the right, under their header.
+
+    Args:
+        rule: whether there is a line below the header.
+    """
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     left = [_is_text(table, i) for i in range(len(widths))]
     lines = []
@@ -25,7 +29,8 @@ def as_text(table: Table) -> str:
             for cell, width, to_left in zip(row, widths, left, strict=True)
         ]
         lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "  ".join("-" * width for width in widths))
+    if rule:
+        lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines) + "\n"
 
 
@@ -61,4 +66,5 @@ def as_csv(table: Table) -> str:
 def _is_text(table: Table, column: int) -> bool:
     cells = [row[column] for row in table[1:]]
     numbers = any(cell.lstrip("+-")[:1].isdigit() for cell in cells)
-    return column == 0 or (not numbers and any(cells))
+    missing = all(cell in ("-", "") for cell in cells)
+    return column == 0 or not (numbers or missing)

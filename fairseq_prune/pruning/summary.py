@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from fairseq_prune.files.table import as_text
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.weights import is_embedding
 from fairseq_prune.pruning.notes import Notes
@@ -93,14 +94,7 @@ def format_table(rows: Sequence[ClassRow], sigma: Mapping[str, float] | None = N
             _number(row.smallest_kept),
         ]
         lines.append(cells + ([_number(sigma.get(row.name))] if sigma else []))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(
-            c.rjust(w) if i else c.ljust(w)
-            for i, (c, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
+    return as_text(lines, rule=False).removesuffix("\n")
 
 
 def find_dead(rows: Sequence[ClassRow], masks: Masks) -> list[str]:
