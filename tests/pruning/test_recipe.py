@@ -1,17 +1,22 @@
 """Recipes: what goes together, what is refused, and in which words."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
+from fairseq_prune.maths.schedule import SCHEDULES
+from fairseq_prune.maths.schemes import ALLOCATIONS
 from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.recipe import Recipe, differences
+from fairseq_prune.saliency import every_name
 
-SCHEMES = "class-blind, class-distribution, class-uniform, erk or given"
-SALIENCES = (
-    "magnitude, random, snip, taylor, grasp, obd, obd-hutchinson, obd-adam, wanda, synflow, gate, "
-    "n2ps, goodness-factor, consuming-energy, weights-power or mutual-information"
-)
+
+def either(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
+
+
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     (
         {"scheme": "erk", "seed": 1 << 32},
@@ -23,16 +28,15 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"scheme": "class-blnd"},
-        f"--prune-scheme 'class-blnd' is unknown; choose {SCHEMES}.",
+        f"--prune-scheme 'class-blnd' is unknown; choose {either(ALLOCATIONS)}.",
     ),
     (
         {"scheme": "erk", "saliency": "size"},
-        f"--prune-saliency 'size' is unknown; choose {SALIENCES}.",
+        f"--prune-saliency 'size' is unknown; choose {either(every_name())}.",
     ),
     (
         {"scheme": "erk", "schedule": "cubic"},
-        "--prune-schedule 'cubic' is unknown; choose gradual, gradual-linear, "
-        "gradual-exponential, gradual-threshold, one-shot, static, set or rigl.",
+        f"--prune-schedule 'cubic' is unknown; choose {either(SCHEDULES)}.",
     ),
     (
         {"scheme": "erk", "sparsity": 1.0},

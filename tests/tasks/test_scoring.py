@@ -44,7 +44,7 @@ def test_a_run_prunes_by_it_and_reproduces(
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])
 def test_scoring_leaves_the_run_as_it_was(train: Train, tmp_path: Path, arch: str) -> None:
     # with the masks of a saliency that needs no data, scoring aside must change nothing at all
-    from fairseq_prune.saliency import obd
+    from fairseq_prune.saliency.obd import obd
     from fairseq_prune.tasks import _session
 
     plain = train(tmp_path / "plain", "--max-update", 3, *FLAGS[:4], arch=arch)
