@@ -113,7 +113,8 @@ class Driver:
             if folder.is_done:
                 self._done(running.point)
                 took = in_words(time.monotonic() - running.begin)
-                self._tell(f"finished  {name}  ({took})")
+                score = (folder.read("done") or {}).get("score")
+                self._tell(f"finished  {name}  ({took}){f': {score}' if score else ''}")
             elif folder.is_busy:  # its worker was killed, and what it started lives on
                 self.waiting[name] = running.point
                 self._is_elsewhere(running.point)

@@ -88,6 +88,8 @@ def _is_whole(name: str, content: dict[str, Any]) -> bool:
         kinds = {"what": str, "lines": list, "log": str | None}
     elif name == "done":
         kinds = {"evaluate": dict | None}
+        content = {"score": None, **content}  # older ones have none
+        kinds["score"] = str | None
     return all(key in content and isinstance(content[key], k) for key, k in kinds.items())
 
 

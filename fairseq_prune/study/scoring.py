@@ -30,6 +30,12 @@ class Scoring:
     check: Callable[[Mapping[str, Any]], Any]
     doubts: Callable[[Any], list[str]]
 
+    def shown(self, row: results.Row) -> str | None:
+        """The score of a row, to be read; None where it has none."""
+        value = row.get(self.score)
+        name = self.score.upper() if self.score == "bleu" else self.score
+        return None if value is None else f"{name} {value:.2f}"
+
 
 def _check_text(values: Mapping[str, Any]) -> None:
     Settings(data="", **values).check_text()

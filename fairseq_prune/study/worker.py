@@ -112,18 +112,19 @@ def _run(words: list[str], log: BinaryIO, descriptor: int, gpus: int, cpu: bool)
 
 
 def _evaluate(folder: Folder, point: dict[str, Any], cpu: bool) -> None:
-    begin, settings = time.monotonic(), point["evaluate"]
+    begin, settings, score = time.monotonic(), point["evaluate"], None
     if settings is not None:
         folder.remove("done")  # while rows of two settings may be there
         output, result = str(folder.path / "results.jsonl"), str(folder.path / point["result"])
         scoring = str(point.get("scoring", EVALUATE))
         row = scored(scoring, result, settings, cpu, point["tags"], output)
+        score = SCORINGS[scoring].shown(row)
         # rows of other settings, or of a checkpoint that was made again, are no results of it
         if results.read(output, score=SCORINGS[scoring].score) != [row]:
             write_text(Path(output), results.line_of(row))
     seconds = round(time.monotonic() - begin, 2)
     took = {"seconds": seconds, "cpu": round(_cpu_seconds(), 2), "time": time.time()}
-    folder.write("done", {"evaluate": settings, **took})
+    folder.write("done", {"evaluate": settings, "score": score, **took})
 
 
 def _cpu_seconds() -> float:

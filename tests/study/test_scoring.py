@@ -97,3 +97,9 @@ def test_data_for_translation_are_no_data_for_classifiers(tmp_path: Path) -> Non
     laid = look(read_study(str(write_classifiers(tmp_path))), tmp_path / "out")
     with pytest.raises(ValueError, match="no input0/dict.txt and label/dict.txt"):
         lay(laid, print)
+
+
+def test_a_score_is_shown_with_its_name() -> None:
+    assert SCORINGS[EVALUATE].shown({"bleu": 12.345}) == "BLEU 12.35"
+    assert SCORINGS[CLASSIFY].shown({"accuracy": 90}) == "accuracy 90.00"
+    assert SCORINGS[EVALUATE].shown({"bleu": None, "no_bleu": "a language model"}) is None
