@@ -6,6 +6,7 @@ import pytest
 
 from fairseq_prune.study.data import digest
 from fairseq_prune.study.layout import lay, look
+from fairseq_prune.study.scoring import CLASSIFY, EVALUATE, SCORINGS
 from fairseq_prune.study.settings import read_study
 from tests.study.studies import GRID, write_study
 
