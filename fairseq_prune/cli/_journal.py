@@ -1,13 +1,13 @@
 """A folder of several trainings: its settings, what is finished in it, and who works in it."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from fairseq_prune.files.lock import held
-from fairseq_prune.files.strict_json import parse
+from fairseq_prune.files.strict_json import differences, parse
 from fairseq_prune.files.writing import write_text
 
 Row = dict[str, Any]
@@ -55,16 +55,10 @@ class Journal:
         if not self._settings.is_file():
             write_text(self._settings, json.dumps(settings, indent=1) + "\n")
             return
-        stored = self._read(self._settings)
-        changed = [
-            _difference(name, settings.get(name), stored.get(name))
-            for name in dict.fromkeys([*settings, *stored])
-            if settings.get(name) != stored.get(name)
-        ]
+        changed = differences(settings, self._read(self._settings))
         if changed:
-            differences = " ".join("; ".join(changed).split())
             raise ValueError(
-                f"{self.folder} was begun with other settings: {differences}. Repeat those to go "
+                f"{self.folder} was begun with other settings: {changed}. Repeat those to go "
                 "on, or choose another --output."
             )
 
@@ -107,14 +101,3 @@ class Journal:
         """Say that a part is finished; all lines are written anew, in one step."""
         lines = [json.dumps(one, allow_nan=False) for one in (*self.rows(), row)]
         write_text(self._rows, "\n".join(lines) + "\n")
-
-
-def _difference(name: str, here: Any, there: Any) -> str:
-    if isinstance(here, Sequence) and isinstance(there, Sequence) and not isinstance(here, str):
-        pairs = zip([*here, None], [*there, None], strict=False)
-        place = next((i for i, (one, other) in enumerate(pairs) if one != other), 0)
-        here, there = (
-            " ".join(map(str, words[max(place - 1, 0) : place + 1])) for words in (here, there)
-        )
-        return f"{name} ... {here} ... (there: ... {there} ...)"
-    return f"{name} {here} (there: {there})"

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 LARGEST = 1e300  # of a number, so that sums and percentages stay numbers
@@ -52,3 +53,38 @@ def is_of_kind(value: Any, kind: str) -> bool:
     if isinstance(value, int):
         return abs(value) < _MOST
     return "float" in kind and not math.isnan(value)
+
+
+def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    """What settings differ in, to be read: names, values here and there; "" where in nothing.
+
+    Args:
+        mine, theirs: nested or not.
+    """
+    here, there = dict(_leaves("", mine)), dict(_leaves("", theirs))
+    changed = [
+        _difference(name, here.get(name), there.get(name))
+        for name in dict.fromkeys([*here, *there])
+        if here.get(name) != there.get(name)
+    ]
+    return " ".join("; ".join(changed).split())
+
+
+def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings, each with the keys that lead to it."""
+    if not isinstance(value, Mapping):
+        yield prefix, value
+        return
+    for key, item in value.items():
+        yield from _leaves(f"{prefix}.{key}" if prefix else str(key), item)
+
+
+def _difference(name: str, here: Any, there: Any) -> str:
+    if isinstance(here, list | tuple) and isinstance(there, list | tuple):
+        pairs = zip([*here, None], [*there, None], strict=False)
+        place = next((i for i, (one, other) in enumerate(pairs) if one != other), 0)
+        here, there = (
+            " ".join(map(str, words[max(place - 1, 0) : place + 1])) for words in (here, there)
+        )
+        return f"{name} ... {here} ... (there: ... {there} ...)"
+    return f"{name} {here} (there: {there})"

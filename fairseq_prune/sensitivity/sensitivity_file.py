@@ -1,11 +1,11 @@
 """A result that is written anew after each of its parts, so that a run that was cut goes on."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.files.strict_json import is_number, parse
+from fairseq_prune.files.strict_json import differences, is_number, parse
 from fairseq_prune.files.writing import write_text
 
 Row = dict[str, Any]
@@ -112,24 +112,9 @@ def _has(row: Row, kinds: Mapping[str, Any]) -> bool:
 
 
 def _check_same(path: Path, here: Row, there: Row) -> None:
-    mine, theirs = (dict(_flat("", {k: row[k] for k in _SAME})) for row in (here, there))
-    changed = [
-        f"{name} {mine.get(name)} (there: {theirs.get(name)})"
-        for name in dict.fromkeys([*mine, *theirs])
-        if mine.get(name) != theirs.get(name)
-    ]
+    changed = differences(*({key: row[key] for key in _SAME} for row in (here, there)))
     if changed:
-        differences = " ".join("; ".join(changed).split())
         raise ValueError(
-            f"--output {path} was begun with other settings: {differences}. Repeat those to go on, "
+            f"--output {path} was begun with other settings: {changed}. Repeat those to go on, "
             "or give --force to begin anew."
         )
-
-
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The leaves of nested mappings, each with the keys that lead to it."""
-    if not isinstance(value, dict):
-        yield prefix, value
-        return
-    for key, item in value.items():
-        yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)
