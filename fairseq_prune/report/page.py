@@ -2,19 +2,21 @@
 
 import base64
 import hashlib
-import re
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
-from fairseq_prune.files.table import as_html
+from fairseq_prune.files.table import SCROLL, Table, as_html
 from fairseq_prune.report.animation_figure import markup, script
 from fairseq_prune.report.chart import in_page
 from fairseq_prune.report.gallery import KINDS, NAMES, Drawn, Gallery
+from fairseq_prune.report.measure_tables import Section
 from fairseq_prune.report.points import Point, models_of
 from fairseq_prune.report.tables import glances, signatures
 
 ROWS = 200  # of a figure's table that a page shows; its file has all
+LONG = 40  # rows of a section's table that a page shows without being asked
+WRAPPED = 'dir="auto" style="white-space:normal;text-align:left;min-width:11rem"'
 
 
 def page(
@@ -23,7 +25,7 @@ def page(
     command: str,
     gallery: Gallery,
     notes: Sequence[str] = (),
-    sections: Sequence[str] = (),
+    sections: Sequence[Section] = (),
 ) -> str:
     """The page.
 
@@ -33,10 +35,8 @@ def page(
         command: what made it, to be shown.
         gallery: the figures.
         notes: sentences on what could not be used, for its top.
-        sections: HTML that follows the figures, see
-            :func:`~fairseq_prune.report.number_page.number_sections`.
+        sections: what follows the figures.
     """
-    named = _named(sections)
     body = "\n".join(
         [
             f"<h1>{escape(title)}</h1>",
@@ -45,9 +45,9 @@ def page(
                 for name, signature in signatures(points)
             ),
             _notes(notes),
-            _contents(gallery, points, named),
+            _contents(gallery, points, sections),
             *_models(points, command, gallery),
-            *named,
+            *(_section(section, number) for number, section in enumerate(sections, 1)),
             _missing(gallery),
         ]
     )
@@ -82,7 +82,7 @@ def _notes(notes: Sequence[str]) -> str:
     return f'<aside class="notes" aria-label="notes"><ul>{items}</ul></aside>'
 
 
-def _contents(gallery: Gallery, points: Sequence[Point], sections: Sequence[str]) -> str:
+def _contents(gallery: Gallery, points: Sequence[Point], sections: Sequence[Section]) -> str:
     items = []
     for number, model in enumerate(models_of(points), 1):
         inner = "".join(
@@ -91,7 +91,7 @@ def _contents(gallery: Gallery, points: Sequence[Point], sections: Sequence[str]
         )
         inner = f"<ul>{inner}</ul>" if inner else ""
         items.append(f'<li><a href="#model-{number}"><b>{escape(model)}</b></a>{inner}</li>')
-    others = re.findall(r'<h2 id="([\w-]+)">(.*?)</h2>', "".join(sections), re.DOTALL)
+    others = [(f"part-{number}", escape(s.heading)) for number, s in enumerate(sections, 1)]
     if any(gallery.missing.values()):
         others.append(("missing", "What is missing"))
     items += [f'<li><a href="#{name}"><b>{heading}</b></a></li>' for name, heading in others]
@@ -144,12 +144,26 @@ def _files(drawn: Drawn) -> str:
     return ", ".join(f'<a href="{name}">{name}</a>' for name in names)
 
 
-def _named(sections: Sequence[str]) -> list[str]:
-    """The sections, each heading with a name that the contents can point at."""
-    return [
-        section.replace("<h2>", f'<h2 id="part-{number}">', 1)
-        for number, section in enumerate(sections, 1)
-    ]
+def _section(section: Section, number: int) -> str:
+    """A section, its heading with a name that the contents can point at."""
+    lines = [f'<h2 id="part-{number}">{escape(section.heading)}</h2>']
+    lines.append(f"<p>{escape(section.caption)}</p>")
+    for table in section.tables:
+        drawn = _texts(table) if section.texts else as_html(table)
+        if len(table) > LONG:
+            drawn = f"<details><summary>all {len(table) - 1} rows</summary>{drawn}</details>"
+        lines.append(drawn)
+    return "\n".join(lines)
+
+
+def _texts(table: Table) -> str:
+    """A table whose columns 1 to 4 are sentences, which wrap and may run from right to left."""
+    lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in table[0]) + "</tr>"]
+    for row in table[1:]:
+        opened = [f"<td {WRAPPED}>" if 1 <= i <= 4 else "<td>" for i in range(len(row))]
+        cells = [f"{tag}{escape(cell)}</td>" for tag, cell in zip(opened, row, strict=True)]
+        lines.append("<tr>" + "".join(cells) + "</tr>")
+    return SCROLL + "\n".join(lines) + "</table></div>"
 
 
 def _missing(gallery: Gallery) -> str:

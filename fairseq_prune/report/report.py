@@ -1,18 +1,23 @@
 """A report in a folder: tables, figures and one page, from results alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 
-from fairseq_prune.files.table import as_text
+from fairseq_prune.files.table import as_csv, as_markdown, as_text
 from fairseq_prune.files.text import listed
 from fairseq_prune.files.writing import write_text
 from fairseq_prune.report.gallery import draw
-from fairseq_prune.report.number_page import number_sections, write_tables
-from fairseq_prune.report.number_parts import parts_of
-from fairseq_prune.report.numbers import measure
+from fairseq_prune.report.measure_tables import (
+    Section,
+    comparison_rows,
+    every_number,
+    sections_of,
+)
+from fairseq_prune.report.measures import Measures, measure
 from fairseq_prune.report.page import page
-from fairseq_prune.report.points import find_results, read_points
-from fairseq_prune.report.tables import glances, signatures
+from fairseq_prune.report.points import Point, find_results, read_points
+from fairseq_prune.report.tables import full_table, full_tables, glances, point_table, signatures
 from fairseq_prune.study.stages import STAGES
 
 # by a point that is done, one of these
@@ -22,9 +27,8 @@ LEFT = ("results.jsonl", *(stage.result for stage in STAGES.values() if not stag
 def write_report(places: Sequence[str], output: str, title: str, command: str) -> str:
     """Write the report; returns its tables at a glance and its notes, as text.
 
-    Leaves in ``output``: index.html, the files of
-    :func:`~fairseq_prune.report.number_page.write_tables`, and for each figure of each model
-    MODEL-figureN.png, .svg and .csv.
+    Leaves in ``output``: index.html, the files of :func:`write_tables`, and for each figure of each
+    model MODEL-figureN.png, .svg and .csv.
 
     Args:
         places: folders with results files below, or such files.
@@ -41,16 +45,51 @@ def write_report(places: Sequence[str], output: str, title: str, command: str) -
     notes += waiting(places)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = measure(points)
-    parts = parts_of(numbers)
-    write_tables(numbers, parts, folder)
+    measures = measure(points)
+    sections = sections_of(measures)
+    write_tables(measures, sections, folder)
     gallery = draw(points, places, folder)
-    notes += [*numbers.notes, *gallery.notes]
-    text = page(points, title, command, gallery, notes, number_sections(numbers, parts))
+    notes += [*measures.notes, *gallery.notes]
+    text = page(points, title, command, gallery, notes, [*sections, *every_number(measures)])
     write_text(folder / "index.html", text)
-    signed = "".join(f"{name} {signature}\n" for name, signature in signatures(points))
     said = "".join(f"note: {note}\n" for note in notes)
-    return "\n".join(map(as_text, glances(points))) + signed + said
+    return "\n".join(map(as_text, glances(points))) + _signed(points) + said
+
+
+def write_tables(measures: Measures, sections: Sequence[Section], folder: Path) -> None:
+    """Write table.txt, table.md and table.csv (a row a place), points.csv (a row a point).
+
+    Where they could be measured: significance.csv (a row a comparison), numbers.md (the sections),
+    examples.md (the sentences that changed most).
+    """
+    points, flagged = measures.points, measures.flagged
+    tables = glances(points)
+    for name, (head, *rows) in full_tables(points, flagged):
+        tables.append([[f"{head[0]} ({name})" if name else head[0], *head[1:]], *rows])
+    signed = _signed(points)
+    write_text(folder / "table.txt", "\n".join(map(as_text, tables)) + signed)
+    signed = signed.replace("<", "&lt;")  # Markdown lets HTML through
+    write_text(folder / "table.md", "\n".join(map(as_markdown, tables)) + "\n" + signed)
+    write_text(folder / "table.csv", as_csv(full_table(points, flagged)))
+    write_text(folder / "points.csv", as_csv(point_table(points)))
+    if measures.comparisons:
+        write_text(folder / "significance.csv", as_csv(comparison_rows(measures)))
+    for file, texts in (("numbers.md", False), ("examples.md", True)):
+        mine = [section for section in sections if section.texts == texts]
+        if mine:
+            write_text(folder / file, "\n".join(map(_markdown, mine)))
+
+
+def _signed(points: Sequence[Point]) -> str:
+    return "".join(f"{name} {signature}\n" for name, signature in signatures(points))
+
+
+def _markdown(section: Section) -> str:
+    # Markdown lets HTML through, and sentences are anybody's
+    safe: Callable[[str], str] = escape if section.texts else str
+    tables = [[[safe(cell) for cell in row] for row in table] for table in section.tables]
+    heading = section.heading.replace("<", "&lt;")
+    return "\n".join([f"## {heading}\n", f"{section.caption}\n", *map(as_markdown, tables)])
 
 
 def waiting(places: Sequence[str]) -> list[str]:

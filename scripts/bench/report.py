@@ -18,11 +18,10 @@ from sacrebleu.metrics import BLEU
 
 from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.sentences import Sentence, write_sentences
-from fairseq_prune.report.number_page import number_sections, write_tables
-from fairseq_prune.report.number_parts import parts_of
-from fairseq_prune.report.numbers import measure
+from fairseq_prune.report.measure_tables import every_number, sections_of
+from fairseq_prune.report.measures import measure
 from fairseq_prune.report.points import find_results, read_points
-from fairseq_prune.report.report import write_report
+from fairseq_prune.report.report import write_report, write_tables
 
 MODELS, SEEDS = ("lstm", "transformer"), (1, 2, 3)
 STAGES = ("pruned", "retrained", "scratch")
@@ -108,14 +107,14 @@ def stages(folder: Path, output: Path, whole: bool) -> Iterator[tuple[str, tuple
     yield "read results", lap()
     measure(found)
     yield "measure, cold", lap()
-    numbers = measure(found)
+    measures = measure(found)
     yield "measure, warm", lap()
-    parts = parts_of(numbers)
-    yield "parts", lap()
-    write_tables(numbers, parts, output)
+    sections = sections_of(measures)
+    yield "sections", lap()
+    write_tables(measures, sections, output)
     yield "tables", lap()
-    number_sections(numbers, parts)
-    yield "sections of the page", lap()
+    every_number(measures)
+    yield "every number", lap()
     if whole:
         write_report([str(folder)], str(output), "bench", "bench")
         yield "the whole report, warm, with figures", lap()

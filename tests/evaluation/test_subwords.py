@@ -9,7 +9,7 @@ from fairseq_prune.cli.main import main
 from fairseq_prune.evaluation.sentences import Sentence
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.evaluation.subwords import subwords_in
-from fairseq_prune.report.numbers import measure
+from fairseq_prune.report.measures import measure
 from fairseq_prune.report.points import read_points
 from tests.report.rows import add_texts, row, with_texts
 

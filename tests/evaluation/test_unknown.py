@@ -16,7 +16,7 @@ from fairseq_prune.evaluation.unknown import count_unknown, unmatched
 from fairseq_prune.report.bootstrap import SIGNATURE, Bootstrap
 from fairseq_prune.report.buckets import Bucket, bleu
 from fairseq_prune.report.changes import changes
-from fairseq_prune.report.numbers import measure
+from fairseq_prune.report.measures import measure
 from fairseq_prune.report.outputs import Output, Reference
 from fairseq_prune.report.points import read_points
 from tests.conftest import ARCHES, TRAINING, run, train_here

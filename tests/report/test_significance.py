@@ -6,7 +6,7 @@ import pytest
 
 from fairseq_prune.report import significance
 from fairseq_prune.report.bootstrap import Comparison
-from fairseq_prune.report.numbers import measure
+from fairseq_prune.report.measures import measure
 from fairseq_prune.report.points import Point, read_points
 from fairseq_prune.report.significance import dense_points, limits
 from tests.report.rows import with_texts

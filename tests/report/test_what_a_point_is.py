@@ -21,7 +21,7 @@ from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.report.bootstrap import Bootstrap, pooled
 from fairseq_prune.report.class_figures import perplexity_by_class, removed_by_class
 from fairseq_prune.report.figures import by_scheme, by_stage, over_seeds
-from fairseq_prune.report.numbers import measure
+from fairseq_prune.report.measures import measure
 from fairseq_prune.report.points import Point, find_results, read_points
 from fairseq_prune.report.report import write_report
 from fairseq_prune.report.sensitivity_files import find_measured

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from fairseq_prune.evaluation.subwords import JOINED_BY, missing_join, subwords_in
 from fairseq_prune.evaluation.unknown import count_unknown
 from fairseq_prune.files.text import listed
 from fairseq_prune.report.bootstrap import Comparison
 from fairseq_prune.report.changes import Change, changes
-from fairseq_prune.report.degenerate import Judge, Shares
+from fairseq_prune.report.degenerate import Judge, Shares, flags
 from fairseq_prune.report.outputs import NAMED, Output, read_outputs
 from fairseq_prune.report.points import Key, Place, Point
 from fairseq_prune.report.significance import Limit, compare, dense_points, limits
@@ -18,7 +19,7 @@ EXACT = 1e-6  # BLEU of the translations on disk and that of the row are the sam
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Measures:
     """All of it.
 
     Args:
@@ -39,8 +40,13 @@ class Numbers:
     limits: Sequence[Limit]
     notes: Sequence[str]
 
+    @cached_property
+    def flagged(self) -> dict[Place, str]:
+        """What is odd about the outputs of each place."""
+        return flags(self.points, self.shares)
 
-def measure(points: Sequence[Point]) -> Numbers:
+
+def measure(points: Sequence[Point]) -> Measures:
     """Read and compare; what is missing goes into the notes, and the rest is used."""
     notes: list[str] = []
     outputs = read_outputs([p for p in points if p.has_text], notes)
@@ -53,7 +59,7 @@ def measure(points: Sequence[Point]) -> Numbers:
         found.pooled.pop(key[:4], None)
     odd = _shares(outputs)
     away = limits(points, found.pooled)
-    return Numbers(points, outputs, found.each, found.pooled, odd, away, notes)
+    return Measures(points, outputs, found.each, found.pooled, odd, away, notes)
 
 
 def _note_credited(
@@ -129,21 +135,21 @@ class Column:
         return self.label if count == 1 else f"{self.label}, mean of {count} seeds"
 
 
-def chosen(numbers: Numbers, model: str) -> list[Column]:
+def chosen(measures: Measures, model: str) -> list[Column]:
     """Of a model: dense, and of each stage the last harmless sparsity and the first worse one.
 
     Of the method class-blind where the stage has it, else of the first; of all seeds that were
     tested on the sentences of the first. Empty where no pruned point was tested.
     """
-    bases = dense_points(numbers.points)
-    tested = [p for p in numbers.points if p.model == model and p.key in numbers.comparisons]
+    bases = dense_points(measures.points)
+    tested = [p for p in measures.points if p.model == model and p.key in measures.comparisons]
     if not tested:
         return []
-    name = numbers.outputs[tested[0].key].reference.name
-    tested = [p for p in tested if numbers.outputs[p.key].reference.name == name]
+    name = measures.outputs[tested[0].key].reference.name
+    tested = [p for p in tested if measures.outputs[p.key].reference.name == name]
     columns = []
     for stage in STAGES:
-        for place in _places(numbers.limits, model, stage):
+        for place in _places(measures.limits, model, stage):
             mine = [p for p in tested if p.place == place]
             columns += [Column(_label(mine[0]), mine)] if mine else []
     dense = {bases[p.key].key: bases[p.key] for column in columns for p in column.points}
@@ -169,20 +175,20 @@ class Example:
     changes: Sequence[Change]
 
 
-def example(numbers: Numbers, model: str) -> Example | None:
+def example(measures: Measures, model: str) -> Example | None:
     """The column of :func:`chosen` to look at, by its first seed, and what changed most.
 
     It is the sparsest retrained one; where there is none, a ticket, sparse from the beginning, or
     pruned one. None where no point was tested.
     """
-    bases = dense_points(numbers.points)
-    columns = chosen(numbers, model)[1:]
+    bases = dense_points(measures.points)
+    columns = chosen(measures, model)[1:]
     shown = [stage for stage in STAGES.values() if stage.example]
     for stage in sorted(shown, key=lambda stage: stage.example):
         mine = [column for column in columns if column.points[0].kind is stage]
         if mine:
             point, count = mine[-1].points[0], len(mine[-1].points)
             seed = f", seed {point.seed or '-'} of {count} seeds" if count > 1 else ""
-            dense, pruned = numbers.outputs[bases[point.key].key], numbers.outputs[point.key]
+            dense, pruned = measures.outputs[bases[point.key].key], measures.outputs[point.key]
             return Example(mine[-1].label + seed, point, changes(dense, pruned))
     return None

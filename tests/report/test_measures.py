@@ -9,8 +9,8 @@ import pytest
 from fairseq_prune.cli.main import main
 from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.sentences import Sentence
-from fairseq_prune.report.number_parts import parts_of
-from fairseq_prune.report.numbers import chosen, example, measure
+from fairseq_prune.report.measure_tables import sections_of
+from fairseq_prune.report.measures import chosen, example, measure
 from fairseq_prune.report.points import read_points
 from fairseq_prune.report.report import write_report
 from tests.report.rows import add_texts, row, study, with_texts, write
@@ -33,7 +33,7 @@ def report(folder: Path, output: Path) -> str:
 def test_a_study_has_every_part(tmp_path: Path) -> None:
     numbers = measure(read_points([with_texts(tmp_path, ("1", "2"))]))
     assert numbers.notes == []
-    parts = parts_of(numbers)
+    parts = sections_of(numbers)
     assert [part.heading for part in parts] == [
         *HEADINGS[:-1],
         f"{HEADINGS[-1]}, seed 1 of 2 seeds",

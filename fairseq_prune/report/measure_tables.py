@@ -1,0 +1,245 @@
+"""What a report measures, as sections: a heading, what it means, and its tables.
+
+The tables: limits, significance, odd outputs, parts of the test set, what changed most; one
+without rows means that there is no data for it.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from fairseq_prune.evaluation.sentences import Sentence
+from fairseq_prune.files.table import Table, number
+from fairseq_prune.report.bootstrap import SIGNATURE, Comparison
+from fairseq_prune.report.buckets import bleu, buckets, length, rarity
+from fairseq_prune.report.degenerate import KINDS, mean_shares
+from fairseq_prune.report.measures import Measures, chosen, example
+from fairseq_prune.report.points import Place, Point, models_of, places_of
+from fairseq_prune.report.significance import dense_points
+from fairseq_prune.report.tables import full_tables
+from fairseq_prune.study.stages import STAGES
+
+POOLED = (
+    f"Paired bootstrap, sacreBLEU {SIGNATURE}. Seeds are tested together: each sample draws the "
+    "same sentences for all of them, and p is of the mean over seeds of the difference to each "
+    "seed's dense model (seeds share the sentences, so that tests of each cannot be multiplied)"
+)
+LIMITS = (
+    "The largest sparsity that is not significantly worse than dense, nor is any smaller one that "
+    "was tested. Significantly worse: the mean BLEU over seeds is lower than that of the dense "
+    f"models of the same data and seeds, and p < 0.05. {POOLED}; seeds worse: those that are so "
+    "alone. One test for each point: nothing is corrected for their number. - where the smallest "
+    "tested sparsity is worse, or where none is."
+)
+TESTS = (
+    f"{POOLED}, beside it that of each seed. sacreBLEU gives the smallest p, 0.0010, to two "
+    "systems that say the same too: worse asks for a lower BLEU as well. significance.csv names "
+    "the dense checkpoint of each."
+)
+SHARES = (
+    "Percent of the sentences. Empty: no word. Repeats: a phrase of 2 to 10 words three times in a "
+    "row or a word four times, where the reference has no such loop. Copied: more than half of its "
+    "words are words of the source, and not more than half words of the reference. Long: more than "
+    "twice the words of the reference. Flagged: more than 5 points above the dense model. Words "
+    "are what spaces separate."
+)
+PARTS = (
+    "sacreBLEU BLEU of a quarter of the test set each: by words of the reference, and by the "
+    "smallest count in training among the reference's subwords (fairseq's dictionary; 0: unknown). "
+    "Dense, and of each stage the largest sparsity that is not significantly worse and the "
+    "smallest that is, class-blind where it was tested; means over seeds."
+)
+CHANGES = (
+    "The ten sentences whose chrF changed most from dense, from the largest loss to the largest "
+    "gain."
+)
+EVERY = (
+    "BLEU of a model that collapsed says little: read it with the perplexity, the brevity penalty "
+    "(1: not too short) and the length ratio (output words by reference words)."
+)
+SEEDS = (
+    " Where a place has several seeds, numbers are means over them, and sd is the sample's "
+    "standard deviation."
+)
+WHAT = ["model", "stage", "scheme", "% removed", "seeds"]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of a report.
+
+    Args:
+        heading, caption: plain text.
+        tables: with a row at least.
+        texts: whether the tables' columns 1 to 4 are sentences of the test set.
+    """
+
+    heading: str
+    caption: str
+    tables: Sequence[Table]
+    texts: bool = False
+
+
+def sections_of(measures: Measures) -> list[Section]:
+    """The sections in their order; those without data are left out."""
+    models = models_of(measures.points)
+    made = [
+        Section("How far each method goes", LIMITS, [limit_table(measures)]),
+        Section("Significance", TESTS, [comparison_table(measures)]),
+        Section("Degenerate outputs", SHARES, [share_table(measures)]),
+        Section("Long sentences and rare words", PARTS,
+             [f(measures, m) for m in models for f in (length_table, rarity_table)]),
+    ]  # fmt: skip
+    for model in models:
+        table = example_table(measures, model)
+        heading = f"What changed most: {model}, {table[0][4]}" if len(table) > 1 else ""
+        made.append(Section(heading, CHANGES, [table], texts=True))
+    made = [replace(section, tables=[t for t in section.tables if len(t) > 1]) for section in made]
+    return [section for section in made if section.tables]
+
+
+def every_number(measures: Measures) -> list[Section]:
+    """A section with all numbers of every place, for each way of evaluating."""
+    seeds = any(len(members) > 1 for members in places_of(measures.points).values())
+    text = any(p.has_text for p in measures.points)
+    about = (EVERY if text else "") + (SEEDS if seeds else "")
+    return [
+        Section(f"Every number{': ' if name else ''}{name}", about, [table])
+        for name, table in full_tables(measures.points, measures.flagged)
+    ]
+
+
+def limit_table(measures: Measures) -> Table:
+    """The largest sparsity that is not significantly worse, a row for model, stage and method."""
+    places = places_of(measures.points)
+
+    def there(place: Place | None) -> list[str]:
+        if place is None:
+            return ["-", "-", "-", "-"]
+        return [places[place][0].percent, *_difference(measures, place, places[place])]
+
+    what = ["BLEU - dense", "seeds worse", "p"]
+    head = ["model", "stage", "scheme", "% removed, not worse", *what, "worse from %", *what]
+    rows = [
+        [limit.model, STAGES[limit.stage].label, limit.scheme, *there(limit.harmless),
+         *there(limit.first_worse)]
+        for limit in measures.limits
+    ]  # fmt: skip
+    return [head, *rows]
+
+
+def _tested(measures: Measures, members: Sequence[Point]) -> list[Comparison]:
+    return [measures.comparisons[p.key] for p in members if p.key in measures.comparisons]
+
+
+def _difference(measures: Measures, place: Place, members: Sequence[Point]) -> list[str]:
+    """Mean difference from dense, seeds that are worse alone, and p of all seeds together."""
+    found = _tested(measures, members)
+    mean = statistics.fmean(c.bleu - c.dense for c in found)
+    pooled = measures.pooled.get(place)
+    together = "-" if pooled is None else f"{pooled.p:.4f}"
+    return [f"{mean:+.2f}", f"{sum(c.worse for c in found)} of {len(found)}", together]
+
+
+def comparison_table(measures: Measures) -> Table:
+    """Every tested place: mean BLEU, mean difference, seeds that are worse, p together and each."""
+    table = [[*WHAT[:-1], "BLEU", "BLEU - dense", "seeds worse", "p", "p of each seed"]]
+    for place, members in places_of(measures.points).items():
+        model, stage, scheme, _ = place
+        found = _tested(measures, members)
+        if found:
+            table.append(
+                [
+                    model, STAGES[stage].label, scheme or "-", members[0].percent,
+                    number(statistics.fmean(c.bleu for c in found), 2),
+                    *_difference(measures, place, members), " ".join(f"{c.p:.4f}" for c in found),
+                ]
+            )  # fmt: skip
+    return table
+
+
+def comparison_rows(measures: Measures) -> Table:
+    """Every comparison, in full digits, for programs; of several seeds together, too."""
+    table = [[*WHAT[:-1], "asked", "seed", "BLEU", "dense BLEU", "p", "significantly worse",
+              "dense"]]  # fmt: skip
+    bases, places = dense_points(measures.points), places_of(measures.points)
+    for p in measures.points:
+        if (found := measures.comparisons.get(p.key)) is not None:
+            table.append(
+                [
+                    p.model, p.stage, p.scheme or "-", f"{p.reached:g}", p.asked, p.seed,
+                    *_digits(found), _file_of(bases[p.key]),
+                ]
+            )  # fmt: skip
+    for place, found in measures.pooled.items():
+        count, first = len(_tested(measures, places[place])), places[place][0]
+        if count > 1:
+            name = [place[0], place[1], place[2] or "-", f"{place[3]:g}", first.asked]
+            table.append([*name, f"all {count}", *_digits(found), "each seed's"])
+    return table
+
+
+def _digits(found: Comparison) -> list[str]:
+    return [repr(found.bleu), repr(found.dense), repr(found.p), str(found.worse).lower()]
+
+
+def _file_of(point: Point) -> str:
+    return str(point.row.get("checkpoint") or "")
+
+
+def share_table(measures: Measures) -> Table:
+    """Shares of degenerate outputs in percent, mean over seeds, and what is flagged."""
+    table = [[*WHAT, *(f"{kind} %" for kind in KINDS), "flagged"]]
+    for place, members in places_of(measures.points).items():
+        found = mean_shares(members, measures.shares)
+        if found is not None:
+            model, stage, scheme, _ = place
+            cells = [f"{100 * getattr(found, kind):.1f}" for kind in KINDS]
+            count = sum(p.key in measures.shares for p in members)
+            name = [model, STAGES[stage].label, scheme or "-", members[0].percent, str(count)]
+            table.append([*name, *cells, measures.flagged.get(place, "")])
+    return table
+
+
+def length_table(measures: Measures, model: str) -> Table:
+    """BLEU by words of the reference, for the points of ``chosen``."""
+    return _parts(measures, model, "reference words", length)
+
+
+def rarity_table(measures: Measures, model: str) -> Table:
+    """BLEU by the smallest training count of the reference's subwords."""
+    return _parts(measures, model, "rarest subword, count in training", rarity)
+
+
+def _parts(
+    measures: Measures, model: str, header: str, feature: Callable[[Sentence], int | None]
+) -> Table:
+    columns = chosen(measures, model)
+    if len(columns) < 2:
+        return [[]]
+    outputs = [[measures.outputs[p.key] for p in column.points] for column in columns]
+    parts = buckets(outputs[0][0].reference, feature)
+    table = [[f"{model}: {header}", "sentences", *(column.heading for column in columns)]]
+    for part in parts:
+        name = f"{part.first} to {part.last}" if part.last > part.first else f"{part.first}"
+        scores = [
+            number(statistics.fmean(bleu(one, part) for one in seeds), 2) for seeds in outputs
+        ]
+        table.append([name, str(len(part.members)), *scores])
+    return table
+
+
+def example_table(measures: Measures, model: str) -> Table:
+    """The ten sentences that changed most, side by side."""
+    found = example(measures, model)
+    if found is None or not found.changes:
+        return [[]]
+    head = ["line", "source", "reference", "dense", found.label, "chrF dense", "chrF", "change"]
+    rows = [
+        [
+            str(c.number), c.sentence.source, c.sentence.reference, c.dense, c.pruned,
+            f"{c.dense_chrf:.1f}", f"{c.pruned_chrf:.1f}", f"{c.difference:+.1f}",
+        ]
+        for c in found.changes
+    ]  # fmt: skip
+    return [head, *rows]
