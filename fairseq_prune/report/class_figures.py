@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairseq_prune.files.table import Table, number
-from fairseq_prune.report.averages import spread_of
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.figures import legend
 from fairseq_prune.report.naming import APART
-from fairseq_prune.report.points import Point, schemes_of
+from fairseq_prune.report.points import Point, schemes_of, spread_of
 from fairseq_prune.report.sensitivity_files import Measured
 from fairseq_prune.report.styles import GRID, HATCHES, styles_of
 from fairseq_prune.study.stages import STAGES

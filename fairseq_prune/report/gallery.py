@@ -13,14 +13,13 @@ from fairseq_prune.report.class_figures import (
     perplexity_by_magnitude,
     removed_by_class,
 )
-from fairseq_prune.report.figures import by_scheme, by_stage, not_drawn, over_seeds
+from fairseq_prune.report.figures import by_scheme, by_stage, by_work, not_drawn, over_seeds
 from fairseq_prune.report.file_finder import Places
 from fairseq_prune.report.identity import model_of
 from fairseq_prune.report.mask_figures import survivors
 from fairseq_prune.report.points import Point, models_of
 from fairseq_prune.report.sensitivity_files import Measured, find_measured
 from fairseq_prune.report.training_figure import training
-from fairseq_prune.report.work_figure import by_work
 
 MOST = 4  # models whose figures are drawn: each has up to ten
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from fairseq_prune.evaluation.sentences import Sentence
 from fairseq_prune.files.table import Table, number
 from fairseq_prune.report.bootstrap import SIGNATURE, Comparison
-from fairseq_prune.report.buckets import bleu, buckets, length, rarity
+from fairseq_prune.report.by_sentence import bleu, buckets, chosen, example, length, rarity
 from fairseq_prune.report.degenerate import KINDS, mean_shares
-from fairseq_prune.report.measures import Measures, chosen, example
+from fairseq_prune.report.measures import Measures
 from fairseq_prune.report.points import Place, Point, models_of, places_of
 from fairseq_prune.report.significance import dense_points
 from fairseq_prune.report.tables import full_tables

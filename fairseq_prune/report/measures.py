@@ -8,12 +8,10 @@ from fairseq_prune.evaluation.subwords import JOINED_BY, missing_join, subwords_
 from fairseq_prune.evaluation.unknown import count_unknown
 from fairseq_prune.files.text import listed
 from fairseq_prune.report.bootstrap import Comparison
-from fairseq_prune.report.changes import Change, changes
 from fairseq_prune.report.degenerate import Judge, Shares, flags
 from fairseq_prune.report.outputs import NAMED, Output, read_outputs
 from fairseq_prune.report.points import Key, Place, Point
 from fairseq_prune.report.significance import Limit, compare, dense_points, limits
-from fairseq_prune.study.stages import STAGES
 
 EXACT = 1e-6  # BLEU of the translations on disk and that of the row are the same number
 
@@ -119,76 +117,3 @@ def _strangers(
             "them."
         )
     return spoilt
-
-
-@dataclass(frozen=True)
-class Column:
-    """What tables of parts of the test set show: the seeds of a place, with its label."""
-
-    label: str
-    points: Sequence[Point]
-
-    @property
-    def heading(self) -> str:
-        """The label, and how many seeds it is of where they are several."""
-        count = len(self.points)
-        return self.label if count == 1 else f"{self.label}, mean of {count} seeds"
-
-
-def chosen(measures: Measures, model: str) -> list[Column]:
-    """Of a model: dense, and of each stage the last harmless sparsity and the first worse one.
-
-    Of the method class-blind where the stage has it, else of the first; of all seeds that were
-    tested on the sentences of the first. Empty where no pruned point was tested.
-    """
-    bases = dense_points(measures.points)
-    tested = [p for p in measures.points if p.model == model and p.key in measures.comparisons]
-    if not tested:
-        return []
-    name = measures.outputs[tested[0].key].reference.name
-    tested = [p for p in tested if measures.outputs[p.key].reference.name == name]
-    columns = []
-    for stage in STAGES:
-        for place in _places(measures.limits, model, stage):
-            mine = [p for p in tested if p.place == place]
-            columns += [Column(_label(mine[0]), mine)] if mine else []
-    dense = {bases[p.key].key: bases[p.key] for column in columns for p in column.points}
-    return [Column("dense", list(dense.values())), *columns] if dense else []
-
-
-def _label(point: Point) -> str:
-    return f"{point.kind.label}, {point.scheme}, {point.percent}%"
-
-
-def _places(found: Sequence[Limit], model: str, stage: str) -> list[Place]:
-    mine = [limit for limit in found if (limit.model, limit.stage) == (model, stage)]
-    mine = [limit for limit in mine if limit.scheme == "class-blind"] or mine
-    return [p for limit in mine[:1] for p in (limit.harmless, limit.first_worse) if p is not None]
-
-
-@dataclass(frozen=True)
-class Example:
-    """A point whose sentences are shown, its label, and those that changed most."""
-
-    label: str
-    point: Point
-    changes: Sequence[Change]
-
-
-def example(measures: Measures, model: str) -> Example | None:
-    """The column of :func:`chosen` to look at, by its first seed, and what changed most.
-
-    It is the sparsest retrained one; where there is none, a ticket, sparse from the beginning, or
-    pruned one. None where no point was tested.
-    """
-    bases = dense_points(measures.points)
-    columns = chosen(measures, model)[1:]
-    shown = [stage for stage in STAGES.values() if stage.example]
-    for stage in sorted(shown, key=lambda stage: stage.example):
-        mine = [column for column in columns if column.points[0].kind is stage]
-        if mine:
-            point, count = mine[-1].points[0], len(mine[-1].points)
-            seed = f", seed {point.seed or '-'} of {count} seeds" if count > 1 else ""
-            dense, pruned = measures.outputs[bases[point.key].key], measures.outputs[point.key]
-            return Example(mine[-1].label + seed, point, changes(dense, pruned))
-    return None

@@ -1,16 +1,21 @@
-"""Points of a study: one number for each model, stage, scheme and sparsity, from results rows."""
+"""Points of a study: one number for each model, stage, scheme and sparsity, from results rows; and
+what those have in common that differ in their seeds only."""
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fairseq_prune.evaluation import results
+from fairseq_prune.files.table import number
 from fairseq_prune.report.identity import Reading, read_row
 from fairseq_prune.report.naming import name_all
 from fairseq_prune.study.stages import STAGES, Stage
 
 SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "given", "random")
+
+WORK = "flop_sparsity"  # of a row: the fraction of the multiply-adds of an average text
 
 Place = tuple[str, str, str | None, float]  # model, stage, scheme, percent removed
 Key = tuple[str, str, str | None, float, str]  # the same, and the seed
@@ -236,3 +241,62 @@ def select(
 def dense_of(points: Iterable[Point], model: str) -> Point | None:
     """The dense model's point, or None."""
     return next((p for p in points if p.model == model and p.kind.is_dense), None)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over seeds.
+
+    Args:
+        values: one a seed, ascending; one at least.
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The arithmetic mean."""
+        return statistics.fmean(self.values)
+
+    @property
+    def median(self) -> float:
+        """The value in the middle."""
+        return statistics.median(self.values)
+
+    @property
+    def sd(self) -> float | None:
+        """The standard deviation, n - 1 in the denominator; None for one seed."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    def quantile(self, share: float) -> float:
+        """By linear interpolation between the values; 0.5 is the median."""
+        at = share * (len(self.values) - 1)
+        low = self.values[int(at)]
+        high = self.values[min(int(at) + 1, len(self.values) - 1)]
+        return low + (high - low) * (at - int(at))
+
+    def text(self, digits: int) -> str:
+        """The mean, and of several seeds the standard deviation."""
+        mean = number(self.mean, digits)
+        return mean if self.sd is None else f"{mean} ± {number(self.sd, digits)}"
+
+
+def spread_of(values: Sequence[float | None]) -> Spread | None:
+    """The spread of a number; None without values, or where a seed has none."""
+    found = [float(value) for value in values if value is not None]
+    if not found or len(found) < len(values):
+        return None
+    return Spread(tuple(sorted(found)))
+
+
+def scores_of(points: Sequence[Point]) -> Spread:
+    """The spread of the score over points, one at least."""
+    return Spread(tuple(sorted(point.score for point in points)))
+
+
+def averages(points: Sequence[Point]) -> dict[float, Spread]:
+    """The spread of the score for each percentage removed, ascending."""
+    groups: dict[float, list[Point]] = {}
+    for point in points:
+        groups.setdefault(point.removed, []).append(point)
+    return {removed: scores_of(groups[removed]) for removed in sorted(groups)}

@@ -5,18 +5,19 @@ from collections.abc import Mapping, Sequence
 
 from fairseq_prune.evaluation import results
 from fairseq_prune.files.table import Table, number
-from fairseq_prune.report.averages import spread_of
 from fairseq_prune.report.identity import decoding_of
 from fairseq_prune.report.naming import decoding_names
 from fairseq_prune.report.points import (
+    WORK,
     Place,
     Point,
     measure_of,
     models_of,
     places_of,
     schemes_of,
+    scores_of,
+    spread_of,
 )
-from fairseq_prune.report.work_figure import WORK
 from fairseq_prune.study.stages import STAGES
 
 # header, entry of a results row, digits
@@ -153,10 +154,9 @@ def glance(points: Sequence[Point], model: str) -> Table:
 
 
 def _score(points: Sequence[Point]) -> str:
-    spread = spread_of([p.score for p in points])
-    if spread is None:
+    if not points:
         return ""
-    return spread.text(2) + (f" (n={len(points)})" if len(points) > 1 else "")
+    return scores_of(points).text(2) + (f" (n={len(points)})" if len(points) > 1 else "")
 
 
 def glances(points: Sequence[Point]) -> list[Table]:

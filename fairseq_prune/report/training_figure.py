@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairseq_prune.files.table import number
-from fairseq_prune.report.averages import spread_of
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.class_figures import nearest
 from fairseq_prune.report.figures import legend, scheme_of_interest
 from fairseq_prune.report.file_finder import Places
 from fairseq_prune.report.naming import APART
-from fairseq_prune.report.points import Point, dense_of, places_of
+from fairseq_prune.report.points import Point, dense_of, places_of, spread_of
 from fairseq_prune.report.styles import GRID, styles_of
 from fairseq_prune.report.training_log import Log, read_log
 from fairseq_prune.study.stages import STAGES

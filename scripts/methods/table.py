@@ -12,7 +12,7 @@ from fairseq_prune.files.table import Table, as_markdown, as_text
 from fairseq_prune.files.writing import write_text
 from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.pruning.recipe import DEFAULT_SCORE_BATCHES
-from fairseq_prune.report.averages import spread_of
+from fairseq_prune.report.points import spread_of
 from fairseq_prune.study.layout import Laid, look
 from fairseq_prune.study.point import Point
 from fairseq_prune.study.settings import read_study

@@ -14,8 +14,7 @@ from fairseq_prune.evaluation.sentences import Sentence, read_sentences
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.evaluation.unknown import count_unknown, unmatched
 from fairseq_prune.report.bootstrap import SIGNATURE, Bootstrap
-from fairseq_prune.report.buckets import Bucket, bleu
-from fairseq_prune.report.changes import changes
+from fairseq_prune.report.by_sentence import Bucket, bleu, changes
 from fairseq_prune.report.measures import measure
 from fairseq_prune.report.outputs import Output, Reference
 from fairseq_prune.report.points import read_points

@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 
-from fairseq_prune.report.averages import spread_of
-from fairseq_prune.report.figures import by_stage
-from fairseq_prune.report.points import read_points
+from fairseq_prune.report.figures import by_stage, by_work
+from fairseq_prune.report.points import read_points, spread_of
 from fairseq_prune.report.report import write_report
 from fairseq_prune.report.tables import full_table, glance
-from fairseq_prune.report.work_figure import by_work
 from tests.report.rows import row, write
 
 

@@ -9,8 +9,9 @@ import pytest
 from fairseq_prune.cli.main import main
 from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.sentences import Sentence
+from fairseq_prune.report.by_sentence import chosen, example
 from fairseq_prune.report.measure_tables import sections_of
-from fairseq_prune.report.measures import chosen, example, measure
+from fairseq_prune.report.measures import measure
 from fairseq_prune.report.points import read_points
 from fairseq_prune.report.report import write_report
 from tests.report.rows import add_texts, row, study, with_texts, write

@@ -14,6 +14,7 @@ from fairseq_prune.cli.main import main
 from fairseq_prune.report.chart import Chart, in_page, save_chart
 from fairseq_prune.report.figures import by_scheme, by_stage, over_seeds
 from fairseq_prune.report.gallery import KINDS, Gallery
+from fairseq_prune.report.measure_tables import Section
 from fairseq_prune.report.page import page
 from fairseq_prune.report.points import Point, read_points
 from fairseq_prune.report.report import write_report
@@ -221,7 +222,7 @@ def test_figures_are_drawn_of_some_models_and_the_tables_have_all(tmp_path: Path
 
 
 def test_sections_stand_in_the_page_and_its_contents(points: list[Point]) -> None:
-    text = page(points, "t", "c", Gallery(), sections=["<h2>More</h2>"])
+    text = page(points, "t", "c", Gallery(), sections=[Section("More", "", [])])
     assert '<h2 id="part-1">More</h2>' in text
     assert '<a href="#part-1"><b>More</b></a>' in text
 

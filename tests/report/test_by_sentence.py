@@ -3,8 +3,7 @@
 import sacrebleu
 
 from fairseq_prune.evaluation.sentences import Sentence
-from fairseq_prune.report.buckets import bleu, buckets, length, rarity
-from fairseq_prune.report.changes import changes
+from fairseq_prune.report.by_sentence import bleu, buckets, changes, length, rarity
 from fairseq_prune.report.outputs import Output, Reference
 
 

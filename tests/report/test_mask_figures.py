@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from fairseq_prune.masks.state import Masks
-from fairseq_prune.report.survivors import parts_by_class, pool, rows_by_class, short, sides
+from fairseq_prune.report.mask_figures import parts_by_class, pool, rows_by_class, short, sides
 
 
 def test_a_small_matrix_is_shown_as_it_is() -> None:
