@@ -11,7 +11,7 @@ import numpy as np
 from fairseq_prune.files.table import Table
 from fairseq_prune.report.animation import Animation, animate
 from fairseq_prune.report.chart import Chart, commands_of
-from fairseq_prune.report.file_finder import Places
+from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.points import Point, dense_of, which_seed
 from fairseq_prune.report.styles import STYLES
 
@@ -24,17 +24,17 @@ def script() -> str:
 
 
 def animation_of(
-    points: Sequence[Point], model: str, places: Places
+    points: Sequence[Point], model: str, files: FileFinder
 ) -> tuple[Chart, Animation] | None:
     """The animation of a model's dense checkpoint, and its still; None where it is not there."""
     dense = dense_of(points, model)
-    opened = None if dense is None else places.open(dense)
+    opened = None if dense is None else files.open(dense)
     if dense is None or opened is None:
         return None
     try:
         made = animate(opened)
     except ValueError as error:
-        places.note(f"{opened.path} cannot be pruned by magnitude: {error}")
+        files.note(f"{opened.path} cannot be pruned by magnitude: {error}")
         return None
     at = _nearest(made, STILL)
     caption = (

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 
 from fairseq_prune.report.outputs import Reference
-from fairseq_prune.report.points import Key, Place, Point, places_of
+from fairseq_prune.report.points import Place, Point, PointKey, places_of
 from fairseq_prune.report.significance import dense_points
 
 LONGEST = 10  # words of a phrase that is looked for
@@ -24,7 +24,7 @@ BEYOND = 0.05  # of the sentences: what a share may be above the dense model's
 
 
 @dataclass(frozen=True)
-class Shares:
+class Faults:
     """Fractions of the sentences of a test set; see the top of this file."""
 
     empty: float
@@ -33,7 +33,7 @@ class Shares:
     long: float
 
 
-KINDS = tuple(field.name for field in fields(Shares))
+FAULTS = tuple(field.name for field in fields(Faults))
 
 
 class Judge:
@@ -49,8 +49,8 @@ class Judge:
             for s in reference.sentences
         ]
 
-    def shares(self, lines: Sequence[str]) -> Shares:
-        """The shares of one model's output, a line a sentence."""
+    def faults(self, lines: Sequence[str]) -> Faults:
+        """The faults of one model's output, a line a sentence."""
         empty = repeats = copied = long = 0
         for line, (source, wanted, length, looping) in zip(lines, self._sentences, strict=True):
             words = line.split()
@@ -59,7 +59,7 @@ class Judge:
             copied += _most(words, source) and not _most(words, wanted)
             long += len(words) > 2 * length
         total = max(1, len(lines))
-        return Shares(empty / total, repeats / total, copied / total, long / total)
+        return Faults(empty / total, repeats / total, copied / total, long / total)
 
 
 def loops(words: Sequence[str]) -> bool:
@@ -79,15 +79,15 @@ def _most(words: Sequence[str], among: Set[str]) -> bool:
     return 2 * sum(map(among.__contains__, words)) > len(words)
 
 
-def mean_shares(members: Sequence[Point], found: Mapping[Key, Shares]) -> Shares | None:
+def mean_faults(members: Sequence[Point], found: Mapping[PointKey, Faults]) -> Faults | None:
     """The mean over seeds of those that have outputs; None where none has."""
     known = [found[p.key] for p in members if p.key in found]
     if not known:
         return None
-    return Shares(**{k: sum(getattr(s, k) for s in known) / len(known) for k in KINDS})
+    return Faults(**{k: sum(getattr(s, k) for s in known) / len(known) for k in FAULTS})
 
 
-def flags(points: Sequence[Point], found: Mapping[Key, Shares]) -> dict[Place, str]:
+def flags(points: Sequence[Point], found: Mapping[PointKey, Faults]) -> dict[Place, str]:
     """Of each place, the kinds whose mean share is more than 0.05 above its dense models'.
 
     Those of points without a dense model count from 0.
@@ -95,11 +95,11 @@ def flags(points: Sequence[Point], found: Mapping[Key, Shares]) -> dict[Place, s
     bases = dense_points(points)
     made: dict[Place, str] = {}
     for place, members in places_of(points).items():
-        mine = mean_shares(members, found)
+        mine = mean_faults(members, found)
         if mine is None or members[0].kind.is_dense:
             continue
         dense = {bases[p.key].key: bases[p.key] for p in members if p.key in bases}
-        base = mean_shares(list(dense.values()), found)
-        odd = [k for k in KINDS if getattr(mine, k) > getattr(base, k, 0.0) + BEYOND]
+        base = mean_faults(list(dense.values()), found)
+        odd = [k for k in FAULTS if getattr(mine, k) > getattr(base, k, 0.0) + BEYOND]
         made[place] = ", ".join(odd)
     return made

@@ -14,7 +14,7 @@ from fairseq_prune.tasks.opening import open_checkpoint
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class Places:
+class FileFinder:
     """Finds what rows of results point at, opens it, and notes what cannot be used.
 
     Args:

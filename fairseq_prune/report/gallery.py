@@ -14,7 +14,7 @@ from fairseq_prune.report.class_figures import (
     removed_by_class,
 )
 from fairseq_prune.report.figures import by_scheme, by_stage, by_work, not_drawn, over_seeds
-from fairseq_prune.report.file_finder import Places
+from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.identity import model_of
 from fairseq_prune.report.mask_figures import survivors
 from fairseq_prune.report.points import Point, models_of
@@ -26,29 +26,44 @@ MOST = 4  # models whose figures are drawn: each has up to ten
 _APPLY = "fairseq-prune apply CHECKPOINT --prune-scheme SCHEME --prune-sparsity S --output FILE"
 _EVALUATE = "fairseq-prune evaluate FILE --data DATA --output results.jsonl --tag model=NAME"
 _SENSITIVITY = "fairseq-prune sensitivity CHECKPOINT --data DATA --output FILE.json"
-# what each figure shows, and what to run where there is nothing to draw it from
-KINDS = {
-    "figure1": ("score by scheme", f"{_APPLY}; {_EVALUATE} --tag stage=pruned"),
-    "figure2": (
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A kind of figure.
+
+    Args:
+        shows: what, for people.
+        command: what to run where there is nothing to draw it from; "" for a figure that is never
+            said to be missing.
+    """
+
+    shows: str
+    command: str = ""
+
+
+FIGURES = {
+    "figure1": Figure("score by scheme", f"{_APPLY}; {_EVALUATE} --tag stage=pruned"),
+    "figure2": Figure(
         "score pruned, retrained and sparse from the beginning",
         "fairseq-train ... --prune-scheme SCHEME --prune-sparsity S --finetune-from-model "
         f"CHECKPOINT; {_EVALUATE} --tag stage=retrained",
     ),
-    "figure3": ("what is removed of each class", f"{_APPLY}; {_EVALUATE} --tag stage=pruned"),
-    "figure4": ("perplexity when one class is pruned", _SENSITIVITY),
-    "figure5": ("perplexity against the largest magnitude removed", _SENSITIVITY),
-    "figure6": (
+    "figure3": Figure("what is removed of each class", f"{_APPLY}; {_EVALUATE} --tag stage=pruned"),
+    "figure4": Figure("perplexity when one class is pruned", _SENSITIVITY),
+    "figure5": Figure("perplexity against the largest magnitude removed", _SENSITIVITY),
+    "figure6": Figure(
         "validation loss while training",
         "mkdir -p FOLDER && fairseq-train ... --save-dir FOLDER 2>&1 | tee FOLDER/train.log",
     ),
-    "figure7": ("survivors by class", f"{_APPLY} (and keep FILE)"),
-    "figure8": ("median and spread over seeds", f"{_EVALUATE} --tag seed=2"),
-    "figure9": ("sparsity by row", f"{_APPLY} (and keep FILE)"),
-    "figure10": ("the animation of pruning", "fairseq-train ... (and keep checkpoint_best.pt)"),
+    "figure7": Figure("survivors by class", f"{_APPLY} (and keep FILE)"),
+    "figure8": Figure("median and spread over seeds", f"{_EVALUATE} --tag seed=2"),
+    "figure9": Figure("sparsity by row", f"{_APPLY} (and keep FILE)"),
+    "figure10": Figure(
+        "the animation of pruning", "fairseq-train ... (and keep checkpoint_best.pt)"
+    ),
+    "figure11": Figure("score against multiply-adds"),  # of models whose results count them
 }
-# of models whose results count multiply-adds
-OF_WORK = {"figure11": "score against multiply-adds"}
-NAMES = {**{name: kind[0] for name, kind in KINDS.items()}, **OF_WORK}
 
 
 @dataclass(frozen=True)
@@ -71,7 +86,7 @@ class Gallery:
     """The figures by model.
 
     Args:
-        missing: by model, the names of KINDS without data.
+        missing: by model, the names of FIGURES without data.
         notes: sentences on files that could not be used, and on models left out.
     """
 
@@ -90,12 +105,12 @@ def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery
         points: of all models.
         roots: the folders that are reported.
     """
-    models, places = models_of(points), Places(roots)
+    models, files = models_of(points), FileFinder(roots)
     bases = {p.model: model_of(p.row, p.folder) for p in points}
     checkpoints = {
         str(p.row.get(name)): bases[p.model] for p in points for name in ("checkpoint", "sha256")
     }
-    measured = find_measured(roots, checkpoints, places.note)
+    measured = find_measured(roots, checkpoints, files.note)
     gallery = Gallery()
     stems: set[str] = set()
     for model in models[:MOST]:
@@ -103,22 +118,23 @@ def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery
         mine = [p for p in points if p.model == model]
         found = {}
         own = [m for m in measured if m.model == bases[model]]
-        for chart, animation in _charts(mine, model, places, own):
+        for chart, animation in _charts(mine, model, files, own):
             name = f"{stem}-{chart.name}"
             found[chart.name] = Drawn(chart, name, save_chart(chart, folder, name), animation)
-        gallery.drawn[model] = [found[name] for name in NAMES if name in found]
-        gallery.missing[model] = _missing(mine, [name for name in KINDS if name not in found])
+        gallery.drawn[model] = [found[name] for name in FIGURES if name in found]
+        gallery.missing[model] = [n for n in _possible(mine) if n not in found]
         gallery.notes.extend(_aside(not_drawn(mine, model)))
-    gallery.notes.extend(places.notes)
+    gallery.notes.extend(files.notes)
     gallery.notes.extend(_left_out(models, {m.model for m in measured} - set(bases.values())))
     return gallery
 
 
-def _missing(points: Sequence[Point], names: Sequence[str]) -> list[str]:
-    """The figures that a command could still give: of classifiers there are no translations."""
+def _possible(points: Sequence[Point]) -> list[str]:
+    """The figures that a command could give: of classifiers there are no translations."""
     of_text = any(p.has_text for p in points)
+    commands = {name: figure.command for name, figure in FIGURES.items() if figure.command}
     text = (_EVALUATE, _SENSITIVITY)
-    return [n for n in names if of_text or not any(one in KINDS[n][1] for one in text)]
+    return [n for n, c in commands.items() if of_text or not any(one in c for one in text)]
 
 
 def _left_out(models: Sequence[str], stray: set[str]) -> Iterator[str]:
@@ -137,7 +153,7 @@ def _left_out(models: Sequence[str], stray: set[str]) -> Iterator[str]:
 
 
 def _charts(
-    points: Sequence[Point], model: str, places: Places, measured: Sequence[Measured]
+    points: Sequence[Point], model: str, files: FileFinder, measured: Sequence[Measured]
 ) -> Iterator[tuple[Chart, Animation | None]]:
     charts = [
         by_scheme(points, model),
@@ -145,13 +161,13 @@ def _charts(
         removed_by_class(points, model),
         perplexity_by_class(measured, model),
         perplexity_by_magnitude(measured, model),
-        training(points, model, places),
+        training(points, model, files),
         over_seeds(points, model),
         by_work(points, model),
-        *survivors(points, model, places),
+        *survivors(points, model, files),
     ]
     yield from ((chart, None) for chart in charts if chart is not None)
-    moving = animation_of(points, model, places)
+    moving = animation_of(points, model, files)
     if moving is not None:
         yield moving
 

@@ -13,7 +13,7 @@ from typing import Any
 from fairseq_prune.evaluation.results import score_of
 from fairseq_prune.study.stages import DENSE, PRUNED, STAGES, TAGS
 
-NAMES = ("model", "data", "stage", "seed")  # tags that say where a row belongs
+PLACING = ("model", "data", "stage", "seed")  # tags that say where a row belongs
 # parts of a signature that a place, a method's name or a file says
 _ELSEWHERE = ("sparsity", "saliency", "structure", "schedule", "seed", "mask_from", "given")
 
@@ -78,8 +78,8 @@ class Reading:
 
     @property
     def more_tags(self) -> dict[str, str]:
-        """The tags beside NAMES."""
-        return {name: value for name, value in self.tags.items() if name not in NAMES}
+        """The tags beside PLACING."""
+        return {name: value for name, value in self.tags.items() if name not in PLACING}
 
     @property
     def method(self) -> str | None:

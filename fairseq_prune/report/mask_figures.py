@@ -17,7 +17,7 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.class_figures import nearest
 from fairseq_prune.report.figures import scheme_of_interest
-from fairseq_prune.report.file_finder import Places
+from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.points import Point, which_seed
 from fairseq_prune.report.styles import BLUE
 from fairseq_prune.study.stages import STAGES
@@ -29,11 +29,11 @@ BINS = 20
 GATES = ("input", "forget", "cell", "output")  # torch's order of an LSTM's rows
 ROWS, COLUMNS = 64, 48  # the most cells of a tensor
 
-Shares = np.ndarray[Any, Any]  # float, (rows, columns)
+Array = np.ndarray[Any, Any]  # float, (rows, columns)
 
 
 @dataclass(frozen=True)
-class Part:
+class PooledMask:
     """One tensor of a class, pooled.
 
     Args:
@@ -44,7 +44,7 @@ class Part:
     """
 
     name: str
-    shares: Shares
+    shares: Array
     shape: tuple[int, int]
     gates: bool
 
@@ -58,7 +58,7 @@ class Rows:
     """
 
     label: str
-    removed: Shares
+    removed: Array
 
     @property
     def dead(self) -> int:
@@ -71,9 +71,9 @@ def matrix(mask: Tensor) -> np.ndarray:
     return mask.cpu().numpy().reshape(mask.shape[0], -1)
 
 
-def pool(kept: np.ndarray, rows: int, columns: int) -> Shares:
+def pool(kept: np.ndarray, rows: int, columns: int) -> Array:
     """The share of True in at most ``rows`` x ``columns`` cells of about the same size."""
-    shares: Shares = kept.astype(np.float32)
+    shares: Array = kept.astype(np.float32)
     for axis, most in ((0, rows), (1, columns)):
         size = shares.shape[axis]
         edges = np.linspace(0, size, min(size, most) + 1).astype(int)
@@ -83,13 +83,13 @@ def pool(kept: np.ndarray, rows: int, columns: int) -> Shares:
     return shares
 
 
-def parts_by_class(masks: Masks, classes: Mapping[str, str]) -> dict[str, list[Part]]:
+def pooled_by_class(masks: Masks, classes: Mapping[str, str]) -> dict[str, list[PooledMask]]:
     """The tensors of each class, in the order of the masks."""
-    found: dict[str, list[Part]] = {}
+    found: dict[str, list[PooledMask]] = {}
     for name, mask in masks.items():
         kept = matrix(mask)
         found.setdefault(classes.get(name, name), []).append(
-            Part(short(name), pool(kept, ROWS, COLUMNS), kept.shape, has_gates(name))
+            PooledMask(short(name), pool(kept, ROWS, COLUMNS), kept.shape, has_gates(name))
         )
     return found
 
@@ -134,15 +134,15 @@ def sides(labels: Sequence[str]) -> list[str]:
     return sorted(labels, key=lambda label: order.index(side(label)))
 
 
-def survivors(points: Sequence[Point], model: str, places: Places) -> list[Chart]:
+def survivors(points: Sequence[Point], model: str, files: FileFinder) -> list[Chart]:
     """Figures 7 and 9 of one pruned checkpoint of a model; none where there is none to read."""
     for point in _candidates(points, model)[:TRIES]:
-        opened = places.open(point)
+        opened = files.open(point)
         if opened is None or opened.masks is None:
             continue
         digest = point.row.get("masks_digest")
         if digest and opened.masks.digest() != digest:
-            places.note(f"{opened.path} has other masks than when it was evaluated.")
+            files.note(f"{opened.path} has other masks than when it was evaluated.")
             continue
         what = f"{point.scheme} {point.percent}%, {point.kind.label}{which_seed(point, points)}"
         return [_bitmaps(opened, model, point, what), _by_row(opened, model, point, what)]
@@ -165,7 +165,7 @@ def _candidates(points: Sequence[Point], model: str) -> list[Point]:
 
 def _bitmaps(opened: Opened, model: str, point: Point, what: str) -> Chart:
     assert opened.masks is not None
-    parts = parts_by_class(opened.masks, opened.classes)
+    parts = pooled_by_class(opened.masks, opened.classes)
     labels = sides(list(parts))
     table = [["class", "tensor", "rows", "columns", "survive"]]
     for label in labels:
@@ -192,7 +192,7 @@ def _bitmaps(opened: Opened, model: str, point: Point, what: str) -> Chart:
     )
 
 
-def _draw_bitmaps(drawing: Any, parts: dict[str, list[Part]], across: int) -> None:
+def _draw_bitmaps(drawing: Any, parts: dict[str, list[PooledMask]], across: int) -> None:
     top = max(float(np.quantile(p.shares, 0.99)) for ps in parts.values() for p in ps) or 1.0
     grid = drawing.subplots(-(-len(parts) // across), across, squeeze=False).reshape(-1)
     image = None

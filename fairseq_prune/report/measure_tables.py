@@ -12,7 +12,7 @@ from fairseq_prune.evaluation.sentences import Sentence
 from fairseq_prune.files.table import Table, number
 from fairseq_prune.report.bootstrap import SIGNATURE, Comparison
 from fairseq_prune.report.by_sentence import bleu, buckets, chosen, example, length, rarity
-from fairseq_prune.report.degenerate import KINDS, mean_shares
+from fairseq_prune.report.degenerate import FAULTS, mean_faults
 from fairseq_prune.report.measures import Measures
 from fairseq_prune.report.points import Place, Point, models_of, places_of
 from fairseq_prune.report.significance import dense_points
@@ -36,7 +36,7 @@ TESTS = (
     "systems that say the same too: worse asks for a lower BLEU as well. significance.csv names "
     "the dense checkpoint of each."
 )
-SHARES = (
+DEGENERATE = (
     "Percent of the sentences. Empty: no word. Repeats: a phrase of 2 to 10 words three times in a "
     "row or a word four times, where the reference has no such loop. Copied: more than half of its "
     "words are words of the source, and not more than half words of the reference. Long: more than "
@@ -86,7 +86,7 @@ def sections_of(measures: Measures) -> list[Section]:
     made = [
         Section("How far each method goes", LIMITS, [limit_table(measures)]),
         Section("Significance", TESTS, [comparison_table(measures)]),
-        Section("Degenerate outputs", SHARES, [share_table(measures)]),
+        Section("Degenerate outputs", DEGENERATE, [fault_table(measures)]),
         Section("Long sentences and rare words", PARTS,
              [f(measures, m) for m in models for f in (length_table, rarity_table)]),
     ]  # fmt: skip
@@ -187,15 +187,15 @@ def _file_of(point: Point) -> str:
     return str(point.row.get("checkpoint") or "")
 
 
-def share_table(measures: Measures) -> Table:
-    """Shares of degenerate outputs in percent, mean over seeds, and what is flagged."""
-    table = [[*WHAT, *(f"{kind} %" for kind in KINDS), "flagged"]]
+def fault_table(measures: Measures) -> Table:
+    """The percentage of sentences with each fault, mean over seeds, and what is flagged."""
+    table = [[*WHAT, *(f"{name} %" for name in FAULTS), "flagged"]]
     for place, members in places_of(measures.points).items():
-        found = mean_shares(members, measures.shares)
+        found = mean_faults(members, measures.faults)
         if found is not None:
             model, stage, scheme, _ = place
-            cells = [f"{100 * getattr(found, kind):.1f}" for kind in KINDS]
-            count = sum(p.key in measures.shares for p in members)
+            cells = [f"{100 * getattr(found, name):.1f}" for name in FAULTS]
+            count = sum(p.key in measures.faults for p in members)
             name = [model, STAGES[stage].label, scheme or "-", members[0].percent, str(count)]
             table.append([*name, *cells, measures.flagged.get(place, "")])
     return table

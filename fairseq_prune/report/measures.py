@@ -8,9 +8,9 @@ from fairseq_prune.evaluation.subwords import JOINED_BY, missing_join, subwords_
 from fairseq_prune.evaluation.unknown import count_unknown
 from fairseq_prune.files.text import listed
 from fairseq_prune.report.bootstrap import Comparison
-from fairseq_prune.report.degenerate import Judge, Shares, flags
+from fairseq_prune.report.degenerate import Faults, Judge, flags
 from fairseq_prune.report.outputs import NAMED, Output, read_outputs
-from fairseq_prune.report.points import Key, Place, Point
+from fairseq_prune.report.points import Place, Point, PointKey
 from fairseq_prune.report.significance import Limit, compare, dense_points, limits
 
 EXACT = 1e-6  # BLEU of the translations on disk and that of the row are the same number
@@ -25,23 +25,23 @@ class Measures:
         outputs: translations of the points that have them.
         comparisons: of the points that could be compared with their dense one.
         pooled: of places, over their seeds.
-        shares: of degenerate outputs.
+        faults: of the outputs.
         limits: how far each method goes.
         notes: what is missing, a sentence each.
     """
 
     points: Sequence[Point]
-    outputs: Mapping[Key, Output]
-    comparisons: Mapping[Key, Comparison]
+    outputs: Mapping[PointKey, Output]
+    comparisons: Mapping[PointKey, Comparison]
     pooled: Mapping[Place, Comparison]
-    shares: Mapping[Key, Shares]
+    faults: Mapping[PointKey, Faults]
     limits: Sequence[Limit]
     notes: Sequence[str]
 
     @cached_property
     def flagged(self) -> dict[Place, str]:
         """What is odd about the outputs of each place."""
-        return flags(self.points, self.shares)
+        return flags(self.points, self.faults)
 
 
 def measure(points: Sequence[Point]) -> Measures:
@@ -55,13 +55,13 @@ def measure(points: Sequence[Point]) -> Measures:
         outputs.pop(key, None)
         found.each.pop(key, None)
         found.pooled.pop(key[:4], None)
-    odd = _shares(outputs)
+    faults = _faults(outputs)
     away = limits(points, found.pooled)
-    return Measures(points, outputs, found.each, found.pooled, odd, away, notes)
+    return Measures(points, outputs, found.each, found.pooled, faults, away, notes)
 
 
 def _note_credited(
-    points: Sequence[Point], outputs: Mapping[Key, Output], notes: list[str]
+    points: Sequence[Point], outputs: Mapping[PointKey, Output], notes: list[str]
 ) -> None:
     """Say of which rows BLEU and chrF are those of older versions, too high by unknown words."""
     names = [
@@ -77,7 +77,7 @@ def _note_credited(
         )
 
 
-def _note_subwords(outputs: Mapping[Key, Output], notes: list[str]) -> None:
+def _note_subwords(outputs: Mapping[PointKey, Output], notes: list[str]) -> None:
     """Say where most translations are in subwords still."""
     marks = [subwords_in(output.lines, 0.5) for output in outputs.values()]
     for mark in JOINED_BY:
@@ -88,19 +88,19 @@ def _note_subwords(outputs: Mapping[Key, Output], notes: list[str]) -> None:
             )
 
 
-def _shares(outputs: Mapping[Key, Output]) -> dict[Key, Shares]:
+def _faults(outputs: Mapping[PointKey, Output]) -> dict[PointKey, Faults]:
     sets = {output.reference.name: output.reference for output in outputs.values()}
     judges = {name: Judge(reference) for name, reference in sets.items()}
-    return {key: judges[o.reference.name].shares(o.lines) for key, o in outputs.items()}
+    return {key: judges[o.reference.name].faults(o.lines) for key, o in outputs.items()}
 
 
 def _strangers(
-    points: Sequence[Point], found: Mapping[Key, Comparison], notes: list[str]
-) -> set[Key]:
+    points: Sequence[Point], found: Mapping[PointKey, Comparison], notes: list[str]
+) -> set[PointKey]:
     """Points whose translations, or their dense model's, are not those that their row scored."""
     bases = dense_points(points)
-    wrong: dict[Key, Point] = {}
-    spoilt: set[Key] = set()
+    wrong: dict[PointKey, Point] = {}
+    spoilt: set[PointKey] = set()
     for point in points:
         if (comparison := found.get(point.key)) is None:
             continue

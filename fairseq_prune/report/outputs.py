@@ -8,7 +8,7 @@ from pathlib import Path
 from fairseq_prune.evaluation.sentences import Sentence, read_sentences, sentences_file
 from fairseq_prune.files.text import listed
 from fairseq_prune.files.writing import inside
-from fairseq_prune.report.points import Key, Point
+from fairseq_prune.report.points import Point, PointKey
 
 NAMED = 3  # files that a note names before it counts the rest
 
@@ -31,12 +31,12 @@ class Output:
     reference: Reference
 
 
-def read_outputs(points: Iterable[Point], notes: list[str]) -> dict[Key, Output]:
+def read_outputs(points: Iterable[Point], notes: list[str]) -> dict[PointKey, Output]:
     """The outputs of the points that have them; ``notes`` are told what is missing."""
     points = list(points)
     missing: dict[str, list[str]] = {}
     references = _references(points, missing)
-    found: dict[Key, Output] = {}
+    found: dict[PointKey, Output] = {}
     for point in points:
         try:
             lines, digest = _lines(point)

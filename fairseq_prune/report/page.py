@@ -9,7 +9,7 @@ from importlib.resources import files
 from fairseq_prune.files.table import SCROLL, Table, as_html
 from fairseq_prune.report.animation_figure import markup, script
 from fairseq_prune.report.chart import in_page
-from fairseq_prune.report.gallery import KINDS, NAMES, Drawn, Gallery
+from fairseq_prune.report.gallery import FIGURES, Drawn, Gallery
 from fairseq_prune.report.measure_tables import Section
 from fairseq_prune.report.points import Point, models_of
 from fairseq_prune.report.tables import glances, signatures
@@ -86,7 +86,7 @@ def _contents(gallery: Gallery, points: Sequence[Point], sections: Sequence[Sect
     items = []
     for number, model in enumerate(models_of(points), 1):
         inner = "".join(
-            f'<li><a href="#{_id(drawn)}">{escape(NAMES[drawn.chart.name])}</a></li>'
+            f'<li><a href="#{_id(drawn)}">{escape(FIGURES[drawn.chart.name].shows)}</a></li>'
             for drawn in gallery.drawn.get(model, [])
         )
         inner = f"<ul>{inner}</ul>" if inner else ""
@@ -175,9 +175,9 @@ def _missing(gallery: Gallery) -> str:
     if not models:
         return ""
     items = "".join(
-        f"<dt>{escape(KINDS[name][0])} ({escape(', '.join(models[name]))})</dt>"
-        f"<dd><code>{escape(KINDS[name][1])}</code></dd>"
-        for name in KINDS
+        f"<dt>{escape(FIGURES[name].shows)} ({escape(', '.join(models[name]))})</dt>"
+        f"<dd><code>{escape(FIGURES[name].command)}</code></dd>"
+        for name in FIGURES
         if name in models
     )
     return f"""<h2 id="missing">What is missing</h2>

@@ -18,7 +18,7 @@ SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "given",
 WORK = "flop_sparsity"  # of a row: the fraction of the multiply-adds of an average text
 
 Place = tuple[str, str, str | None, float]  # model, stage, scheme, percent removed
-Key = tuple[str, str, str | None, float, str]  # the same, and the seed
+PointKey = tuple[str, str, str | None, float, str]  # the same, and the seed
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Point:
         return removed if asked in ("", removed) else f"{removed} (asked {asked})"
 
     @property
-    def key(self) -> Key:
+    def key(self) -> PointKey:
         """What tells one point of a study from another."""
         return *self.place, self.seed
 

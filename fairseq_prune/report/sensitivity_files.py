@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.files.strict_json import parse
-from fairseq_prune.report.identity import NAMES
+from fairseq_prune.report.identity import PLACING
 from fairseq_prune.report.points import SCHEMES
 from fairseq_prune.sensitivity.sensitivity_file import FORMAT, KIND
 
@@ -90,7 +90,7 @@ def _told_apart(found: Sequence[Measured], note: Callable[[str], None]) -> list[
 
 def _ways(content: Mapping[str, Any]) -> dict[str, str]:
     settings = content.get("settings") or {}
-    tags = {k: v for k, v in (content.get("tags") or {}).items() if k not in NAMES}
+    tags = {k: v for k, v in (content.get("tags") or {}).items() if k not in PLACING}
     flat = {
         "subset": content.get("subset"),
         **{k: v for k, v in (settings.get("recipe") or {}).items() if k not in _NAMED},

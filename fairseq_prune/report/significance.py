@@ -21,9 +21,9 @@ from fairseq_prune.report.bootstrap import (
     compare_all,
     pooled,
 )
-from fairseq_prune.report.identity import NAMES
+from fairseq_prune.report.identity import PLACING
 from fairseq_prune.report.outputs import Output
-from fairseq_prune.report.points import Key, Place, Point, places_of
+from fairseq_prune.report.points import Place, Point, PointKey, places_of
 
 CACHE = "bootstrap.jsonl"  # beside the results
 
@@ -37,11 +37,11 @@ class Tests:
         pooled: by place, over the seeds that were compared.
     """
 
-    each: dict[Key, Comparison] = field(default_factory=dict)
+    each: dict[PointKey, Comparison] = field(default_factory=dict)
     pooled: dict[Place, Comparison] = field(default_factory=dict)
 
 
-def dense_points(points: Sequence[Point]) -> dict[Key, Point]:
+def dense_points(points: Sequence[Point]) -> dict[PointKey, Point]:
     """The dense point of each other point that has one.
 
     It is the one that the point's file came by; where the file does not say, that of the point's
@@ -49,7 +49,7 @@ def dense_points(points: Sequence[Point]) -> dict[Key, Point]:
     leaves several has none.
     """
     every = [p for p in points if p.kind.is_dense]
-    found: dict[Key, Point] = {}
+    found: dict[PointKey, Point] = {}
     for point in points:
         if point.kind.is_dense:
             continue
@@ -74,10 +74,10 @@ def _likely(point: Point, dense: Sequence[Point]) -> Point | None:
 
 def _tags(point: Point) -> dict[str, str]:
     tags = point.row.get("tags") or {}
-    return {name: value for name, value in tags.items() if name not in NAMES}
+    return {name: value for name, value in tags.items() if name not in PLACING}
 
 
-def _untested(points: Sequence[Point], bases: Mapping[Key, Point]) -> list[str]:
+def _untested(points: Sequence[Point], bases: Mapping[PointKey, Point]) -> list[str]:
     """A sentence on each model and seed whose points have no dense one."""
     alone: dict[tuple[str, str], int] = {}
     for point in points:
@@ -100,7 +100,7 @@ def _untested(points: Sequence[Point], bases: Mapping[Key, Point]) -> list[str]:
     return made
 
 
-def compare(points: Sequence[Point], outputs: Mapping[Key, Output], notes: list[str]) -> Tests:
+def compare(points: Sequence[Point], outputs: Mapping[PointKey, Output], notes: list[str]) -> Tests:
     """Each point that can be compared with its dense one, and the seeds of each place together.
 
     What is computed is kept in ``bootstrap.jsonl`` beside the point's results, by digests of the
@@ -129,13 +129,13 @@ def compare(points: Sequence[Point], outputs: Mapping[Key, Output], notes: list[
 
 def _measure(
     missing: Sequence["_Pair"],
-    groups: Mapping[Place, Mapping[Key, "_Pair"]],
+    groups: Mapping[Place, Mapping[PointKey, "_Pair"]],
     found: Tests,
     notes: list[str],
 ) -> None:
     """Compute what is missing, and keep it beside the results."""
     keeper = _Keeper()
-    samples: dict[Key, Samples] = {}
+    samples: dict[PointKey, Samples] = {}
     waiting = {key: place for place, group in groups.items() if len(group) > 1 for key in group}
     for pair, one in _compute(missing):
         key = pair.point.key
@@ -194,7 +194,9 @@ class _Keeper:
             self.unwritable.add(str(folder))
 
 
-def _groups(points: Sequence[Point], pairs: Mapping[Key, _Pair]) -> dict[Place, dict[Key, _Pair]]:
+def _groups(
+    points: Sequence[Point], pairs: Mapping[PointKey, _Pair]
+) -> dict[Place, dict[PointKey, _Pair]]:
     """The pairs of each place, one a seed, on the references of the first."""
     found = {}
     for place, members in places_of(points).items():
@@ -206,7 +208,7 @@ def _groups(points: Sequence[Point], pairs: Mapping[Key, _Pair]) -> dict[Place, 
     return found
 
 
-def _name_of(group: Mapping[Key, _Pair]) -> _Name:
+def _name_of(group: Mapping[PointKey, _Pair]) -> _Name:
     """What a pooled result depends on."""
     names = [pair.name for pair in group.values()]
     systems, bases = ("+".join(name[i] for name in names) for i in (0, 1))

@@ -8,7 +8,7 @@ from fairseq_prune.files.table import number
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.class_figures import nearest
 from fairseq_prune.report.figures import legend, scheme_of_interest
-from fairseq_prune.report.file_finder import Places
+from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.naming import APART
 from fairseq_prune.report.points import Point, dense_of, places_of, spread_of
 from fairseq_prune.report.styles import GRID, styles_of
@@ -38,12 +38,12 @@ class Run:
     count: int
 
 
-def training(points: Sequence[Point], model: str, places: Places) -> Chart | None:
+def training(points: Sequence[Point], model: str, files: FileFinder) -> Chart | None:
     """Figure 6: the dense run and what came of it; None where no log has a validation."""
     runs: list[Run] = []
     used = []
     for members in _chosen(points, model):
-        logs = [(p, log) for p in members if (log := _log(p, places)) is not None and log.losses]
+        logs = [(p, log) for p in members if (log := _log(p, files)) is not None and log.losses]
         if not logs:
             continue
         finetuned = logs[0][1].finetuned and runs and STAGES[runs[0].style].is_dense
@@ -110,8 +110,8 @@ def _label(point: Point) -> str:
     return f"{point.kind.label}, {point.scheme} {point.percent}%"
 
 
-def _log(point: Point, places: Places) -> Log | None:
-    found = places.beside(point, "train.log")
+def _log(point: Point, files: FileFinder) -> Log | None:
+    found = files.beside(point, "train.log")
     return None if found is None else read_log(found)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from fairseq_prune.report.animation import SCHEMES, Animation, animate
-from fairseq_prune.report.gallery import KINDS
 from fairseq_prune.tasks.opening import open_checkpoint
+from tests.report.tiny import FIGURES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -74,7 +74,7 @@ def test_the_page_opens_without_a_complaint(page: Any, complaints: list[str]) ->
 def test_every_figure_is_there_and_fits_the_screen(page: Any, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for name in KINDS:
+    for name in FIGURES:
         figure = page.locator(f"figure#m-{name}")
         box = figure.bounding_box()
         assert box["width"] > 300 and box["height"] > 150, name
@@ -173,7 +173,7 @@ def test_paper_has_the_figures_and_no_controls(page: Any) -> None:
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator(".now").inner_text() == "80%"
     assert not page.locator(".play").is_visible() and not page.locator("nav").is_visible()
-    assert all(page.locator(f"figure#m-{name}").is_visible() for name in KINDS)
+    assert all(page.locator(f"figure#m-{name}").is_visible() for name in FIGURES)
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.emulate_media(media="screen")
     assert page.locator(".now").inner_text() == "3%"

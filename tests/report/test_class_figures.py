@@ -12,7 +12,7 @@ from fairseq_prune.report.class_figures import (
     perplexity_by_magnitude,
     removed_by_class,
 )
-from fairseq_prune.report.file_finder import Places
+from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.points import Point, read_points
 from fairseq_prune.report.sensitivity_files import Measured
 from fairseq_prune.report.training_figure import training
@@ -86,7 +86,7 @@ def test_figure_6_sets_retraining_behind_the_dense_run_and_marks_the_pruning(
     reported: Path,
 ) -> None:
     points = read_points(reported.rglob("results.jsonl"))
-    chart = training(points, "m", Places([str(reported)]))
+    chart = training(points, "m", FileFinder([str(reported)]))
     assert chart is not None
     again = "pruned + retrained, class-blind 80%"
     assert chart.table[1:] == [
@@ -103,4 +103,4 @@ def test_figure_6_is_left_out_where_no_log_is_there(tmp_path: Path) -> None:
     tiny.add_dense(tmp_path)
     (tmp_path / "points" / "dense" / "train.log").unlink()
     points = read_points(tmp_path.rglob("results.jsonl"))
-    assert training(points, "m", Places([str(tmp_path)])) is None
+    assert training(points, "m", FileFinder([str(tmp_path)])) is None

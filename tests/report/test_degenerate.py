@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_prune.evaluation.sentences import Sentence
-from fairseq_prune.report.degenerate import Judge, Shares, flags, loops
+from fairseq_prune.report.degenerate import Faults, Judge, flags, loops
 from fairseq_prune.report.outputs import Reference
 from fairseq_prune.report.points import Point
 
@@ -50,21 +50,21 @@ def test_loops_are_those_found_by_looking_at_every_place(words: list[str]) -> No
 
 
 def test_empty_needs_a_reference_and_long_is_more_than_twice_it() -> None:
-    found = judge(("s", "a b"), ("s", ""), ("s", "a b")).shares(["", "", "v w x y"])
-    assert found == Shares(empty=1 / 3, repeats=0, copied=0, long=0)
-    assert judge(("s", "a b")).shares(["v w x y z"]).long == 1
+    found = judge(("s", "a b"), ("s", ""), ("s", "a b")).faults(["", "", "v w x y"])
+    assert found == Faults(empty=1 / 3, repeats=0, copied=0, long=0)
+    assert judge(("s", "a b")).faults(["v w x y z"]).long == 1
 
 
 def test_a_loop_of_the_reference_is_no_fault() -> None:
-    assert judge(("s", "ha ha ha ha")).shares(["ha ha ha ha"]).repeats == 0
-    assert judge(("s", "ha ha")).shares(["ha ha ha ha"]).repeats == 1
+    assert judge(("s", "ha ha ha ha")).faults(["ha ha ha ha"]).repeats == 0
+    assert judge(("s", "ha ha")).faults(["ha ha ha ha"]).repeats == 1
 
 
 def test_a_copy_says_the_sources_words_and_not_the_references() -> None:
     one = judge(("das ist Bach", "that is Bach"))
-    assert one.shares(["das ist Bach"]).copied == 1
-    assert one.shares(["das is Bach"]).copied == 0  # two words of the reference
-    assert judge(("Bach Bonn", "Bach Bonn")).shares(["Bach Bonn"]).copied == 0
+    assert one.faults(["das ist Bach"]).copied == 1
+    assert one.faults(["das is Bach"]).copied == 0  # two words of the reference
+    assert judge(("Bach Bonn", "Bach Bonn")).faults(["Bach Bonn"]).copied == 0
 
 
 def test_a_flag_is_a_share_beyond_the_dense_models(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_a_flag_is_a_share_beyond_the_dense_models(tmp_path: Path) -> None:
     dense = Point("m", "dense", None, 0.0, row, "1")
     pruned = [Point("m", "pruned", "class-blind", 50.0, row, seed) for seed in ("1", "2")]
     found = {
-        dense.key: Shares(0.1, 0, 0, 0),
-        pruned[0].key: Shares(0.15, 0.2, 0, 0),
-        pruned[1].key: Shares(0.15, 0.0, 0, 0.04),
+        dense.key: Faults(0.1, 0, 0, 0),
+        pruned[0].key: Faults(0.15, 0.2, 0, 0),
+        pruned[1].key: Faults(0.15, 0.0, 0, 0.04),
     }
     assert flags([dense, *pruned], found) == {pruned[0].place: "repeats"}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fairseq_prune.report.animation_figure import animation_of
-from fairseq_prune.report.file_finder import Places
+from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.mask_figures import survivors
 from fairseq_prune.report.points import Point, read_points
 from fairseq_prune.report.report import waiting
@@ -29,37 +29,37 @@ def study(reported: Path, tmp_path: Path) -> Path:
 
 
 def test_a_study_that_was_moved_still_has_its_checkpoints(study: Path) -> None:
-    places = Places([str(study)])
-    (found,) = places.find("/elsewhere/study/points/dense/checkpoint_best.pt")
+    files = FileFinder([str(study)])
+    (found,) = files.find("/elsewhere/study/points/dense/checkpoint_best.pt")
     assert found == study / "points" / "dense" / "checkpoint_best.pt"
     point = Point("m", "dense", None, 0.0, {"checkpoint": str(found)})
-    assert places.beside(point, "train.log") == found.with_name("train.log")
-    assert places.beside(replace(point, row={}), "train.log") is None
-    assert places.find("/elsewhere/study/points/other/checkpoint_best.pt") == []
-    assert places.notes == []
+    assert files.beside(point, "train.log") == found.with_name("train.log")
+    assert files.beside(replace(point, row={}), "train.log") is None
+    assert files.find("/elsewhere/study/points/other/checkpoint_best.pt") == []
+    assert files.notes == []
 
 
 def test_a_checkpoint_that_is_gone_or_damaged_is_a_note(study: Path) -> None:
     (study / "points" / "dense" / "checkpoint_best.pt").unlink()
     for path in study.glob("points/*-80-*/checkpoint_best.pt"):
         path.write_bytes(b"no checkpoint")
-    points, places = read_points(study.rglob("results.jsonl")), Places([str(study)])
-    assert animation_of(points, "m", places) is None
-    assert survivors(points, "m", places) == []
-    assert places.notes[0] == (
+    points, files = read_points(study.rglob("results.jsonl")), FileFinder([str(study)])
+    assert animation_of(points, "m", files) is None
+    assert survivors(points, "m", files) == []
+    assert files.notes[0] == (
         "Checkpoints that are not there (any more): "
         "/elsewhere/study/points/dense/checkpoint_best.pt."
     )
-    assert places.notes[1].startswith("A checkpoint is left out: ")
+    assert files.notes[1].startswith("A checkpoint is left out: ")
 
 
 def test_a_checkpoint_pruned_again_since_is_not_shown(study: Path) -> None:
     other = study / UNIFORM / "checkpoint_best.pt"
     for path in study.glob("points/*class-blind*/checkpoint_best.pt"):
         path.write_bytes(other.read_bytes())
-    points, places = read_points(study.rglob("results.jsonl")), Places([str(study)])
-    assert survivors(points, "m", places) == []
-    assert "has other masks than when it was evaluated" in places.notes[0]
+    points, files = read_points(study.rglob("results.jsonl")), FileFinder([str(study)])
+    assert survivors(points, "m", files) == []
+    assert "has other masks than when it was evaluated" in files.notes[0]
 
 
 def test_a_dense_model_that_diverged_is_a_note(study: Path) -> None:
@@ -67,9 +67,9 @@ def test_a_dense_model_that_diverged_is_a_note(study: Path) -> None:
     content = torch.load(path, weights_only=True)
     content["model"]["decoder.fc_out.weight"][3, 3] = float("nan")
     torch.save(content, path)
-    points, places = read_points(study.rglob("results.jsonl")), Places([str(study)])
-    assert animation_of(points, "m", places) is None
-    assert "cannot be pruned by magnitude" in places.notes[0]
+    points, files = read_points(study.rglob("results.jsonl")), FileFinder([str(study)])
+    assert animation_of(points, "m", files) is None
+    assert "cannot be pruned by magnitude" in files.notes[0]
 
 
 def test_points_without_results_are_a_note(study: Path) -> None:

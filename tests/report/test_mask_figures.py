@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from fairseq_prune.masks.state import Masks
-from fairseq_prune.report.mask_figures import parts_by_class, pool, rows_by_class, short, sides
+from fairseq_prune.report.mask_figures import pool, pooled_by_class, rows_by_class, short, sides
 
 
 def test_a_small_matrix_is_shown_as_it_is() -> None:
@@ -39,7 +39,7 @@ def test_rows_count_as_dead_when_all_inputs_are_gone_and_pads_not_at_all() -> No
 def test_matrices_of_a_class_stand_side_by_side_and_lstm_rows_are_gates() -> None:
     ones = torch.ones(8, 2, dtype=torch.bool)
     names = ("encoder.lstm.weight_ih_l0", "encoder.lstm.weight_hh_l0_reverse", "fc.weight")
-    parts = parts_by_class(Masks({name: ones for name in names}), {n: "c" for n in names[:2]})
+    parts = pooled_by_class(Masks({name: ones for name in names}), {n: "c" for n in names[:2]})
     assert [(p.name, p.gates) for p in parts["c"]] == [("ih", True), ("hh back", True)]
     assert not parts["fc.weight"][0].gates
 

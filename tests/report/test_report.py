@@ -13,7 +13,7 @@ import pytest
 from fairseq_prune.cli.main import main
 from fairseq_prune.report.chart import Chart, in_page, save_chart
 from fairseq_prune.report.figures import by_scheme, by_stage, over_seeds
-from fairseq_prune.report.gallery import KINDS, Gallery
+from fairseq_prune.report.gallery import Gallery
 from fairseq_prune.report.measure_tables import Section
 from fairseq_prune.report.page import page
 from fairseq_prune.report.points import Point, read_points
@@ -21,6 +21,7 @@ from fairseq_prune.report.report import write_report
 from fairseq_prune.report.styles import STYLES, styles_of
 from tests.report import tiny
 from tests.report.rows import row, study, write
+from tests.report.tiny import FIGURES
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def made(reported: Path) -> str:
 def test_the_page_asks_the_network_for_nothing(made: str) -> None:
     tags = _Tags()
     tags.feed(made)
-    names = {f"m-{name}.{kind}" for name in KINDS for kind in ("png", "svg", "csv")}
+    names = {f"m-{name}.{kind}" for name in FIGURES for kind in ("png", "svg", "csv")}
     assert {value for _, value in tags.fetched} == names  # links to the files beside it
     assert {tag for tag, _ in tags.fetched} == {"a"}
     assert not re.search(r"url\((?!#)|@import|fetch\(|XMLHttpRequest", made)
@@ -156,7 +157,7 @@ def test_the_page_asks_the_network_for_nothing(made: str) -> None:
 
 def test_the_page_has_all_ten_figures_with_data_and_commands(made: str) -> None:
     figures = re.findall(r"<figure.*?</figure>", made, re.DOTALL)
-    assert [re.findall(r'id="m-(\w+)"', figure)[0] for figure in figures] == list(KINDS)
+    assert [re.findall(r'id="m-(\w+)"', figure)[0] for figure in figures] == FIGURES
     for figure in figures:
         assert "make it" in figure and "<td>" in figure
         assert re.search("<pre>fairseq-prune (evaluate|sensitivity)", figure)

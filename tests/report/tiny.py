@@ -17,6 +17,7 @@ from tests.report.rows import row
 
 WIDTH = 8
 SCHEMES = ("class-blind", "class-uniform", "class-distribution")
+FIGURES = [f"figure{n}" for n in range(1, 11)]  # that :func:`study` has
 VALID = "2026-01-01 | INFO | valid | epoch 001 | valid on 'valid' subset | loss 9 | nll_loss {} | "
 PRUNED = "2026-01-01 | INFO | fairseq_prune | pruned at update 0 to 0.8000 (asked 0.8000), c\n"
 
