@@ -12,7 +12,8 @@ from fairseq_prune.report.chart import in_page
 from fairseq_prune.report.gallery import FIGURES, Drawn, Gallery
 from fairseq_prune.report.measure_tables import Section
 from fairseq_prune.report.points import Point, models_of
-from fairseq_prune.report.tables import glances, signatures
+from fairseq_prune.report.provenance import measured_on, signatures
+from fairseq_prune.report.tables import glances
 
 ROWS = 200  # of a figure's table that a page shows; its file has all
 LONG = 40  # rows of a section's table that a page shows without being asked
@@ -44,6 +45,7 @@ def page(
                 f'<p class="quiet">{name} signature: <code>{escape(signature)}</code></p>'
                 for name, signature in signatures(points)
             ),
+            f'<p class="quiet">{escape(measured_on(points))}</p>',
             _notes(notes),
             _contents(gallery, points, sections),
             *_models(points, command, gallery),

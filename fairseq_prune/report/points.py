@@ -68,6 +68,11 @@ class Point:
         return results.SCORES[results.score_of(self.row)]
 
     @property
+    def processor(self) -> str:
+        """What it was measured on; "" where an earlier version did not say it."""
+        return " ".join(str(self.row.get("processor") or "").split())
+
+    @property
     def reached(self) -> float:
         """Percent of the prunable weights that this checkpoint itself has removed."""
         return round(100 * float(self.row["sparsity"]), 2)

@@ -17,7 +17,8 @@ from fairseq_prune.report.measure_tables import (
 from fairseq_prune.report.measures import Measures, measure
 from fairseq_prune.report.page import page
 from fairseq_prune.report.points import Point, find_results, read_points
-from fairseq_prune.report.tables import full_table, full_tables, glances, point_table, signatures
+from fairseq_prune.report.provenance import measured_on, note_processors, signatures
+from fairseq_prune.report.tables import full_table, full_tables, glances, point_table
 from fairseq_prune.study.stages import STAGES
 
 # by a point that is done, one of these
@@ -42,7 +43,7 @@ def write_report(places: Sequence[str], output: str, title: str, command: str) -
     points = read_points(find_results(places), notes)
     if not points:
         raise ValueError(_nothing(places, notes))
-    notes += waiting(places)
+    notes += [*waiting(places), *note_processors(points)]
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     measures = measure(points)
@@ -81,7 +82,8 @@ def write_tables(measures: Measures, sections: Sequence[Section], folder: Path) 
 
 
 def _signed(points: Sequence[Point]) -> str:
-    return "".join(f"{name} {signature}\n" for name, signature in signatures(points))
+    made = [f"{name} {signature}" for name, signature in signatures(points)]
+    return "".join(f"{line}\n" for line in [*made, measured_on(points)])
 
 
 def _markdown(section: Section) -> str:

@@ -117,7 +117,7 @@ def point_table(points: Sequence[Point]) -> Table:
     table = [[
         "model", "stage", "scheme", "removed", "asked", "seed", *(name for name, _, _ in numbers),
         "weights removed", "prunable weights", "parameters", *OF_ALL, "checkpoint",
-        "evaluation",
+        "evaluation", "processor",
     ]]  # fmt: skip
     for p in points:
         counts = [p.row.get(name) for name in ("removed", "prunable", "parameters")]
@@ -126,7 +126,7 @@ def point_table(points: Sequence[Point]) -> Table:
             p.asked or "-", p.seed, *(number(p.row.get(entry), n) for _, entry, n in numbers),
             *("-" if count is None else str(count) for count in counts),
             *(_share([p], entry) for entry in SHARES),
-            str(p.row.get("checkpoint") or ""), decoding_of(p.row),
+            str(p.row.get("checkpoint") or ""), decoding_of(p.row), p.processor or "-",
         ])  # fmt: skip
     return table
 
@@ -162,8 +162,3 @@ def _score(points: Sequence[Point]) -> str:
 def glances(points: Sequence[Point]) -> list[Table]:
     """:func:`glance` of every model."""
     return [glance(points, model) for model in models_of(points)]
-
-
-def signatures(points: Sequence[Point]) -> list[tuple[str, str]]:
-    """Scores and the signatures that occur: one a score, where all numbers can be compared."""
-    return list(dict.fromkeys(pair for p in points for pair in results.signatures(p.row)))

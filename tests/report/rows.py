@@ -9,6 +9,7 @@ from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.scores import score
 from fairseq_prune.evaluation.sentences import Sentence, write_sentences
 
+PROCESSOR = "AMD EPYC, AVX512"
 SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"
 
 
@@ -37,6 +38,7 @@ def row(
         "test_ppl": None,
         "bleu_signature": SIGNATURE,
         "command": f"fairseq-prune evaluate {stage}.pt",
+        "processor": PROCESSOR,
     }
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from fairseq_prune.files.table import as_csv, as_html, as_markdown, as_text, number
 from fairseq_prune.report.points import Point, read_points
-from fairseq_prune.report.tables import full_table, glance, point_table, signatures
+from fairseq_prune.report.provenance import signatures
+from fairseq_prune.report.tables import full_table, glance, point_table
 from tests.report.rows import SIGNATURE, row, study, write
 
 

@@ -1,0 +1,55 @@
+"""How the numbers of a report were made: the signatures of its scores, and on which processors."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from fairseq_prune.evaluation import results
+from fairseq_prune.report.points import Point, measure_of
+
+
+def signatures(points: Sequence[Point]) -> list[tuple[str, str]]:
+    """Scores and the signatures that occur: one a score, where all numbers can be compared."""
+    return list(dict.fromkeys(pair for p in points for pair in results.signatures(p.row)))
+
+
+def measured_on(points: Sequence[Point]) -> str:
+    """The processors that the points were measured on; how many each where they are several."""
+    named = {point.processor for point in points}
+    if named == {""}:
+        return "measured on processors that no row names"
+    return f"measured on {named.pop() if len(named) == 1 else _counted(points)}"
+
+
+def note_processors(points: Sequence[Point]) -> list[str]:
+    """A sentence on what cannot be compared; none where all points name one processor."""
+    named = {point.processor for point in points}
+    several = len(named - {""})
+    if "" not in named and several < 2:
+        return []
+    if several > 1:
+        whence = f"The rows come from {several} processors: {_counted(points)}"
+    elif several:
+        whence = f"Some rows do not say which processor they come from: {_counted(points)}"
+    else:
+        whence = "No row says which processor it comes from (an earlier version wrote them)"
+    far = ""
+    if any(point.has_text for point in points):
+        far = " (by up to 5 points at 60% without retraining, measured on the embedded corpus)"
+    return [
+        f"{whence}. Sums are taken in another order on another processor: the last bits of a "
+        f"training differ, and {measure_of(points)} of heavily pruned models with them{far}. "
+        "Across processors only means and their spread over seeds can be compared."
+    ]
+
+
+def _counted(points: Sequence[Point]) -> str:
+    counts = Counter(point.processor for point in points)
+    silent = counts.pop("", 0)
+    found = [f"{name} ({_rows(count)})" for name, count in counts.most_common()]
+    if silent:
+        found.append(f"{_rows(silent)} {'does' if silent == 1 else 'do'} not say")
+    return "; ".join(found)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
