@@ -4,21 +4,21 @@ The tables: limits, significance, odd outputs, parts of the test set, what chang
 without rows means that there is no data for it.
 """
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from fairseq_prune.evaluation.sentences import Sentence
-from fairseq_prune.files.table import Table, number
+from fairseq_prune.files.table import Table
 from fairseq_prune.report.bootstrap import SIGNATURE, Comparison
 from fairseq_prune.report.by_sentence import bleu, buckets, chosen, example, length, rarity
-from fairseq_prune.report.degenerate import FAULTS, mean_faults
+from fairseq_prune.report.degenerate import FAULTS
 from fairseq_prune.report.measures import Measures
-from fairseq_prune.report.points import Place, Point, models_of, places_of
+from fairseq_prune.report.points import Place, Point, Spread, models_of, places_of
 from fairseq_prune.report.significance import dense_points
 from fairseq_prune.report.tables import full_tables
 from fairseq_prune.study.stages import STAGES
 
+SEEDS = "Of several seeds: mean ± the sample's standard deviation."
 POOLED = (
     f"Paired bootstrap, sacreBLEU {SIGNATURE}. Seeds are tested together: each sample draws the "
     "same sentences for all of them, and p is of the mean over seeds of the difference to each "
@@ -29,25 +29,26 @@ LIMITS = (
     "was tested. Significantly worse: the mean BLEU over seeds is lower than that of the dense "
     f"models of the same data and seeds, and p < 0.05. {POOLED}; seeds worse: those that are so "
     "alone. One test for each point: nothing is corrected for their number. - where the smallest "
-    "tested sparsity is worse, or where none is."
+    f"tested sparsity is worse, or where none is. {SEEDS}"
 )
 TESTS = (
     f"{POOLED}, beside it that of each seed. sacreBLEU gives the smallest p, 0.0010, to two "
     "systems that say the same too: worse asks for a lower BLEU as well. significance.csv names "
-    "the dense checkpoint of each."
+    f"the dense checkpoint of each. {SEEDS}"
 )
 DEGENERATE = (
     "Percent of the sentences. Empty: no word. Repeats: a phrase of 2 to 10 words three times in a "
     "row or a word four times, where the reference has no such loop. Copied: more than half of its "
     "words are words of the source, and not more than half words of the reference. Long: more than "
     "twice the words of the reference. Flagged: more than 5 points above the dense model. Words "
-    "are what spaces separate."
+    f"are what spaces separate. {SEEDS}"
 )
 PARTS = (
     "sacreBLEU BLEU of a quarter of the test set each: by words of the reference, and by the "
     "smallest count in training among the reference's subwords (fairseq's dictionary; 0: unknown). "
     "Dense, and of each stage the largest sparsity that is not significantly worse and the "
-    "smallest that is, class-blind where it was tested; means over seeds."
+    "smallest that is, class-blind where it was tested. "
+    f"{SEEDS}"
 )
 CHANGES = (
     "The ten sentences whose chrF changed most from dense, from the largest loss to the largest "
@@ -56,10 +57,6 @@ CHANGES = (
 EVERY = (
     "BLEU of a model that collapsed says little: read it with the perplexity, the brevity penalty "
     "(1: not too short) and the length ratio (output words by reference words)."
-)
-SEEDS = (
-    " Where a place has several seeds, numbers are means over them, and sd is the sample's "
-    "standard deviation."
 )
 WHAT = ["model", "stage", "scheme", "% removed", "seeds"]
 
@@ -102,7 +99,7 @@ def every_number(measures: Measures) -> list[Section]:
     """A section with all numbers of every place, for each way of evaluating."""
     seeds = any(len(members) > 1 for members in places_of(measures.points).values())
     text = any(p.has_text for p in measures.points)
-    about = (EVERY if text else "") + (SEEDS if seeds else "")
+    about = " ".join([*([EVERY] if text else []), *([SEEDS] if seeds else [])])
     return [
         Section(f"Every number{': ' if name else ''}{name}", about, [table])
         for name, table in full_tables(measures.points, measures.flagged)
@@ -128,6 +125,11 @@ def limit_table(measures: Measures) -> Table:
     return [head, *rows]
 
 
+def _over(values: Sequence[float], digits: int, signed: bool = False) -> str:
+    """A number over seeds: the mean, and of several its standard deviation."""
+    return Spread(tuple(sorted(values))).text(digits, signed)
+
+
 def _tested(measures: Measures, members: Sequence[Point]) -> list[Comparison]:
     return [measures.comparisons[p.key] for p in members if p.key in measures.comparisons]
 
@@ -135,10 +137,10 @@ def _tested(measures: Measures, members: Sequence[Point]) -> list[Comparison]:
 def _difference(measures: Measures, place: Place, members: Sequence[Point]) -> list[str]:
     """Mean difference from dense, seeds that are worse alone, and p of all seeds together."""
     found = _tested(measures, members)
-    mean = statistics.fmean(c.bleu - c.dense for c in found)
+    lost = [c.bleu - c.dense for c in found]
     pooled = measures.pooled.get(place)
     together = "-" if pooled is None else f"{pooled.p:.4f}"
-    return [f"{mean:+.2f}", f"{sum(c.worse for c in found)} of {len(found)}", together]
+    return [_over(lost, 2, signed=True), f"{sum(c.worse for c in found)} of {len(found)}", together]
 
 
 def comparison_table(measures: Measures) -> Table:
@@ -151,7 +153,7 @@ def comparison_table(measures: Measures) -> Table:
             table.append(
                 [
                     model, STAGES[stage].label, scheme or "-", members[0].percent,
-                    number(statistics.fmean(c.bleu for c in found), 2),
+                    _over([c.bleu for c in found], 2),
                     *_difference(measures, place, members), " ".join(f"{c.p:.4f}" for c in found),
                 ]
             )  # fmt: skip
@@ -191,13 +193,12 @@ def fault_table(measures: Measures) -> Table:
     """The percentage of sentences with each fault, mean over seeds, and what is flagged."""
     table = [[*WHAT, *(f"{name} %" for name in FAULTS), "flagged"]]
     for place, members in places_of(measures.points).items():
-        found = mean_faults(members, measures.faults)
-        if found is not None:
+        found = [measures.faults[p.key] for p in members if p.key in measures.faults]
+        if found:
             model, stage, scheme, _ = place
-            cells = [f"{100 * getattr(found, name):.1f}" for name in FAULTS]
-            count = sum(p.key in measures.faults for p in members)
-            name = [model, STAGES[stage].label, scheme or "-", members[0].percent, str(count)]
-            table.append([*name, *cells, measures.flagged.get(place, "")])
+            cells = [_over([100 * getattr(one, name) for one in found], 1) for name in FAULTS]
+            what = [model, STAGES[stage].label, scheme or "-", members[0].percent, str(len(found))]
+            table.append([*what, *cells, measures.flagged.get(place, "")])
     return table
 
 
@@ -222,9 +223,7 @@ def _parts(
     table = [[f"{model}: {header}", "sentences", *(column.heading for column in columns)]]
     for part in parts:
         name = f"{part.first} to {part.last}" if part.last > part.first else f"{part.first}"
-        scores = [
-            number(statistics.fmean(bleu(one, part) for one in seeds), 2) for seeds in outputs
-        ]
+        scores = [_over([bleu(one, part) for one in seeds], 2) for seeds in outputs]
         table.append([name, str(len(part.members)), *scores])
     return table
 

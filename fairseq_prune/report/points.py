@@ -280,9 +280,15 @@ class Spread:
         high = self.values[min(int(at) + 1, len(self.values) - 1)]
         return low + (high - low) * (at - int(at))
 
-    def text(self, digits: int) -> str:
-        """The mean, and of several seeds the standard deviation."""
+    def text(self, digits: int, signed: bool = False) -> str:
+        """The mean, and of several seeds the standard deviation.
+
+        Args:
+            signed: whether a mean above zero has a sign.
+        """
         mean = number(self.mean, digits)
+        if signed and not mean.startswith("-"):
+            mean = f"+{mean}"
         return mean if self.sd is None else f"{mean} ± {number(self.sd, digits)}"
 
 

@@ -71,7 +71,7 @@ def write_tables(measures: Measures, sections: Sequence[Section], folder: Path) 
     write_text(folder / "table.txt", "\n".join(map(as_text, tables)) + signed)
     signed = signed.replace("<", "&lt;")  # Markdown lets HTML through
     write_text(folder / "table.md", "\n".join(map(as_markdown, tables)) + "\n" + signed)
-    write_text(folder / "table.csv", as_csv(full_table(points, flagged)))
+    write_text(folder / "table.csv", as_csv(full_table(points, flagged, apart=True)))
     write_text(folder / "points.csv", as_csv(point_table(points)))
     if measures.comparisons:
         write_text(folder / "significance.csv", as_csv(comparison_rows(measures)))

@@ -1,7 +1,8 @@
 """Tables of points: all numbers of every place, and BLEU at a glance."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from fairseq_prune.evaluation import results
 from fairseq_prune.files.table import Table, number
@@ -11,6 +12,7 @@ from fairseq_prune.report.points import (
     WORK,
     Place,
     Point,
+    Spread,
     measure_of,
     models_of,
     places_of,
@@ -31,9 +33,10 @@ NUMBERS = (
 )
 OF_CLASSIFIERS = (("accuracy", "accuracy", 2), ("loss", "loss", 4))
 # what is removed of all parameters, under masks
-SHARES = ("sparsity_of_all", "sparsity_without_embeddings")
-OF_ALL = ("of all", "of all but embeddings")
-OF_WORK = "multiply-adds"
+OF_ALL = (
+    ("of all", "sparsity_of_all"),
+    ("of all but embeddings", "sparsity_without_embeddings"),
+)
 # where a row has them: evaluate --text
 TOKENIZED = (
     ("tokenized BLEU", "tokenized_bleu", 2),
@@ -47,40 +50,64 @@ def _numbers(points: Sequence[Point]) -> list[tuple[str, str, int]]:
     return [*numbers, *(OF_CLASSIFIERS if any(not p.has_text for p in points) else ())]
 
 
-def full_table(points: Sequence[Point], flags: Mapping[Place, str] | None = None) -> Table:
+Members = Sequence[Point]  # of a place, one a seed
+Column = tuple[str, Callable[[Members], str]]  # its header, and the cell of a place
+
+
+def full_table(
+    points: Sequence[Point], flags: Mapping[Place, str] | None = None, apart: bool = False
+) -> Table:
     """One row a point, or one for the seeds of a place where a place has several.
 
-    Where it has, numbers are means over seeds, and BLEU has its standard deviation and median.
+    Where it has, numbers are means over seeds with their standard deviation.
 
     Args:
         points: to be shown.
         flags: what is odd about a place's outputs, a column of its own where anything is.
+        apart: whether deviations, and medians of scores, are columns of their own, for programs.
     """
     places, flags = places_of(points), flags or {}
     seeds = any(len(members) > 1 for members in places.values())
-    flagged = any(flags.get(place) for place in places)
-    whole = any(p.row.get("sparsity_of_all") is not None for p in points)
-    work = any(p.row.get(WORK) is not None for p in points)
-    asked = any(members[0].percent != f"{place[3]:g}" for place, members in places.items())
-    table = [["model", "stage", "scheme", "removed", *(["asked"] if asked else []),
-              *(OF_ALL if whole else []), *([OF_WORK] if work else []),
-              *(["seeds"] if seeds else [])]]  # fmt: skip
-    numbers, scores = _numbers(points), set(results.SCORES.values())
-    for header, _, _ in numbers:
-        more = [f"{header} sd", f"{header} median"] if seeds and header in scores else []
-        table[0] += [header, *more]
-    table[0] += ["outputs"] if flagged else []
-    for (model, stage, scheme, _), members in places.items():
-        cells = [model, STAGES[stage].label, scheme or "-", _removed(members)]
-        cells += [members[0].asked or "-"] if asked else []
-        cells += [_share(members, entry) for entry in SHARES] if whole else []
-        cells += [_share(members, WORK)] if work else []
-        cells += [str(len(members))] if seeds else []
-        for header, entry, digits in numbers:
-            values = [p.row.get(entry) for p in members]
-            cells += _spread(values, digits)[: 3 if seeds and header in scores else 1]
-        table.append(cells + ([flags.get(members[0].place, "")] if flagged else []))
-    return table
+    columns = [*_about(places), *([("seeds", lambda m: str(len(m)))] if seeds else [])]
+    for header, entry, digits in _numbers(points):
+        columns += _columns(header, entry, digits, apart=seeds and apart)
+    if any(flags.get(place) for place in places):
+        columns.append(("outputs", lambda members: flags.get(members[0].place, "")))
+    rows = [[cell(members) for _, cell in columns] for members in places.values()]
+    return [[header for header, _ in columns], *rows]
+
+
+def _about(places: Mapping[Place, Members]) -> Iterator[Column]:
+    """What a place is, and how much is removed."""
+    yield "model", lambda members: members[0].model
+    yield "stage", lambda members: members[0].kind.label
+    yield "scheme", lambda members: members[0].scheme or "-"
+    yield "removed", _removed
+    if any(members[0].percent != f"{place[3]:g}" for place, members in places.items()):
+        yield "asked", lambda members: members[0].asked or "-"
+    rows = [point.row for members in places.values() for point in members]
+    if any(row.get(OF_ALL[0][1]) is not None for row in rows):
+        yield from ((header, partial(_share, entry=entry)) for header, entry in OF_ALL)
+    if any(row.get(WORK) is not None for row in rows):
+        yield "multiply-adds", partial(_share, entry=WORK)
+
+
+def _columns(header: str, entry: str, digits: int, apart: bool) -> Iterator[Column]:
+    """The columns of an entry of rows: mean ± standard deviation, or each for itself."""
+
+    def spread(members: Members) -> Spread | None:
+        return spread_of([p.row.get(entry) for p in members])
+
+    def part(name: str) -> Callable[[Members], str]:
+        return lambda members: number(getattr(spread(members), name, None), digits)
+
+    if not apart:
+        yield header, lambda members: found.text(digits) if (found := spread(members)) else "-"
+        return
+    yield header, part("mean")
+    yield f"{header} sd", part("sd")
+    if entry in results.SCORES:
+        yield f"{header} median", part("median")
 
 
 def _removed(members: Sequence[Point]) -> str:
@@ -105,19 +132,13 @@ def full_tables(
     return [(names[key], full_table(mine, flags)) for key, mine in ways.items()]
 
 
-def _spread(values: Sequence[float | None], digits: int) -> list[str]:
-    spread = spread_of(values)
-    found = (spread.mean, spread.sd, spread.median) if spread else (None, None, None)
-    return [number(value, digits) for value in found]
-
-
 def point_table(points: Sequence[Point]) -> Table:
     """One row a point, seeds apart, with what is removed and what was asked for."""
     numbers = _numbers(points)
     table = [[
         "model", "stage", "scheme", "removed", "asked", "seed", *(name for name, _, _ in numbers),
-        "weights removed", "prunable weights", "parameters", *OF_ALL, "checkpoint",
-        "evaluation", "processor",
+        "weights removed", "prunable weights", "parameters", *(name for name, _ in OF_ALL),
+        "checkpoint", "evaluation", "processor",
     ]]  # fmt: skip
     for p in points:
         counts = [p.row.get(name) for name in ("removed", "prunable", "parameters")]
@@ -125,7 +146,7 @@ def point_table(points: Sequence[Point]) -> Table:
             p.model, p.kind.label, p.scheme or "-", f"{100 * p.row['sparsity']:.2f}%",
             p.asked or "-", p.seed, *(number(p.row.get(entry), n) for _, entry, n in numbers),
             *("-" if count is None else str(count) for count in counts),
-            *(_share([p], entry) for entry in SHARES),
+            *(_share([p], entry) for _, entry in OF_ALL),
             str(p.row.get("checkpoint") or ""), decoding_of(p.row), p.processor or "-",
         ])  # fmt: skip
     return table

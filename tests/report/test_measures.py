@@ -2,6 +2,7 @@
 
 import csv
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,15 @@ from fairseq_prune.cli.main import main
 from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.sentences import Sentence
 from fairseq_prune.report.by_sentence import chosen, example
-from fairseq_prune.report.measure_tables import sections_of
+from fairseq_prune.report.measure_tables import (
+    comparison_table,
+    fault_table,
+    length_table,
+    limit_table,
+    sections_of,
+)
 from fairseq_prune.report.measures import measure
-from fairseq_prune.report.points import read_points
+from fairseq_prune.report.points import read_points, spread_of
 from fairseq_prune.report.report import write_report
 from tests.report.rows import add_texts, row, study, with_texts, write
 
@@ -49,6 +56,25 @@ def test_a_study_has_every_part(tmp_path: Path) -> None:
     ]  # fmt: skip
     found = example(numbers, "m")
     assert found is not None and len(found.changes) == 10
+
+
+def test_tables_have_the_spread_over_seeds(tmp_path: Path) -> None:
+    with_texts(tmp_path, seeds=("1", "2"))
+    numbers = measure(read_points([tmp_path / "results.jsonl"]))
+    pruned = [p for p in numbers.points if (p.stage, p.removed) == ("pruned", 50)]
+    tested = [numbers.comparisons[p.key] for p in pruned]
+    lost = [c.bleu - c.dense for c in tested]
+    bleu = spread_of([c.bleu for c in tested])
+    assert bleu is not None and bleu.sd
+    row = next(row for row in comparison_table(numbers)[1:] if row[1:4:2] == ["pruned", "50"])
+    assert row[4:6] == [
+        bleu.text(2), f"{statistics.fmean(lost):+.2f} ± {statistics.stdev(lost):.2f}"
+    ]  # fmt: skip
+    empty = spread_of([100 * numbers.faults[p.key].long for p in pruned])
+    row = next(row for row in fault_table(numbers)[1:] if row[1:4:2] == ["pruned", "50"])
+    assert empty is not None and row[8] == empty.text(1)
+    assert all(" ± " in row[8] for row in limit_table(numbers)[1:])  # of the first that is worse
+    assert all(" ± " in cell for row in length_table(numbers, "m")[1:] for cell in row[2:])
 
 
 def test_the_folder_has_the_tables_for_people_and_for_programs(tmp_path: Path) -> None:

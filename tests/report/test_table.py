@@ -102,14 +102,25 @@ def seeds(tmp_path: Path) -> list[Point]:
     return read_points([write(tmp_path, *rows)])
 
 
-def test_seeds_share_a_row_with_mean_deviation_and_median(seeds: list[Point]) -> None:
+def test_seeds_share_a_row_with_the_spread_of_every_number(seeds: list[Point]) -> None:
     header, dense, pruned, retrained = full_table(seeds)
-    assert header[4:9] == ["seeds", "BLEU", "BLEU sd", "BLEU median", "chrF"]
+    assert header[4:9] == ["seeds", "BLEU", "chrF", "valid ppl", "test ppl"]
+    assert dense[4:8] == ["2", "37.00 ± 1.41", "50.00 ± 0.00", "4.50 ± 0.00"]
+    # a seed without a perplexity leaves no mean
+    assert pruned[4:8] == ["2", "31.50 ± 2.12", "50.00 ± 0.00", "-"]
+    assert retrained[4:8] == ["1", "33.00", "50.00", "4.50"]
+
+
+def test_programs_read_mean_deviation_and_median_in_columns(seeds: list[Point]) -> None:
+    header, dense, pruned, retrained = full_table(seeds, apart=True)
+    assert header[4:12] == [
+        "seeds", "BLEU", "BLEU sd", "BLEU median", "chrF", "chrF sd", "valid ppl", "valid ppl sd"
+    ]  # fmt: skip
     assert dense[4:8] == ["2", "37.00", "1.41", "37.00"]
     assert pruned[4:8] == ["2", "31.50", "2.12", "31.50"]
     assert retrained[4:8] == ["1", "33.00", "-", "33.00"]
     # a seed without a perplexity leaves no mean
-    assert (dense[9], pruned[9]) == ("4.50", "-")
+    assert (dense[10:12], pruned[10:12]) == (["4.50", "0.00"], ["-", "-"])
 
 
 def test_a_glance_has_mean_and_deviation_over_seeds(seeds: list[Point]) -> None:
