@@ -1,10 +1,12 @@
 """Fixtures that several rooms share: a tiny corpus, tiny models, and fairseq runs."""
 
+import gc
 import os
 import random
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +20,10 @@ from hypothesis import settings
 
 from fairseq_prune.checkpoints.audit import Audit, audit
 from fairseq_prune.tasks.opening import open_checkpoint
+from tests import forked
+from tests.quick_settings import quick_settings
 
+quick_settings()
 # machines are shared and noisy: a slow example is no wrong one
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
@@ -65,19 +70,49 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-def run(*command: Any, fails: bool = False, **environment: str) -> str:
-    """The output of a command in a process of its own; it has to succeed, unless ``fails``."""
-    name, *rest = map(str, command)
-    done = subprocess.run(
-        [str(BIN / name), *rest],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    assert (done.returncode != 0) == fails, done.stdout[-4000:]
-    return done.stdout
+def run(*command: Any, fails: bool = False, fork: bool = True, **environment: str) -> str:
+    """The output of a command in a process of its own; it has to succeed, unless ``fails``.
+
+    Args:
+        fork: whether the process may be a fork that has imported torch and fairseq already; where
+            it cannot do the same, or the environment is another one, it is a new interpreter.
+        environment: variables that this process does not have.
+    """
+    words = [str(word) for word in command]
+    if fork and not environment and _read_at_import() == VARIABLES and forked.can_fork(words):
+        with tempfile.NamedTemporaryFile() as log:
+            code = forked.run(words, Path(log.name))
+            out = Path(log.name).read_text()
+    else:
+        done = subprocess.run(
+            [str(BIN / words[0]), *words[1:]],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=forked.LIMIT,
+        )
+        code, out = done.returncode, done.stdout
+    assert (code != 0) == fails, out[-4000:]
+    return out
+
+
+def _read_at_import() -> dict[str, str]:
+    """The variables that make another interpreter."""
+    first = ("FAIRSEQ", "PYTHON", "OMP_", "MKL_")
+    return {name: value for name, value in os.environ.items() if name.startswith(first)}
+
+
+VARIABLES = _read_at_import()
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # what is imported is never garbage: finding that out takes 0.3 s each time
+
+
+def pytest_sessionfinish() -> None:
+    forked.end_server()
 
 
 def torchrun(ranks: int) -> list[Any]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import fairseq_prune
 
@@ -72,19 +72,35 @@ def run(words: Sequence[str], log: BinaryIO) -> int:
 
 def _program(words: Sequence[str], log: BinaryIO) -> None:
     _print_to(log)
+    become(words)
+
+
+def become(words: Sequence[str]) -> NoReturn:
+    """Go on as fairseq-prune, or a program of fairseq's, and end this process as it ends.
+
+    Args:
+        words: the program's name, and its arguments.
+    """
     sys.argv = [str(Path(sys.executable).parent / words[0]), *words[1:]]
     program, *_ = entry_points(group="console_scripts", name=words[0])
+    if "numpy.random" in sys.modules:  # it draws a seed when it is imported
+        sys.modules["numpy.random"].seed()
     try:
+        main = program.load()
         if program.module.startswith("fairseq_prune."):
             logging.getLogger().setLevel(logging.WARNING)  # as where fairseq is not imported yet
-        elif "--user-dir" in words and _is_ours(words[words.index("--user-dir") + 1]):
+        elif "--user-dir" in words and is_ours(words[words.index("--user-dir") + 1]):
             fairseq_prune.register()  # being imported already, it is not told
-        sys.exit(program.load()())
+        sys.exit(main())
+    except Exception:  # some of them are one sentence
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
     finally:  # a fork does not do so itself
         atexit._run_exitfuncs()
 
 
-def _is_ours(user_dir: str) -> bool:
+def is_ours(user_dir: str) -> bool:
+    """Whether a --user-dir is this package."""
     own = Path(fairseq_prune.__file__).parent
     return user_dir == own.name or (Path(user_dir).exists() and own.samefile(user_dir))
 
