@@ -3,10 +3,9 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "fairseq_prune"
@@ -48,16 +47,26 @@ FROM_COMPAT = {
 }
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-NAMES = [str(path.relative_to(PACKAGE)) for path in SOURCES]
 EVERY_SOURCE = sorted(
     path for top in ("fairseq_prune", "scripts", "tests") for path in (ROOT / top).rglob("*.py")
 )
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yields the modules that a file imports, wherever in the file; ``a.b`` for ``from a import b``
-    where b is a module of ours."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Returns all nodes of a file's syntax tree; it is parsed once for all tests."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Returns the modules that a file imports, wherever in the file; ``a.b`` for ``from a import
+    b`` where b is a module of ours."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -75,25 +84,30 @@ def folder(path: Path) -> str:
 
 def is_without_fairseq(path: Path) -> bool:
     known = LAYERS.get(folder(path), FAIRSEQ)
-    return known < FAIRSEQ and str(path.relative_to(PACKAGE)) not in ALSO_FAIRSEQ
+    return known < FAIRSEQ and name_of(path) not in ALSO_FAIRSEQ
 
 
 def top(module: str) -> str:
     return module.partition(".")[0]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
-def test_imports_run_one_way(path: Path) -> None:
-    here = folder(path)
-    if here not in LAYERS:
-        return
-    for module in imports(path):
-        parts = module.split(".")
-        if parts[0] != "fairseq_prune" or len(parts) < 2 or parts[1] not in LAYERS:
+def name_of(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+def test_imports_run_one_way() -> None:
+    bad = []
+    for path in SOURCES:
+        here = folder(path)
+        if here not in LAYERS:
             continue
         allowed = {here, *NEIGHBOURS.get(here, ())}
         allowed |= {name for name, layer in LAYERS.items() if layer < LAYERS[here]}
-        assert parts[1] in allowed, f"{path} imports {module}"
+        for module in imports(path):
+            parts = module.split(".")
+            if parts[0] == "fairseq_prune" and len(parts) > 1 and parts[1] in {*LAYERS} - allowed:
+                bad.append(f"{name_of(path)} imports {module}")
+    assert bad == []
 
 
 def test_every_folder_has_a_layer() -> None:
@@ -101,49 +115,63 @@ def test_every_folder_has_a_layer() -> None:
     assert folders <= LAYERS.keys()
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
-def test_fairseq_is_imported_from_the_tasks_up(path: Path) -> None:
-    if is_without_fairseq(path):
-        found = {top(module) for module in imports(path)}
-        assert not found & {"fairseq", "fairseq_cli", "hydra", "omegaconf"}, path
+def test_fairseq_is_imported_from_the_tasks_up() -> None:
+    theirs = {"fairseq", "fairseq_cli", "hydra", "omegaconf"}
+    assert importing(theirs, filter(is_without_fairseq, SOURCES)) == []
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
-def test_figures_are_drawn_in_reports_only(path: Path) -> None:
-    if folder(path) != "report":
-        assert not {top(module) for module in imports(path)} & {"matplotlib", "plotly"}, path
+def test_figures_are_drawn_in_reports_only() -> None:
+    elsewhere = (path for path in SOURCES if folder(path) != "report")
+    assert importing({"matplotlib", "plotly"}, elsewhere) == []
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
-def test_compat_stands_alone(path: Path) -> None:
-    found = set(imports(path))
-    if folder(path) == "compat":
-        assert not {name for name in found if top(name) == "fairseq_prune"}, path
-        return
-    assert not {name for name in found if name.startswith("fairseq_prune.compat")}, path
-    ours = {name for name in found if top(name) == COMPAT}
-    allowed = FROM_COMPAT.get(str(path.relative_to(PACKAGE)), ())
-    modules = tuple(f"{COMPAT}.{name}" for name in allowed)
-    assert all(name.startswith(modules) for name in ours), path
+def importing(packages: set[str], paths: Iterable[Path]) -> list[str]:
+    """Returns which of the files import one of these packages, and what of it."""
+    return [
+        f"{name_of(path)} imports {module}"
+        for path in paths
+        for module in imports(path)
+        if top(module) in packages
+    ]
 
 
-@pytest.mark.parametrize(
-    "path", EVERY_SOURCE, ids=[str(path.relative_to(ROOT)) for path in EVERY_SOURCE]
-)
-def test_imports_are_absolute_and_files_are_short(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    if ROOT / "tests" not in path.parents:  # a test file may list many cases of one thing
-        assert text.count("\n") <= 500, f"{path} is longer than 500 lines"
-    for node in ast.walk(ast.parse(text)):
-        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}:{node.lineno}"
+def test_compat_stands_alone() -> None:
+    compat = [path for path in SOURCES if folder(path) == "compat"]
+    assert importing({"fairseq_prune"}, compat) == []
+    bad = []
+    for path in set(SOURCES) - set(compat):
+        allowed = tuple(f"{COMPAT}.{name}" for name in FROM_COMPAT.get(name_of(path), ()))
+        for module in imports(path):
+            is_ours = top(module) == COMPAT and not module.startswith(allowed)
+            if is_ours or module.startswith("fairseq_prune.compat"):
+                bad.append(f"{name_of(path)} imports {module}")
+    assert bad == []
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
-def test_functions_are_short(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            length = (node.end_lineno or node.lineno) - node.lineno + 1
-            assert length <= 40, f"{path}:{node.lineno} {node.name} has {length} lines"
+def test_imports_are_absolute() -> None:
+    bad = []
+    for path in EVERY_SOURCE:
+        relative = [n for n in nodes(path) if isinstance(n, ast.ImportFrom) and n.level]
+        bad += [f"{path}:{node.lineno}" for node in relative]
+    assert bad == []
+
+
+def test_files_are_short() -> None:
+    """A test file may list many cases of one thing."""
+    measured = [path for path in EVERY_SOURCE if ROOT / "tests" not in path.parents]
+    lines = {str(path): path.read_text(encoding="utf-8").count("\n") for path in measured}
+    assert {path: count for path, count in lines.items() if count > 500} == {}
+
+
+def test_functions_are_short() -> None:
+    bad = []
+    for path in SOURCES:
+        for node in nodes(path):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > 40:
+                    bad.append(f"{path}:{node.lineno} {node.name} has {length} lines")
+    assert bad == []
 
 
 def test_importing_what_lies_below_does_not_import_fairseq() -> None:
