@@ -3,15 +3,15 @@
 See, Luong & Manning 2016, sections 3.3 and 4.2.
 """
 
-import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fairseq_prune.files.table import Table, number
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.figures import legend
 from fairseq_prune.report.naming import APART
-from fairseq_prune.report.points import Point, schemes_of, spread_of
+from fairseq_prune.report.points import Point, Spread, schemes_of, spread_of
 from fairseq_prune.report.sensitivity_files import Measured
 from fairseq_prune.report.styles import GRID, HATCHES, styles_of
 from fairseq_prune.study.stages import STAGES
@@ -67,7 +67,7 @@ def perplexity_by_class(measured: Sequence[Measured], model: str) -> Chart | Non
     for one in measured:
         mine = bars.setdefault(one.label, {})
         for row in one.rows:
-            mine.setdefault(row["class"], []).append(row["ppl_change"])
+            mine.setdefault(row.name, []).append(row.ppl_change)
     if not any(bars.values()):
         return None
     return _bars(
@@ -83,11 +83,11 @@ def perplexity_by_class(measured: Sequence[Measured], model: str) -> Chart | Non
 
 def perplexity_by_magnitude(measured: Sequence[Measured], model: str) -> Chart | None:
     """Figure 5: that change against the largest magnitude removed, on a logarithmic axis."""
-    every = _means(measured)
-    shown = [(label, row) for label, row in every if row["ppl_change"] > 0]
+    every = _marks(measured)
+    shown = [mark for mark in every if mark.change.mean > 0]
     if not shown:
         return None
-    left = len({(m.label, row["class"]) for m in measured for row in m.rows}) - len(shown)
+    left = len({(m.label, row.name) for m in measured for row in m.rows}) - len(shown)
     caption = (
         "Each mark is a weight class pruned alone: the change in perplexity, on a logarithmic "
         "axis, against the largest magnitude removed in it. Names that would lie on another are "
@@ -95,13 +95,19 @@ def perplexity_by_magnitude(measured: Sequence[Measured], model: str) -> Chart |
     )
     if left:
         caption += f" {left} without an increase, or without a removed weight, cannot be shown."
-    table = [["scheme", "class", "largest removed", "change in perplexity", "seeds"]]
-    for label, row in shown:
-        change = number(row["ppl_change"], 4)
-        largest = f"{row['largest_removed']:.4g}"
-        table.append([label, row["class"], largest, change, str(row["seeds"])])
-    if any(row["seeds"] > 1 for _, row in shown):
-        caption += " Both are means over seeds."
+    several = any(mark.change.sd is not None for mark in shown)
+    if several:
+        caption += " Marks are means over seeds, thin lines one standard deviation."
+    of = ("largest removed", "change in perplexity")
+    heads = [head for one in of for head in (one, *([f"{one}: sd"] if several else []))]
+    table = [["scheme", "class", *heads, "seeds"]]
+    for mark in shown:
+        largest, change = mark.largest, mark.change
+        cells = [f"{largest.mean:.4g}", number(change.mean, 4)]
+        if several:
+            cells.insert(1, "-" if largest.sd is None else f"{largest.sd:.4g}")
+            cells.append(number(change.sd, 4))
+        table.append([mark.label, mark.name, *cells, str(len(change.values))])
     return Chart(
         name="figure5",
         title=f"{model}: perplexity against the largest magnitude removed",
@@ -112,26 +118,32 @@ def perplexity_by_magnitude(measured: Sequence[Measured], model: str) -> Chart |
     )
 
 
-def _means(measured: Sequence[Measured]) -> list[tuple[str, dict[str, Any]]]:
-    """By label and class, the means over the seeds that have removed a weight of it."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+@dataclass(frozen=True)
+class Mark:
+    """A weight class that a scheme pruned alone.
+
+    Args:
+        largest: over seeds, the largest magnitude removed.
+        change: over seeds, that of the perplexity.
+    """
+
+    label: str
+    name: str
+    largest: Spread
+    change: Spread
+
+
+def _marks(measured: Sequence[Measured]) -> list[Mark]:
+    """By label and class, over the seeds that have removed a weight of it."""
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for one in measured:
         for row in one.rows:
-            if row["largest_removed"] is not None:
-                found.setdefault((one.label, row["class"]), []).append(row)
+            if row.largest_removed is not None:
+                pair = row.largest_removed, row.ppl_change
+                found.setdefault((one.label, row.name), []).append(pair)
     return [
-        (
-            label,
-            {
-                "class": name,
-                "seeds": len(rows),
-                **{
-                    key: statistics.fmean(row[key] for row in rows)
-                    for key in ("largest_removed", "ppl_change")
-                },
-            },
-        )
-        for (label, name), rows in found.items()
+        Mark(*key, *(Spread(tuple(sorted(values))) for values in zip(*pairs, strict=True)))
+        for key, pairs in found.items()
     ]
 
 
@@ -211,23 +223,28 @@ def plain_numbers(axis: Any) -> None:
     axis.set_minor_formatter(lambda value, _place: "")
 
 
-def _scatter(drawing: Any, shown: Sequence[tuple[str, dict[str, Any]]]) -> None:
+def _scatter(drawing: Any, shown: Sequence[Mark]) -> None:
     axes = drawing.subplots()
-    labels = list(dict.fromkeys(label for label, _ in shown))
+    labels = list(dict.fromkeys(mark.label for mark in shown))
     styles = styles_of(labels)
     for label in labels:
-        mine = [row for name, row in shown if name == label]
+        mine = [mark for mark in shown if mark.label == label]
         style = styles[label]
-        axes.plot(
-            [row["largest_removed"] for row in mine], [row["ppl_change"] for row in mine],
-            linestyle="none", marker=style["marker"], color=style["color"], label=label,
-        )  # fmt: skip
+        x, y = [mark.largest.mean for mark in mine], [mark.change.mean for mark in mine]
+        axes.plot(x, y, linestyle="none", marker=style["marker"], color=style["color"], label=label)
+        across, up = ([s.sd or 0.0 for s in spreads] for spreads in (
+            [mark.largest for mark in mine], [mark.change for mark in mine]
+        ))  # fmt: skip
+        if any(up):
+            axes.errorbar(
+                x, y, xerr=across, yerr=up, color=style["color"], elinewidth=0.8, linestyle="none"
+            )
     names = [
         axes.annotate(
-            row["class"], (row["largest_removed"], row["ppl_change"]), fontsize=7,
+            mark.name, (mark.largest.mean, mark.change.mean), fontsize=7,
             xytext=(4, 3), textcoords="offset points",
         )
-        for _, row in sorted(shown, key=lambda pair: -pair[1]["ppl_change"])
+        for mark in sorted(shown, key=lambda mark: -mark.change.mean)
     ]  # fmt: skip
     axes.set_yscale("log")
     plain_numbers(axes.yaxis)

@@ -2,7 +2,7 @@
 over seeds, and against multiply-adds."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,9 @@ from fairseq_prune.study.stages import PRUNED, STAGES
 PREFERRED, RANDOM = "class-blind", "random"
 
 Bases = Sequence[tuple[str, Spread]]  # the dense models: label and score
-WorkLines = dict[str, dict[float, Spread]]  # by label, the score by percent of the multiply-adds
+Spreads = Sequence[tuple[float, Spread]]  # a line: the score over seeds by what is removed
+_DENSE = " The dashed line is the dense model."
+MEANS = " Lines are means over seeds (n), bands one standard deviation to both sides."
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Line:
     label: str
     style: str
     points: Sequence[Point]
+
+
+Drawn = tuple[str, str, Spreads]  # a line to be drawn: its label, the key of its style
 
 
 def by_scheme(points: Sequence[Point], model: str) -> Chart | None:
@@ -162,18 +167,18 @@ def _chart(
         bases.append((label, scores_of(members)))
     caption = measure_of(everything) + caption
     if bases:
-        caption += " The dashed line is the dense model." if len(bases) == 1 else (
-            " The dashed lines are the dense models."
-        )  # fmt: skip
-    if any(a.sd is not None for line in lines for a in averages(line.points).values()):
-        caption += " Lines are means over seeds (n), bands one standard deviation to both sides."
+        caption += _DENSE if len(bases) == 1 else " The dashed lines are the dense models."
+    drawn = [(line.label, line.style, list(averages(line.points).items())) for line in lines]
+    spreads = [a for _, a in bases] + [a for _, _, line in drawn for _, a in line]
+    if any(a.sd is not None for a in spreads):
+        caption += MEANS
     return Chart(
         name=name,
         title=title,
         caption=caption,
         table=_table(bases, lines, measure_of(everything)),
         commands=commands_of([point.row for point in everything]),
-        draw=lambda drawing: _draw(drawing, bases, lines, measure_of(everything)),
+        draw=lambda drawing: _draw(drawing, bases, drawn, measure_of(everything)),
     )
 
 
@@ -192,37 +197,51 @@ def _table(dense: Bases, lines: Sequence[Line], measure: str) -> Table:
     return table
 
 
-def _seeded(line: Line) -> str:
+def _seeded(label: str, spreads: Iterable[Spread]) -> str:
     """The label, with the number of seeds where they are several."""
-    counts = sorted({len(a.values) for a in averages(line.points).values()})
+    counts = sorted({len(a.values) for a in spreads})
     if counts[-1] == 1:
-        return line.label
-    return f"{line.label} (n={'-'.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))})"
+        return label
+    return f"{label} (n={'-'.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))})"
 
 
-def _draw(drawing: Any, dense: Bases, lines: Sequence[Line], measure: str) -> None:
+def _draw(drawing: Any, dense: Bases, lines: Sequence[Drawn], measure: str) -> None:
     axes = drawing.subplots()
-    drawn = [a for line in lines for a in averages(line.points).values()]
-    top = max(a.mean for a in [*(a for _, a in dense), *drawn])
-    styles = styles_of(line.style for line in lines)
+    _draw_lines(axes, dense, lines)
+    drawn = [a for _, _, line in lines for _, a in line]
+    _score_axes(axes, max(a.mean for a in [*(a for _, a in dense), *drawn]), measure)
+    legend(axes)
+
+
+def _draw_lines(axes: Any, dense: Bases, lines: Sequence[Drawn]) -> None:
+    """Lines over what is removed, and level ones; with the spread over seeds."""
     for label, a in dense:
-        count = f" (n={len(a.values)})" if len(a.values) > 1 else ""
         axes.axhline(a.mean, color=QUIET, linestyle=(0, (6, 4)), linewidth=1.2)
         axes.annotate(
-            f"{label} {a.mean:.1f}{count}", (0.01, a.mean), xycoords=("axes fraction", "data"),
-            xytext=(0, 3), textcoords="offset points", color="#333333", fontsize=10,
+            _seeded(f"{label} {a.mean:.1f}", [a]), (0.01, a.mean),
+            xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
+            color="#333333", fontsize=10,
         )  # fmt: skip
-    for line in lines:
-        found = averages(line.points)
-        x, y = list(found), [a.mean for a in found.values()]
-        style = styles[line.style]
-        axes.plot(x, y, label=_seeded(line), linewidth=1.8, **style)
-        if any(a.sd for a in found.values()):
-            around = [(a.mean, a.sd or 0.0) for a in found.values()]
-            low, high = [m - sd for m, sd in around], [m + sd for m, sd in around]
-            axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
-    _score_axes(axes, top, measure)
-    legend(axes)
+        if a.sd:
+            axes.axhspan(a.mean - a.sd, a.mean + a.sd, color=QUIET, alpha=0.12, linewidth=0)
+    styles = styles_of(style for _, style, _ in lines)
+    for label, name, line in lines:
+        x, spreads = [at for at, _ in line], [a for _, a in line]
+        y, style = [a.mean for a in spreads], styles[name]
+        axes.plot(x, y, label=_seeded(label, spreads), linewidth=1.8, **style)
+        band(axes, x, spreads, style["color"])
+
+
+def band(axes: Any, x: Sequence[float], spreads: Sequence[Spread], color: str) -> None:
+    """Shade one standard deviation to both sides of means over seeds; a bar where it is one."""
+    y, sd = [a.mean for a in spreads], [a.sd or 0.0 for a in spreads]
+    if not any(sd):
+        return
+    if len(y) == 1:
+        axes.errorbar(x, y, yerr=sd, color=color, elinewidth=0.9, capsize=3, linestyle="none")
+        return
+    low, high = ([m + sign * s for m, s in zip(y, sd, strict=True)] for sign in (-1, 1))
+    axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
 
 
 def _draw_seeds(drawing: Any, shown: dict[str, list[Line]]) -> None:
@@ -241,8 +260,8 @@ def _draw_seeds(drawing: Any, shown: dict[str, list[Line]]) -> None:
             ]
             style = styles[line.style]
             axes.errorbar(
-                x, middle, yerr=ends, elinewidth=0.9, capsize=2, linewidth=1.6, label=_seeded(line),
-                **style,
+                x, middle, yerr=ends, elinewidth=0.9, capsize=2, linewidth=1.6, **style,
+                label=_seeded(line.label, spreads),
             )  # fmt: skip
             low, high = ([a.quantile(share) for a in spreads] for share in (0.25, 0.75))
             axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
@@ -254,16 +273,17 @@ def _draw_seeds(drawing: Any, shown: dict[str, list[Line]]) -> None:
 def by_work(points: Sequence[Point], model: str) -> Chart | None:
     """Figure 11: a line for each stage and scheme; None where no row counts multiply-adds."""
     mine = [p for p in points if p.model == model and p.row.get(WORK) is not None]
-    lines: WorkLines = {}
+    found: dict[str, list[tuple[float, Spread]]] = {}
     for members in places_of(p for p in mine if p.kind.removes).values():
         label = f"{members[0].kind.label}, {members[0].scheme}"
-        lines.setdefault(label, {})[work_of(members)] = scores_of(members)
-    if not lines:
+        found.setdefault(label, []).append((work_of(members), scores_of(members)))
+    if not found:
         return None
+    lines = [(label, label, sorted(line, key=lambda at: at[0])) for label, line in found.items()]
     measure = measure_of(mine)
     dense = [(m[0].kind.label, scores_of(m)) for m in places_of(levels(mine, model)).values()]
     rows = [(label, 0.0, score) for label, score in dense]
-    rows += [(label, *one) for label, line in lines.items() for one in sorted(line.items())]
+    rows += [(label, *one) for label, _, line in lines for one in line]
     table = [["line", "multiply-adds removed", measure, "sd", "seeds"]]
     for label, work, score in rows:
         cells = [number(score.mean, 2), number(score.sd, 2), str(len(score.values))]
@@ -272,8 +292,8 @@ def by_work(points: Sequence[Point], model: str) -> Chart | None:
         name="figure11",
         title=f"{model}: {measure} against multiply-adds",
         caption=f"{measure} against the percentage of the multiply-adds of an average test text "
-        "that zeros would save (nothing runs faster by it in dense kernels); means over seeds. "
-        "The dashed line is the dense model.",
+        f"that zeros would save (nothing runs faster by it in dense kernels).{_DENSE}"
+        f"{MEANS if any(a.sd is not None for _, _, a in rows) else ''}",
         table=table,
         commands=commands_of([p.row for p in mine]),
         draw=lambda drawing: _draw_work(drawing, dense, lines, measure),
@@ -286,14 +306,9 @@ def work_of(members: Sequence[Point]) -> float:
     return 100 * statistics.fmean(float(p.row[WORK]) for p in members)
 
 
-def _draw_work(drawing: Any, dense: Bases, lines: WorkLines, measure: str) -> None:
+def _draw_work(drawing: Any, dense: Bases, lines: Sequence[Drawn], measure: str) -> None:
     axes = drawing.subplots()
-    for _, score in dense:
-        axes.axhline(score.mean, color=QUIET, linestyle=(0, (6, 4)), linewidth=1.2)
-    styles = styles_of(lines)
-    for label, line in lines.items():
-        x = sorted(line)
-        axes.plot(x, [line[work].mean for work in x], label=label, linewidth=1.8, **styles[label])
+    _draw_lines(axes, dense, lines)
     axes.set(xlabel="multiply-adds removed (%)", ylabel=measure, xlim=(0, 100))
     axes.grid(color=GRID, linewidth=0.6)
     legend(axes, 1)

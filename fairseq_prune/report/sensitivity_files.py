@@ -17,6 +17,21 @@ _NAMED = ("scheme", "saliency", "seed")  # by the label, or by the seeds
 
 
 @dataclass(frozen=True)
+class ClassPruned:
+    """What pruning one class alone did.
+
+    Args:
+        name: of the class.
+        ppl_change: of the perplexity.
+        largest_removed: the largest magnitude that went; None where none did.
+    """
+
+    name: str
+    ppl_change: float
+    largest_removed: float | None
+
+
+@dataclass(frozen=True)
 class Measured:
     """One pass over the classes of a checkpoint, each pruned alone.
 
@@ -24,7 +39,7 @@ class Measured:
         model: its name, as points have it.
         scheme: of the thresholds or shares that were taken.
         label: the scheme and the sparsity asked for, as legends name it.
-        rows: by class, as the file has them.
+        rows: one a class.
         command: what measured it.
         seed: of the checkpoint; "" where nothing says it.
         ways: what else decides the numbers: subset, recipe, decoding, data and other tags.
@@ -34,7 +49,7 @@ class Measured:
     model: str
     scheme: str
     label: str
-    rows: Sequence[dict[str, Any]]
+    rows: Sequence[ClassPruned]
     command: str
     seed: str = ""
     ways: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +135,10 @@ def _text(path: Path) -> str:
         return ""
 
 
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
 def _measured(content: dict[str, Any], path: Path, models: dict[str, str]) -> Measured:
     if content["kind"] != KIND or content["format"] != FORMAT:
         raise ValueError(f"format {content.get('format')!r}, but this version reads {FORMAT}")
@@ -129,14 +148,9 @@ def _measured(content: dict[str, Any], path: Path, models: dict[str, str]) -> Me
     if tags.get("model") and tags.get("data"):
         model = f"{model}, {tags['data']}"
     rows = [
-        {
-            "class": str(row["class"]),
-            "sparsity": float(row["sparsity"]),
-            "ppl_change": float(row["ppl_change"]),
-            "largest_removed": None
-            if row.get("largest_removed") is None
-            else float(row["largest_removed"]),
-        }
+        ClassPruned(
+            str(row["class"]), float(row["ppl_change"]), _number(row.get("largest_removed"))
+        )
         for row in _one_a_class(content["rows"])
         if row["ppl_change"] is not None  # more than a float holds
     ]

@@ -7,7 +7,7 @@ from typing import Any
 from fairseq_prune.files.table import number
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.class_figures import nearest
-from fairseq_prune.report.figures import legend, scheme_of_interest
+from fairseq_prune.report.figures import band, legend, scheme_of_interest
 from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.naming import APART
 from fairseq_prune.report.points import Point, dense_of, places_of, spread_of
@@ -124,13 +124,10 @@ def _draw(drawing: Any, runs: Sequence[Run]) -> None:
         style = dict(styles[key])
         style["marker"] = style["marker"] or "."
         found = {update: spread_of(seeds) for update, seeds in run.losses.items()}
-        x = [run.offset + update for update in found]
-        y = [spread.mean for spread in found.values() if spread]
+        spreads = [spread for spread in found.values() if spread]
+        x, y = [run.offset + update for update in found], [spread.mean for spread in spreads]
         axes.plot(x, y, label=run.label, linewidth=1.6, markersize=5, **style)
-        if run.count > 1:
-            around = [(s.mean, s.sd or 0.0) for s in found.values() if s]
-            low, high = [m - sd for m, sd in around], [m + sd for m, sd in around]
-            axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
+        band(axes, x, spreads, style["color"])
         axes.plot(
             [run.offset + u for u in run.prunings], [0.02] * len(run.prunings),
             transform=axes.get_xaxis_transform(), linestyle="none", marker="v", markersize=9,

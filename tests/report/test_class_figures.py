@@ -14,17 +14,14 @@ from fairseq_prune.report.class_figures import (
 )
 from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.points import Point, read_points
-from fairseq_prune.report.sensitivity_files import Measured
+from fairseq_prune.report.sensitivity_files import ClassPruned, Measured
 from fairseq_prune.report.training_figure import training
 from tests.report import tiny
 from tests.report.rows import row, write
 
 
 def measured(label: str, *changes: float) -> Measured:
-    rows = [
-        {"class": f"c{k}", "sparsity": 0.9, "ppl_change": change, "largest_removed": 0.1 * (k + 1)}
-        for k, change in enumerate(changes)
-    ]
+    rows = [ClassPruned(f"c{k}", change, 0.1 * (k + 1)) for k, change in enumerate(changes)]
     return Measured("m", label, label, rows, f"measure {label}")
 
 
@@ -69,6 +66,18 @@ def test_figure_5_leaves_out_what_has_no_logarithm_and_says_so() -> None:
     assert [line[1:3] for line in chart.table[1:]] == [["c0", "0.1"], ["c2", "0.3"]]
     assert " 1 without an increase" in chart.caption
     assert perplexity_by_magnitude([measured("x", -1.0)], "m") is None
+
+
+def test_figure_5_has_the_spread_over_seeds(tmp_path: Path) -> None:
+    chart = perplexity_by_magnitude([measured("x", 1.0, 5.0), measured("x", 3.0)], "m")
+    assert chart is not None and "thin lines one standard deviation" in chart.caption
+    assert chart.table == [
+        ["scheme", "class", "largest removed", "largest removed: sd", "change in perplexity",
+         "change in perplexity: sd", "seeds"],
+        ["x", "c0", "0.1", "0", "2.0000", "1.4142", "2"],
+        ["x", "c1", "0.2", "-", "5.0000", "-", "1"],
+    ]  # fmt: skip
+    assert save_chart(chart, tmp_path, "f").count("LineCollection") == 2
 
 
 @pytest.mark.parametrize("changes", [(0.01, 1.0, 1e4), (0.0, 1.0, 1e4, 0.5, 0.7)])

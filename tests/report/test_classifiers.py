@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from fairseq_prune.report.figures import by_stage, by_work
+from fairseq_prune.report.chart import save_chart
+from fairseq_prune.report.figures import by_scheme, by_stage, by_work
 from fairseq_prune.report.points import read_points, spread_of
 from fairseq_prune.report.report import write_report
 from fairseq_prune.report.tables import full_table, glance
@@ -66,6 +67,18 @@ def test_a_figure_shows_it_against_multiply_adds(
         ["pruned, class-blind", "60.00%", "71.00", "1.41", "2"],
         ["pruned + retrained, class-blind", "50.00%", "88.00", "-", "1"],
     ]
+
+
+def test_lines_and_the_dense_model_show_their_spread(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    points = read_points([write(tmp_path, *rows)])
+    for chart in (by_scheme(points, "m"), by_work(points, "m")):
+        assert chart is not None and "bands one standard deviation" in chart.caption
+        svg = save_chart(chart, tmp_path, chart.name)
+        assert ">dense 90.5 (n=2)<" in svg and "class-blind (n=2)<" in svg
+        # the line has one point, and so a bar
+        assert svg.count("LineCollection") == 1
 
 
 def test_a_report_of_classifiers_asks_for_no_translations(

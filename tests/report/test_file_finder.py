@@ -101,7 +101,7 @@ def test_of_curves_the_point_nearest_to_90_percent_is_shown(tmp_path: Path) -> N
     rows.append({"class": "c", "sparsity": 0.9, "ppl_change": None, "largest_removed": 0.1})
     tiny.add_sensitivity(tmp_path, "class-blind", rows=rows, scheme=None, sparsity=None)
     (found,) = find_measured([str(tmp_path)], {}, print)
-    assert [(row["class"], row["ppl_change"]) for row in found.rows] == [("b", 2.0), ("a", 2.0)]
+    assert [(row.name, row.ppl_change) for row in found.rows] == [("b", 2.0), ("a", 2.0)]
     assert found.label == "every class to about 90%"
 
 
