@@ -47,13 +47,9 @@ def chosen(measures: Measures, model: str) -> list[Column]:
     for stage in STAGES:
         for place in _places(measures.limits, model, stage):
             mine = [p for p in tested if p.place == place]
-            columns += [Column(_label(mine[0]), mine)] if mine else []
+            columns += [Column(mine[0].label, mine)] if mine else []
     dense = {bases[p.key].key: bases[p.key] for column in columns for p in column.points}
     return [Column("dense", list(dense.values())), *columns] if dense else []
-
-
-def _label(point: Point) -> str:
-    return f"{point.kind.label}, {point.scheme}, {point.percent}%"
 
 
 def _places(found: Sequence[Limit], model: str, stage: str) -> list[Place]:

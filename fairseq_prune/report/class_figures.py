@@ -11,7 +11,7 @@ from fairseq_prune.files.table import Table, number
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.figures import legend
 from fairseq_prune.report.naming import APART
-from fairseq_prune.report.points import Point, Spread, schemes_of, spread_of
+from fairseq_prune.report.points import Point, Spread, counted, over, schemes_of, spread_of
 from fairseq_prune.report.sensitivity_files import Measured
 from fairseq_prune.report.styles import GRID, HATCHES, styles_of
 from fairseq_prune.study.stages import STAGES
@@ -142,7 +142,7 @@ def _marks(measured: Sequence[Measured]) -> list[Mark]:
                 pair = row.largest_removed, row.ppl_change
                 found.setdefault((one.label, row.name), []).append(pair)
     return [
-        Mark(*key, *(Spread(tuple(sorted(values))) for values in zip(*pairs, strict=True)))
+        Mark(*key, *(over(values) for values in zip(*pairs, strict=True)))
         for key, pairs in found.items()
     ]
 
@@ -200,7 +200,7 @@ def _draw_bars(drawing: Any, label: str, classes: Sequence[str], bars: Bars) -> 
         spread = [(s and s.sd) or 0.0 for s in found] if count > 1 else None
         axes.barh(
             at, [s.mean if s else 0.0 for s in found], height=0.92 * height,
-            label=f"{scheme} (n={count})" if count > 1 else scheme, xerr=spread,
+            label=counted(scheme, [count]), xerr=spread,
             color=styles[scheme]["color"], hatch=HATCHES[place % len(HATCHES)], edgecolor="#ffffff",
             linewidth=0, error_kw={"elinewidth": 0.8},
         )  # fmt: skip

@@ -79,27 +79,22 @@ def _most(words: Sequence[str], among: Set[str]) -> bool:
     return 2 * sum(map(among.__contains__, words)) > len(words)
 
 
-def mean_faults(members: Sequence[Point], found: Mapping[PointKey, Faults]) -> Faults | None:
-    """The mean over seeds of those that have outputs; None where none has."""
-    known = [found[p.key] for p in members if p.key in found]
-    if not known:
-        return None
-    return Faults(**{k: sum(getattr(s, k) for s in known) / len(known) for k in FAULTS})
-
-
 def flags(points: Sequence[Point], found: Mapping[PointKey, Faults]) -> dict[Place, str]:
-    """Of each place, the kinds whose mean share is more than 0.05 above its dense models'.
+    """Of each place, the faults whose mean over seeds is more than 0.05 above its dense models'.
 
     Those of points without a dense model count from 0.
     """
     bases = dense_points(points)
     made: dict[Place, str] = {}
     for place, members in places_of(points).items():
-        mine = mean_faults(members, found)
-        if mine is None or members[0].kind.is_dense:
+        mine = [found[p.key] for p in members if p.key in found]
+        if not mine or members[0].kind.is_dense:
             continue
-        dense = {bases[p.key].key: bases[p.key] for p in members if p.key in bases}
-        base = mean_faults(list(dense.values()), found)
-        odd = [k for k in FAULTS if getattr(mine, k) > getattr(base, k, 0.0) + BEYOND]
-        made[place] = ", ".join(odd)
+        dense = dict.fromkeys(bases[p.key].key for p in members if p.key in bases)
+        base = [found[key] for key in dense if key in found]
+        made[place] = ", ".join(n for n in FAULTS if _mean(mine, n) > _mean(base, n) + BEYOND)
     return made
+
+
+def _mean(found: Sequence[Faults], name: str) -> float:
+    return sum(getattr(one, name) for one in found) / len(found) if found else 0.0

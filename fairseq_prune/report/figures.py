@@ -2,7 +2,7 @@
 over seeds, and against multiply-adds."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from fairseq_prune.report.points import (
     Point,
     Spread,
     averages,
+    counted,
     measure_of,
     places_of,
     schemes_of,
@@ -197,14 +198,6 @@ def _table(dense: Bases, lines: Sequence[Line], measure: str) -> Table:
     return table
 
 
-def _seeded(label: str, spreads: Iterable[Spread]) -> str:
-    """The label, with the number of seeds where they are several."""
-    counts = sorted({len(a.values) for a in spreads})
-    if counts[-1] == 1:
-        return label
-    return f"{label} (n={'-'.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))})"
-
-
 def _draw(drawing: Any, dense: Bases, lines: Sequence[Drawn], measure: str) -> None:
     axes = drawing.subplots()
     _draw_lines(axes, dense, lines)
@@ -218,7 +211,7 @@ def _draw_lines(axes: Any, dense: Bases, lines: Sequence[Drawn]) -> None:
     for label, a in dense:
         axes.axhline(a.mean, color=QUIET, linestyle=(0, (6, 4)), linewidth=1.2)
         axes.annotate(
-            _seeded(f"{label} {a.mean:.1f}", [a]), (0.01, a.mean),
+            counted(f"{label} {a.mean:.1f}", [len(a.values)]), (0.01, a.mean),
             xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
             color="#333333", fontsize=10,
         )  # fmt: skip
@@ -228,7 +221,9 @@ def _draw_lines(axes: Any, dense: Bases, lines: Sequence[Drawn]) -> None:
     for label, name, line in lines:
         x, spreads = [at for at, _ in line], [a for _, a in line]
         y, style = [a.mean for a in spreads], styles[name]
-        axes.plot(x, y, label=_seeded(label, spreads), linewidth=1.8, **style)
+        axes.plot(
+            x, y, label=counted(label, [len(a.values) for a in spreads]), linewidth=1.8, **style
+        )
         band(axes, x, spreads, style["color"])
 
 
@@ -261,7 +256,7 @@ def _draw_seeds(drawing: Any, shown: dict[str, list[Line]]) -> None:
             style = styles[line.style]
             axes.errorbar(
                 x, middle, yerr=ends, elinewidth=0.9, capsize=2, linewidth=1.6, **style,
-                label=_seeded(line.label, spreads),
+                label=counted(line.label, [len(a.values) for a in spreads]),
             )  # fmt: skip
             low, high = ([a.quantile(share) for a in spreads] for share in (0.25, 0.75))
             axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
@@ -276,7 +271,8 @@ def by_work(points: Sequence[Point], model: str) -> Chart | None:
     found: dict[str, list[tuple[float, Spread]]] = {}
     for members in places_of(p for p in mine if p.kind.removes).values():
         label = f"{members[0].kind.label}, {members[0].scheme}"
-        found.setdefault(label, []).append((work_of(members), scores_of(members)))
+        work = 100 * statistics.fmean(float(p.row[WORK]) for p in members)
+        found.setdefault(label, []).append((work, scores_of(members)))
     if not found:
         return None
     lines = [(label, label, sorted(line, key=lambda at: at[0])) for label, line in found.items()]
@@ -299,11 +295,6 @@ def by_work(points: Sequence[Point], model: str) -> Chart | None:
         draw=lambda drawing: _draw_work(drawing, dense, lines, measure),
         size=(6.2, 4.2 + 0.22 * len(lines)),
     )
-
-
-def work_of(members: Sequence[Point]) -> float:
-    """The percentage of the multiply-adds that is gone, mean over seeds."""
-    return 100 * statistics.fmean(float(p.row[WORK]) for p in members)
 
 
 def _draw_work(drawing: Any, dense: Bases, lines: Sequence[Drawn], measure: str) -> None:

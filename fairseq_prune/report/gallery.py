@@ -176,7 +176,7 @@ def _aside(points: Sequence[Point]) -> list[str]:
     """A sentence on the points that no figure of BLEU shows."""
     if not points:
         return []
-    names = [f"{p.kind.label}, {p.scheme} {p.percent}%" for p in points]
+    names = [p.label for p in points]
     several = f"{points[0].model}: {len(points)} rows are in the tables and in no figure: "
     return [several + listed(list(dict.fromkeys(names)), 4) + "."]
 

@@ -13,7 +13,7 @@ from fairseq_prune.report.bootstrap import SIGNATURE, Comparison
 from fairseq_prune.report.by_sentence import bleu, buckets, chosen, example, length, rarity
 from fairseq_prune.report.degenerate import FAULTS
 from fairseq_prune.report.measures import Measures
-from fairseq_prune.report.points import Place, Point, Spread, models_of, places_of
+from fairseq_prune.report.points import Place, Point, models_of, over, places_of
 from fairseq_prune.report.significance import dense_points
 from fairseq_prune.report.tables import full_tables
 from fairseq_prune.study.stages import STAGES
@@ -125,11 +125,6 @@ def limit_table(measures: Measures) -> Table:
     return [head, *rows]
 
 
-def _over(values: Sequence[float], digits: int, signed: bool = False) -> str:
-    """A number over seeds: the mean, and of several its standard deviation."""
-    return Spread(tuple(sorted(values))).text(digits, signed)
-
-
 def _tested(measures: Measures, members: Sequence[Point]) -> list[Comparison]:
     return [measures.comparisons[p.key] for p in members if p.key in measures.comparisons]
 
@@ -137,10 +132,10 @@ def _tested(measures: Measures, members: Sequence[Point]) -> list[Comparison]:
 def _difference(measures: Measures, place: Place, members: Sequence[Point]) -> list[str]:
     """Mean difference from dense, seeds that are worse alone, and p of all seeds together."""
     found = _tested(measures, members)
-    lost = [c.bleu - c.dense for c in found]
+    lost = over(c.bleu - c.dense for c in found)
     pooled = measures.pooled.get(place)
     together = "-" if pooled is None else f"{pooled.p:.4f}"
-    return [_over(lost, 2, signed=True), f"{sum(c.worse for c in found)} of {len(found)}", together]
+    return [lost.text(2, signed=True), f"{sum(c.worse for c in found)} of {len(found)}", together]
 
 
 def comparison_table(measures: Measures) -> Table:
@@ -153,7 +148,7 @@ def comparison_table(measures: Measures) -> Table:
             table.append(
                 [
                     model, STAGES[stage].label, scheme or "-", members[0].percent,
-                    _over([c.bleu for c in found], 2),
+                    over(c.bleu for c in found).text(2),
                     *_difference(measures, place, members), " ".join(f"{c.p:.4f}" for c in found),
                 ]
             )  # fmt: skip
@@ -196,7 +191,7 @@ def fault_table(measures: Measures) -> Table:
         found = [measures.faults[p.key] for p in members if p.key in measures.faults]
         if found:
             model, stage, scheme, _ = place
-            cells = [_over([100 * getattr(one, name) for one in found], 1) for name in FAULTS]
+            cells = [over(100 * getattr(one, name) for one in found).text(1) for name in FAULTS]
             what = [model, STAGES[stage].label, scheme or "-", members[0].percent, str(len(found))]
             table.append([*what, *cells, measures.flagged.get(place, "")])
     return table
@@ -223,7 +218,7 @@ def _parts(
     table = [[f"{model}: {header}", "sentences", *(column.heading for column in columns)]]
     for part in parts:
         name = f"{part.first} to {part.last}" if part.last > part.first else f"{part.first}"
-        scores = [_over([bleu(one, part) for one in seeds], 2) for seeds in outputs]
+        scores = [over(bleu(one, part) for one in seeds).text(2) for seeds in outputs]
         table.append([name, str(len(part.members)), *scores])
     return table
 

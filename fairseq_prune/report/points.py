@@ -94,6 +94,13 @@ class Point:
         return removed if asked in ("", removed) else f"{removed} (asked {asked})"
 
     @property
+    def label(self) -> str:
+        """Stage, method and what is removed; of a dense model the stage alone."""
+        if self.kind.is_dense:
+            return self.kind.label
+        return f"{self.kind.label}, {self.scheme}, {self.percent}%"
+
+    @property
     def key(self) -> PointKey:
         """What tells one point of a study from another."""
         return *self.place, self.seed
@@ -292,17 +299,26 @@ class Spread:
         return mean if self.sd is None else f"{mean} ± {number(self.sd, digits)}"
 
 
+def over(values: Iterable[float]) -> Spread:
+    """The spread of a number that every seed has."""
+    return Spread(tuple(sorted(values)))
+
+
 def spread_of(values: Sequence[float | None]) -> Spread | None:
     """The spread of a number; None without values, or where a seed has none."""
     found = [float(value) for value in values if value is not None]
-    if not found or len(found) < len(values):
-        return None
-    return Spread(tuple(sorted(found)))
+    return over(found) if found and len(found) == len(values) else None
 
 
 def scores_of(points: Sequence[Point]) -> Spread:
     """The spread of the score over points, one at least."""
-    return Spread(tuple(sorted(point.score for point in points)))
+    return over(point.score for point in points)
+
+
+def counted(label: str, counts: Sequence[int]) -> str:
+    """The label, with the number of seeds where they are several: "dense (n=2-3)"."""
+    few, many = min(counts), max(counts)
+    return label if many == 1 else f"{label} (n={few if few == many else f'{few}-{many}'})"
 
 
 def averages(points: Sequence[Point]) -> dict[float, Spread]:

@@ -13,6 +13,7 @@ from fairseq_prune.report.points import (
     Place,
     Point,
     Spread,
+    counted,
     measure_of,
     models_of,
     places_of,
@@ -82,7 +83,7 @@ def _about(places: Mapping[Place, Members]) -> Iterator[Column]:
     yield "model", lambda members: members[0].model
     yield "stage", lambda members: members[0].kind.label
     yield "scheme", lambda members: members[0].scheme or "-"
-    yield "removed", _removed
+    yield "removed", partial(_share, entry="sparsity")
     if any(members[0].percent != f"{place[3]:g}" for place, members in places.items()):
         yield "asked", lambda members: members[0].asked or "-"
     rows = [point.row for members in places.values() for point in members]
@@ -108,10 +109,6 @@ def _columns(header: str, entry: str, digits: int, apart: bool) -> Iterator[Colu
     yield f"{header} sd", part("sd")
     if entry in results.SCORES:
         yield f"{header} median", part("median")
-
-
-def _removed(members: Sequence[Point]) -> str:
-    return f"{100 * statistics.fmean(float(p.row['sparsity']) for p in members):.2f}%"
 
 
 def _share(members: Sequence[Point], entry: str) -> str:
@@ -143,7 +140,7 @@ def point_table(points: Sequence[Point]) -> Table:
     for p in points:
         counts = [p.row.get(name) for name in ("removed", "prunable", "parameters")]
         table.append([
-            p.model, p.kind.label, p.scheme or "-", f"{100 * p.row['sparsity']:.2f}%",
+            p.model, p.kind.label, p.scheme or "-", _share([p], "sparsity"),
             p.asked or "-", p.seed, *(number(p.row.get(entry), n) for _, entry, n in numbers),
             *("-" if count is None else str(count) for count in counts),
             *(_share([p], entry) for _, entry in OF_ALL),
@@ -177,7 +174,7 @@ def glance(points: Sequence[Point], model: str) -> Table:
 def _score(points: Sequence[Point]) -> str:
     if not points:
         return ""
-    return scores_of(points).text(2) + (f" (n={len(points)})" if len(points) > 1 else "")
+    return counted(scores_of(points).text(2), [len(points)])
 
 
 def glances(points: Sequence[Point]) -> list[Table]:

@@ -10,7 +10,7 @@ from fairseq_prune.report.class_figures import nearest
 from fairseq_prune.report.figures import band, legend, scheme_of_interest
 from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.naming import APART
-from fairseq_prune.report.points import Point, dense_of, places_of, spread_of
+from fairseq_prune.report.points import Point, counted, dense_of, places_of, spread_of
 from fairseq_prune.report.styles import GRID, styles_of
 from fairseq_prune.report.training_log import Log, read_log
 from fairseq_prune.study.stages import STAGES
@@ -81,7 +81,7 @@ def training(points: Sequence[Point], model: str, files: FileFinder) -> Chart | 
 def _run(logs: Sequence[Log], point: Point, offset: int) -> Run:
     shared = set.intersection(*(set(log.losses) for log in logs))
     losses = {update: [log.losses[update] for log in logs] for update in sorted(shared)}
-    label = _label(point) + (f" (n={len(logs)})" if len(logs) > 1 else "")
+    label = counted(point.label, [len(logs)])
     return Run(label, point.stage, losses, logs[0].prunings, offset, len(logs))
 
 
@@ -102,12 +102,6 @@ def _chosen(points: Sequence[Point], model: str) -> list[list[Point]]:
                 seen.add((point.stage, point.scheme))
                 chosen.append(places[point.place])
     return chosen[:MOST]
-
-
-def _label(point: Point) -> str:
-    if point.kind.is_dense:
-        return point.kind.label
-    return f"{point.kind.label}, {point.scheme} {point.percent}%"
 
 
 def _log(point: Point, files: FileFinder) -> Log | None:

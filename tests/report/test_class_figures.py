@@ -97,7 +97,7 @@ def test_figure_6_sets_retraining_behind_the_dense_run_and_marks_the_pruning(
     points = read_points(reported.rglob("results.jsonl"))
     chart = training(points, "m", FileFinder([str(reported)]))
     assert chart is not None
-    again = "pruned + retrained, class-blind 80%"
+    again = "pruned + retrained, class-blind, 80%"
     assert chart.table[1:] == [
         ["dense", "10", "8.000", "-"],
         ["dense", "20", "6.000", "-"],
