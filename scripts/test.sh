@@ -21,5 +21,6 @@ export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 "$bin/ruff" check .
 "$bin/mypy"
-# one worker a core, up to 8; a file's tests stay together, as they share what is costly to make
-"$bin/python" -m pytest -m "$which" -n auto --maxprocesses 8 --dist loadfile "$@"
+# one worker a core, up to 8; each begins with files of its own, as a file's tests share what is
+# costly to make, and takes tests of another's once these are done
+"$bin/python" -m pytest -m "$which" -n auto --maxprocesses 8 --dist worksteal "$@"

@@ -21,6 +21,7 @@ from hypothesis import settings
 from fairseq_prune.checkpoints.audit import Audit, audit
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests import forked
+from tests.forked import train_here
 from tests.quick_settings import quick_settings
 
 quick_settings()
@@ -165,25 +166,6 @@ def cut_at(update: int | None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, suppress(_Cut):
         patch.setattr(Trainer, "train_step", train_step)
         yield
-
-
-def train_here(flags: list[Any]) -> None:
-    """fairseq-train in this process, with our user dir; what fairseq keeps globally is reset."""
-    from fairseq import checkpoint_utils, options
-    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-    from fairseq.logging import metrics
-    from fairseq_cli.train import main, should_stop_early
-
-    from fairseq_prune import register
-
-    register()
-    metrics.reset()
-    vars(should_stop_early).clear()
-    if hasattr(checkpoint_utils.save_checkpoint, "best"):
-        del checkpoint_utils.save_checkpoint.best
-    parser = options.get_training_parser()
-    arguments = options.parse_args_and_arch(parser, input_args=[str(flag) for flag in flags])
-    main(convert_namespace_to_omegaconf(arguments))
 
 
 def audit_of(path: str) -> Audit:

@@ -1,6 +1,6 @@
 """Programs in forks of one process that has imported torch and fairseq (study/forks.py).
 
-A module of its own, as each fork imports it.
+A module of its own, as each fork imports it: no pytest.
 """
 
 import multiprocessing
@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 from fairseq_prune.study import forks
 from tests.quick_settings import quick_settings
@@ -78,6 +79,25 @@ def _run_ranks(
             for process in started:
                 process.terminate()
     return max(abs(process.exitcode) for process in started)
+
+
+def train_here(flags: list[Any]) -> None:
+    """fairseq-train in this process, with our user dir; what fairseq keeps globally is reset."""
+    from fairseq import checkpoint_utils, options
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+    from fairseq.logging import metrics
+    from fairseq_cli.train import main, should_stop_early
+
+    from fairseq_prune import register
+
+    register()
+    metrics.reset()
+    vars(should_stop_early).clear()
+    if hasattr(checkpoint_utils.save_checkpoint, "best"):
+        del checkpoint_utils.save_checkpoint.best
+    parser = options.get_training_parser()
+    arguments = options.parse_args_and_arch(parser, input_args=[str(flag) for flag in flags])
+    main(convert_namespace_to_omegaconf(arguments))
 
 
 def end_server() -> None:

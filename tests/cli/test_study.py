@@ -67,17 +67,7 @@ def finished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 
 
 def _words(action: str, study: Path, root: Path, *more: str) -> list[Any]:
-    return [
-        "python",
-        "-m",
-        "fairseq_prune.cli.main",
-        "study",
-        action,
-        study,
-        "--output",
-        root,
-        *more,
-    ]
+    return ["fairseq-prune", "study", action, study, "--output", root, *more]
 
 
 def test_a_study_runs_reports_and_is_not_done_twice(finished: tuple[Path, Path, str]) -> None:
@@ -125,7 +115,7 @@ def test_clean_removes_what_the_file_does_not_name(
 ) -> None:
     _, root, _ = finished
     copy = tmp_path / "out"
-    run("python", "-c", f"import shutil; shutil.copytree({str(root)!r}, {str(copy)!r})")
+    shutil.copytree(root, copy)
     study = write_study(tmp_path, GRID.replace("[pruned, retrained]", "pruned"), str(corpus))
     assert "has 1 points that" in run(*_words("run", study, copy), fails=True)
     assert "1 points, " in run(*_words("clean", study, copy))

@@ -36,20 +36,21 @@ def arm(breakdown: str) -> None:
         assert kind == "", breakdown
 
 
-def train(flags: list[str], breakdown: str) -> None:
+def train(flags: list[str], breakdown: str) -> int:
     """fairseq-train with our user dir."""
-    from tests.conftest import train_here
+    from tests.forked import train_here
 
     arm(breakdown)
     train_here(flags)
+    return 0
 
 
-def command(words: list[str], breakdown: str) -> None:
+def command(words: list[str], breakdown: str) -> int:
     """A command of fairseq-prune."""
     from fairseq_prune.cli.main import main
 
     arm(breakdown)
-    sys.exit(main(words))
+    return main(words)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Trainings in processes of their own, to be killed."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -10,16 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from fairseq_prune.study import forks
 from tests.conftest import ROOT, differences, read, trained
 from tests.faults import breakdown
-
-# fork of a process that has everything loaded, and no threads: a new start takes 5 seconds
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(
-    ["torch._dynamo", "fairseq_cli.train", "fairseq_prune.cli.main", "tests.conftest"]
-)
 
 
 class Process:
@@ -28,11 +20,10 @@ class Process:
     def __init__(self, log: Path) -> None:
         self.log = log
 
-    def start(self, target: Callable[..., None], words: list[Any], fault: str) -> "Process":
+    def start(self, target: Callable[..., int], words: list[Any], fault: str) -> "Process":
         """Begin; it is a fork."""
-        call = (target.__name__, [str(word) for word in words], fault, str(self.log))
-        self._child: Any = _SERVER.Process(target=_run, args=call)
-        self._child.start()
+        call = ([str(word) for word in words], fault)
+        self._child: Any = forks.start(target, call, self.log, {})
         self.pid: int = self._child.pid
         return self
 
@@ -49,7 +40,7 @@ class Process:
 class Fresh(Process):
     """A training that is started as a user does."""
 
-    def start(self, target: Callable[..., None], words: list[Any], fault: str) -> "Process":
+    def start(self, target: Callable[..., int], words: list[Any], fault: str) -> "Process":
         """Begin; ``target`` is :func:`breakdown.train`."""
         command = [sys.executable, "-m", "tests.faults.breakdown", fault, *map(str, words)]
         with self.log.open("w") as log:
@@ -62,14 +53,6 @@ class Fresh(Process):
 
     def wait(self) -> int:
         return int(self._child.wait(300))
-
-
-def _run(name: str, words: list[str], fault: str, log: str) -> None:
-    torch.set_num_threads(1)
-    with open(log, "w") as file:
-        for number in (1, 2):
-            os.dup2(file.fileno(), number)
-    getattr(breakdown, name)(words, fault)
 
 
 class Case:
