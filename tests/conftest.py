@@ -112,10 +112,6 @@ def pytest_collection_finish() -> None:
     gc.freeze()  # what is imported is never garbage: finding that out takes 0.3 s each time
 
 
-def pytest_sessionfinish() -> None:
-    forked.end_server()
-
-
 def torchrun(ranks: int) -> list[Any]:
     """The words before a fairseq command's flags that start it as so many gloo ranks on CPU."""
     with socket.socket() as s:

@@ -38,10 +38,10 @@ def _ranks_of(words: Sequence[str]) -> tuple[Sequence[str], int, str]:
     return [Path(words[5]).name, *words[6:]], int(words[2]), words[4]
 
 
-def run(words: Sequence[str], log: Path, environment: Mapping[str, str] = os.environ) -> int:
+def run(words: Sequence[str], log: Path) -> int:
     """Run a command as a new interpreter would; its exit code, and in ``log`` what it prints."""
     program, ranks, port = _ranks_of(words)
-    place = (os.getcwd(), dict(environment))
+    place = (os.getcwd(), dict(os.environ))
     if ranks:
         process = forks.start(_run_ranks, (program, *place, ranks, port), log, {})
     else:
@@ -98,10 +98,3 @@ def train_here(flags: list[Any]) -> None:
     parser = options.get_training_parser()
     arguments = options.parse_args_and_arch(parser, input_args=[str(flag) for flag in flags])
     main(convert_namespace_to_omegaconf(arguments))
-
-
-def end_server() -> None:
-    """End the process whose forks these are."""
-    from multiprocessing import forkserver
-
-    forkserver._forkserver._stop()

@@ -27,9 +27,9 @@ def test_a_training_in_a_fork_is_that_of_a_new_interpreter(corpus: Path, tmp_pat
     process.join(200)
     assert process.exitcode == 0, (tmp_path / "dense.log").read_text()[-2000:]
     plain = [*LSTM, *TRAINING, "--max-update", 3]
-    run("fairseq-train", corpus, *plain, "--save-dir", tmp_path / "plain")
-    run("fairseq-train", corpus, *plain, "--save-dir", tmp_path / "plain-pruned",
-        "--user-dir", "fairseq_prune", "--prune-scheme", "class-blind")  # fmt: skip
+    run("fairseq-train", corpus, *plain, "--save-dir", tmp_path / "plain", fork=False)
+    run("fairseq-train", corpus, *plain, "--save-dir", tmp_path / "plain-pruned", "--user-dir",
+        "fairseq_prune", "--prune-scheme", "class-blind", fork=False)  # fmt: skip
     for forked, new in (("dense", "plain"), ("pruned", "plain-pruned")):
         a, b = (read(tmp_path / name / "checkpoint_last.pt") for name in (forked, new))
         assert differences(trained(a), trained(b)) == []
@@ -71,6 +71,22 @@ def test_a_command_of_ours_ends_with_its_sentence(tmp_path: Path) -> None:
     said = (tmp_path / "command.log").read_text()
     assert said == f"fairseq-prune: {tmp_path}/none.pt is not a file; give the path of a fairseq " \
         "checkpoint.\n"  # fmt: skip
+
+
+def _refused(checkpoint: str) -> int:
+    with open(f"{checkpoint}.log", "wb") as log:
+        return forks.run(["fairseq-generate", "--path", checkpoint, f"{checkpoint}.data"], log)
+
+
+def test_a_refusal_is_one_sentence_as_in_a_new_interpreter(corpus: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes(b"PK\3\4" + bytes(99))
+    (tmp_path / "cut.pt.data").symlink_to(corpus)
+    process = forks.start(_refused, (str(cut),), tmp_path / "log", {})
+    process.join(60)
+    said = (tmp_path / "cut.pt.log").read_text()
+    assert process.exitcode == 2 and "Traceback" not in said
+    assert said.splitlines()[-1].startswith(f"fairseq_prune: {cut} is not a checkpoint that")
 
 
 def test_without_the_imports_it_is_a_new_interpreter(tmp_path: Path) -> None:
