@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_prune.network.options import architecture
-from tests.conftest import ARCHES, BIN, TRAINING, read, run, train_here
+from tests.conftest import ARCHES, TRAINING, read, run, train_here
 
 HALF = ("--prune-sparsity", "0.5", "--prune-structure")
 LANGUAGE_MODEL = (
@@ -21,15 +21,13 @@ EVERY_KIND = (
 
 
 def copied(out: str, start: str, folder: Path) -> str:
-    """What the line does that begins so, in a shell in ``folder``; it has to succeed."""
+    """What the line does that begins so, in ``folder``, as bash reads it; it has to succeed."""
     (line,) = [one for one in out.splitlines() if one.startswith(start)]
-    command = line.removeprefix(start)
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=300,
-        env={"PATH": f"{BIN}:/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(folder)},
-    )  # fmt: skip
-    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
-    return done.stdout + done.stderr
+    said = ["bash", "-c", f"printf '%s\\0' {line.removeprefix(start)}"]
+    words = subprocess.run(said, capture_output=True, text=True, check=True).stdout.split("\0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return run(*words[:-1])
 
 
 def check(last: Path, folder: Path, call, *flags) -> str:
