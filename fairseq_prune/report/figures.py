@@ -27,9 +27,6 @@ from fairseq_prune.study.stages import PRUNED, STAGES
 PREFERRED, RANDOM = "class-blind", "random"
 
 Bases = Sequence[tuple[str, Spread]]  # the dense models: label and score
-Spreads = Sequence[tuple[float, Spread]]  # a line: the score over seeds by what is removed
-_DENSE = " The dashed line is the dense model."
-MEANS = " Lines are means over seeds (n), bands one standard deviation to both sides."
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,19 @@ class Line:
     points: Sequence[Point]
 
 
-Drawn = tuple[str, str, Spreads]  # a line to be drawn: its label, the key of its style
+@dataclass(frozen=True)
+class Curve:
+    """A line as it is drawn.
+
+    Args:
+        label: in the legend, without the number of seeds.
+        style: the key of its style.
+        spreads: by what is removed, ascending, the score over seeds.
+    """
+
+    label: str
+    style: str
+    spreads: Sequence[tuple[float, Spread]]
 
 
 def by_scheme(points: Sequence[Point], model: str) -> Chart | None:
@@ -162,25 +171,36 @@ def _chart(
     name: str, title: str, caption: str, dense: Sequence[Point], lines: Sequence[Line]
 ) -> Chart:
     everything = [*dense, *(p for line in lines for p in line.points)]
-    bases = []
-    for place, members in places_of(dense).items():
-        label = ", ".join(filter(None, [members[0].kind.label, place[2]]))
-        bases.append((label, scores_of(members)))
-    caption = measure_of(everything) + caption
-    if bases:
-        caption += _DENSE if len(bases) == 1 else " The dashed lines are the dense models."
-    drawn = [(line.label, line.style, list(averages(line.points).items())) for line in lines]
-    spreads = [a for _, a in bases] + [a for _, _, line in drawn for _, a in line]
-    if any(a.sd is not None for a in spreads):
-        caption += MEANS
+    bases, measure = _bases(dense), measure_of(everything)
+    curves = [Curve(ln.label, ln.style, list(averages(ln.points).items())) for ln in lines]
     return Chart(
         name=name,
         title=title,
-        caption=caption,
-        table=_table(bases, lines, measure_of(everything)),
+        caption=measure + caption + _about_lines(bases, curves),
+        table=_table(bases, lines, measure),
         commands=commands_of([point.row for point in everything]),
-        draw=lambda drawing: _draw(drawing, bases, drawn, measure_of(everything)),
+        draw=lambda drawing: _draw(drawing, bases, curves, measure),
     )
+
+
+def _bases(points: Sequence[Point]) -> Bases:
+    """The level lines: the label and the score of each place."""
+    return [
+        (", ".join(filter(None, [members[0].kind.label, place[2]])), scores_of(members))
+        for place, members in places_of(points).items()
+    ]
+
+
+def _about_lines(dense: Bases, curves: Sequence[Curve]) -> str:
+    """What a caption says of level lines, and of several seeds."""
+    text = ""
+    if dense:
+        text = " The dashed line is the dense model." if len(dense) == 1 else (
+            " The dashed lines are the dense models."
+        )  # fmt: skip
+    if any(a.sd is not None for _, a in [*dense, *(at for c in curves for at in c.spreads)]):
+        text += " Lines are means over seeds (n), bands one standard deviation to both sides."
+    return text
 
 
 def _table(dense: Bases, lines: Sequence[Line], measure: str) -> Table:
@@ -198,16 +218,16 @@ def _table(dense: Bases, lines: Sequence[Line], measure: str) -> Table:
     return table
 
 
-def _draw(drawing: Any, dense: Bases, lines: Sequence[Drawn], measure: str) -> None:
+def _draw(drawing: Any, dense: Bases, curves: Sequence[Curve], measure: str) -> None:
     axes = drawing.subplots()
-    _draw_lines(axes, dense, lines)
-    drawn = [a for _, _, line in lines for _, a in line]
-    _score_axes(axes, max(a.mean for a in [*(a for _, a in dense), *drawn]), measure)
+    _draw_curves(axes, dense, curves)
+    drawn = [*dense, *(at for curve in curves for at in curve.spreads)]
+    _score_axes(axes, max(a.mean for _, a in drawn), measure)
     legend(axes)
 
 
-def _draw_lines(axes: Any, dense: Bases, lines: Sequence[Drawn]) -> None:
-    """Lines over what is removed, and level ones; with the spread over seeds."""
+def _draw_curves(axes: Any, dense: Bases, curves: Sequence[Curve]) -> None:
+    """Level lines, and lines over what is removed; with the spread over seeds."""
     for label, a in dense:
         axes.axhline(a.mean, color=QUIET, linestyle=(0, (6, 4)), linewidth=1.2)
         axes.annotate(
@@ -217,13 +237,12 @@ def _draw_lines(axes: Any, dense: Bases, lines: Sequence[Drawn]) -> None:
         )  # fmt: skip
         if a.sd:
             axes.axhspan(a.mean - a.sd, a.mean + a.sd, color=QUIET, alpha=0.12, linewidth=0)
-    styles = styles_of(style for _, style, _ in lines)
-    for label, name, line in lines:
-        x, spreads = [at for at, _ in line], [a for _, a in line]
-        y, style = [a.mean for a in spreads], styles[name]
-        axes.plot(
-            x, y, label=counted(label, [len(a.values) for a in spreads]), linewidth=1.8, **style
-        )
+    styles = styles_of(curve.style for curve in curves)
+    for curve in curves:
+        x, spreads = [at for at, _ in curve.spreads], [a for _, a in curve.spreads]
+        y, style = [a.mean for a in spreads], styles[curve.style]
+        label = counted(curve.label, [len(a.values) for a in spreads])
+        axes.plot(x, y, label=label, linewidth=1.8, **style)
         band(axes, x, spreads, style["color"])
 
 
@@ -275,11 +294,10 @@ def by_work(points: Sequence[Point], model: str) -> Chart | None:
         found.setdefault(label, []).append((work, scores_of(members)))
     if not found:
         return None
-    lines = [(label, label, sorted(line, key=lambda at: at[0])) for label, line in found.items()]
-    measure = measure_of(mine)
-    dense = [(m[0].kind.label, scores_of(m)) for m in places_of(levels(mine, model)).values()]
+    curves = [Curve(k, k, sorted(line, key=lambda at: at[0])) for k, line in found.items()]
+    dense, measure = _bases(levels(mine, model)), measure_of(mine)
     rows = [(label, 0.0, score) for label, score in dense]
-    rows += [(label, *one) for label, _, line in lines for one in line]
+    rows += [(curve.label, *at) for curve in curves for at in curve.spreads]
     table = [["line", "multiply-adds removed", measure, "sd", "seeds"]]
     for label, work, score in rows:
         cells = [number(score.mean, 2), number(score.sd, 2), str(len(score.values))]
@@ -288,18 +306,18 @@ def by_work(points: Sequence[Point], model: str) -> Chart | None:
         name="figure11",
         title=f"{model}: {measure} against multiply-adds",
         caption=f"{measure} against the percentage of the multiply-adds of an average test text "
-        f"that zeros would save (nothing runs faster by it in dense kernels).{_DENSE}"
-        f"{MEANS if any(a.sd is not None for _, _, a in rows) else ''}",
+        "that zeros would save (nothing runs faster by it in dense kernels)."
+        f"{_about_lines(dense, curves)}",
         table=table,
         commands=commands_of([p.row for p in mine]),
-        draw=lambda drawing: _draw_work(drawing, dense, lines, measure),
-        size=(6.2, 4.2 + 0.22 * len(lines)),
+        draw=lambda drawing: _draw_work(drawing, dense, curves, measure),
+        size=(6.2, 4.2 + 0.22 * len(curves)),
     )
 
 
-def _draw_work(drawing: Any, dense: Bases, lines: Sequence[Drawn], measure: str) -> None:
+def _draw_work(drawing: Any, dense: Bases, curves: Sequence[Curve], measure: str) -> None:
     axes = drawing.subplots()
-    _draw_lines(axes, dense, lines)
+    _draw_curves(axes, dense, curves)
     axes.set(xlabel="multiply-adds removed (%)", ylabel=measure, xlim=(0, 100))
     axes.grid(color=GRID, linewidth=0.6)
     legend(axes, 1)

@@ -23,7 +23,7 @@ PointKey = tuple[str, str, str | None, float, str]  # the same, and the seed
 
 @dataclass(frozen=True)
 class Point:
-    """One evaluated checkpoint.
+    """One evaluated checkpoint: of a study's points (study.point.Point), or any other.
 
     Args:
         model: its name, with that of the data where the rows have one, and with data and decoding

@@ -26,7 +26,7 @@ LEFT = ("results.jsonl", *(stage.result for stage in STAGES.values() if not stag
 
 
 def write_report(places: Sequence[str], output: str, title: str, command: str) -> str:
-    """Write the report; returns its tables at a glance and its notes, as text.
+    """Write the report; returns its tables at a glance, how they were made, and its notes.
 
     Leaves in ``output``: index.html, the files of :func:`write_tables`, and for each figure of each
     model MODEL-figureN.png, .svg and .csv.
