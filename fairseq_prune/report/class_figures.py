@@ -232,9 +232,7 @@ def _scatter(drawing: Any, shown: Sequence[Mark]) -> None:
         style = styles[label]
         x, y = [mark.largest.mean for mark in mine], [mark.change.mean for mark in mine]
         axes.plot(x, y, linestyle="none", marker=style["marker"], color=style["color"], label=label)
-        across, up = ([s.sd or 0.0 for s in spreads] for spreads in (
-            [mark.largest for mark in mine], [mark.change for mark in mine]
-        ))  # fmt: skip
+        across, up = [m.largest.sd or 0.0 for m in mine], [m.change.sd or 0.0 for m in mine]
         if any(up):
             axes.errorbar(
                 x, y, xerr=across, yerr=up, color=style["color"], elinewidth=0.8, linestyle="none"
