@@ -1,7 +1,8 @@
 """Which figures a report has: all of each model, as far as there is something to draw."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from fairseq_prune.files.text import file_name, listed
@@ -29,40 +30,89 @@ _SENSITIVITY = "fairseq-prune sensitivity CHECKPOINT --data DATA --output FILE.j
 
 
 @dataclass(frozen=True)
+class Material:
+    """What figures of a model are drawn from."""
+
+    points: Sequence[Point]
+    model: str
+    files: FileFinder
+    measured: Sequence[Measured]
+
+    @cached_property
+    def of_masks(self) -> dict[str, Chart]:
+        """Figures 7 and 9, by name: one checkpoint is opened for both."""
+        return {chart.name: chart for chart in survivors(self.points, self.model, self.files)}
+
+
+Made = Chart | tuple[Chart, Animation] | None
+
+
+@dataclass(frozen=True)
 class Figure:
     """A kind of figure.
 
     Args:
         shows: what, for people.
-        command: what to run where there is nothing to draw it from; "" for a figure that is never
-            said to be missing.
+        draw: makes it; None where there is nothing to draw it from.
+        command: what to run then; "" for a figure that is never said to be missing.
     """
 
     shows: str
+    draw: Callable[[Material], Made]
     command: str = ""
 
 
+# in the order of the page; to add one, write its function and an entry
 FIGURES = {
-    "figure1": Figure("score by scheme", f"{_APPLY}; {_EVALUATE} --tag stage=pruned"),
+    "figure1": Figure(
+        "score by scheme",
+        lambda m: by_scheme(m.points, m.model),
+        f"{_APPLY}; {_EVALUATE} --tag stage=pruned",
+    ),
     "figure2": Figure(
         "score pruned, retrained and sparse from the beginning",
+        lambda m: by_stage(m.points, m.model),
         "fairseq-train ... --prune-scheme SCHEME --prune-sparsity S --finetune-from-model "
         f"CHECKPOINT; {_EVALUATE} --tag stage=retrained",
     ),
-    "figure3": Figure("what is removed of each class", f"{_APPLY}; {_EVALUATE} --tag stage=pruned"),
-    "figure4": Figure("perplexity when one class is pruned", _SENSITIVITY),
-    "figure5": Figure("perplexity against the largest magnitude removed", _SENSITIVITY),
+    "figure3": Figure(
+        "what is removed of each class",
+        lambda m: removed_by_class(m.points, m.model),
+        f"{_APPLY}; {_EVALUATE} --tag stage=pruned",
+    ),
+    "figure4": Figure(
+        "perplexity when one class is pruned",
+        lambda m: perplexity_by_class(m.measured, m.model),
+        _SENSITIVITY,
+    ),
+    "figure5": Figure(
+        "perplexity against the largest magnitude removed",
+        lambda m: perplexity_by_magnitude(m.measured, m.model),
+        _SENSITIVITY,
+    ),
     "figure6": Figure(
         "validation loss while training",
+        lambda m: training(m.points, m.model, m.files),
         "mkdir -p FOLDER && fairseq-train ... --save-dir FOLDER 2>&1 | tee FOLDER/train.log",
     ),
-    "figure7": Figure("survivors by class", f"{_APPLY} (and keep FILE)"),
-    "figure8": Figure("median and spread over seeds", f"{_EVALUATE} --tag seed=2"),
-    "figure9": Figure("sparsity by row", f"{_APPLY} (and keep FILE)"),
-    "figure10": Figure(
-        "the animation of pruning", "fairseq-train ... (and keep checkpoint_best.pt)"
+    "figure7": Figure(
+        "survivors by class", lambda m: m.of_masks.get("figure7"), f"{_APPLY} (and keep FILE)"
     ),
-    "figure11": Figure("score against multiply-adds"),  # of models whose results count them
+    "figure8": Figure(
+        "median and spread over seeds",
+        lambda m: over_seeds(m.points, m.model),
+        f"{_EVALUATE} --tag seed=2",
+    ),
+    "figure9": Figure(
+        "sparsity by row", lambda m: m.of_masks.get("figure9"), f"{_APPLY} (and keep FILE)"
+    ),
+    "figure10": Figure(
+        "the animation of pruning",
+        lambda m: animation_of(m.points, m.model, m.files),
+        "fairseq-train ... (and keep checkpoint_best.pt)",
+    ),
+    # of models whose results count them
+    "figure11": Figure("score against multiply-adds", lambda m: by_work(m.points, m.model)),
 }
 
 
@@ -116,17 +166,25 @@ def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery
     for model in models[:MOST]:
         stem = _stem(model, stems)
         mine = [p for p in points if p.model == model]
-        found = {}
         own = [m for m in measured if m.model == bases[model]]
-        for chart, animation in _charts(mine, model, files, own):
-            name = f"{stem}-{chart.name}"
-            found[chart.name] = Drawn(chart, name, save_chart(chart, folder, name), animation)
-        gallery.drawn[model] = [found[name] for name in FIGURES if name in found]
+        found = {}
+        for figure, made in _all(Material(mine, model, files, own)):
+            chart, animation = made if isinstance(made, tuple) else (made, None)
+            name = f"{stem}-{figure}"
+            found[figure] = Drawn(chart, name, save_chart(chart, folder, name), animation)
+        gallery.drawn[model] = list(found.values())
         gallery.missing[model] = [n for n in _possible(mine) if n not in found]
         gallery.notes.extend(_aside(not_drawn(mine, model)))
     gallery.notes.extend(files.notes)
     gallery.notes.extend(_left_out(models, {m.model for m in measured} - set(bases.values())))
     return gallery
+
+
+def _all(material: Material) -> Iterator[tuple[str, Chart | tuple[Chart, Animation]]]:
+    for name, figure in FIGURES.items():
+        made = figure.draw(material)
+        if made is not None:
+            yield name, made
 
 
 def _possible(points: Sequence[Point]) -> list[str]:
@@ -150,26 +208,6 @@ def _left_out(models: Sequence[str], stray: set[str]) -> Iterator[str]:
             f"fairseq-prune sensitivity measured {', '.join(sorted(stray))}, of which there are no "
             "results: give its --tag model=NAME as for fairseq-prune evaluate."
         )
-
-
-def _charts(
-    points: Sequence[Point], model: str, files: FileFinder, measured: Sequence[Measured]
-) -> Iterator[tuple[Chart, Animation | None]]:
-    charts = [
-        by_scheme(points, model),
-        by_stage(points, model),
-        removed_by_class(points, model),
-        perplexity_by_class(measured, model),
-        perplexity_by_magnitude(measured, model),
-        training(points, model, files),
-        over_seeds(points, model),
-        by_work(points, model),
-        *survivors(points, model, files),
-    ]
-    yield from ((chart, None) for chart in charts if chart is not None)
-    moving = animation_of(points, model, files)
-    if moving is not None:
-        yield moving
 
 
 def _aside(points: Sequence[Point]) -> list[str]:
