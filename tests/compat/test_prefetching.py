@@ -25,10 +25,18 @@ next(batches)
 """
 
 
-@pytest.mark.parametrize("size", [1, 10**6], ids=["full", "never full"])
-@pytest.mark.parametrize("end", ["", "raise KeyboardInterrupt", "sys.exit(3)"])
-def test_no_abort(size: int, end: str) -> None:
-    command = [sys.executable, "-c", ENDS.format(size=size, end=end)]
+SIZES = {"full": 1, "never full": 10**6}
+ENDINGS = ("", "raise KeyboardInterrupt", "sys.exit(3)")
+FAST = [("", "full"), ("raise KeyboardInterrupt", "never full")]  # each imports torch and fairseq
+CASES = [(end, size) for size in SIZES for end in ENDINGS]
+
+
+@pytest.mark.parametrize(
+    ("end", "size"),
+    [case if case in FAST else pytest.param(*case, marks=pytest.mark.slow) for case in CASES],
+)
+def test_no_abort(end: str, size: str) -> None:
+    command = [sys.executable, "-c", ENDS.format(size=SIZES[size], end=end)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "terminate called" not in done.stderr
     assert done.returncode == {"": 0, "sys.exit(3)": 3}.get(end, -2)
