@@ -109,8 +109,8 @@ class Ranks:
 
 def _gpus() -> int:
     """How many GPUs may be used here."""
-    if shutil.which("nvidia-smi") is None and "CUDA_VISIBLE_DEVICES" not in os.environ:
-        return 0  # without the seconds that torch takes to say so
+    if not os.environ.get("CUDA_VISIBLE_DEVICES", shutil.which("nvidia-smi")):
+        return 0  # none are there, or named: without the seconds that torch takes to say so
     from fairseq_prune.study.executors import visible_gpus
 
     return len(visible_gpus())
