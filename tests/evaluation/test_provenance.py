@@ -191,7 +191,7 @@ def test_a_file_of_an_earlier_version_tells_by_its_record(
         ("kind", "eaten", "a step is 'eaten'"),
         ("source", "abc", "a source is 'abc'"),
         ("file", 3, "a file is '3'"),
-        ("recipe", {"scheme": "mine"}, "scheme is 'mine'"),
+        ("recipe", {"scheme": "my own"}, "scheme is 'my own'"),
         ("facts", {"updates": -1}, "updates is '-1'"),
         ("facts", {"parameters": [1]}, "parameters is '[1]'"),
         ("facts", {"x": torch.zeros(1)}, "a note is"),

@@ -72,6 +72,8 @@ def start(name: str, out: Path, *steps: str, **environment: str) -> "subprocess.
             "CUDA_VISIBLE_DEVICES": "", **environment,
         },
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # a job that a shell put into the background ignores Ctrl-C, and so would what it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
