@@ -23,7 +23,6 @@ from fairseq import options, utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.tasks import setup_task
 from fairseq.trainer import Trainer
-
 from fairseq_prune.tasks._invariant import check_copies, check_weights
 
 MODELS = {
