@@ -8,7 +8,7 @@ from fairseq_prune.files.text import last_lines
 from fairseq_prune.study.executors import Executor, Job
 from fairseq_prune.study.layout import Laid
 from fairseq_prune.study.point import Point
-from fairseq_prune.study.progress import Costs, in_words, time_left
+from fairseq_prune.study.progress import Costs, in_words, longest_first, time_left
 
 _LOOK = 0.2  # seconds between looks
 _ELSEWHERE = 3.0  # seconds between looks at what another run is doing
@@ -49,6 +49,7 @@ class Driver:
         self.running: dict[str, _Running] = {}
         self.elsewhere: dict[str, float] = {}  # when to look again at what another run does
         self.said = time.monotonic()
+        self._order: list[Point] | None = None
 
     def run(self) -> Outcome:
         """Do all points that can be done; what others do in the same folder is waited for."""
@@ -70,9 +71,14 @@ class Driver:
         return self.outcome
 
     def _start(self) -> None:
-        for name, point in list(self.waiting.items()):
+        if self._order is None:
+            self._order = longest_first(self.waiting.values(), self.costs)
+        for point in self._order:
+            name = point.name
             if len(self.running) >= self.executor.slots:
                 return
+            if name not in self.waiting:
+                continue
             if not self._is_ready(point) or self.elsewhere.get(name, 0) > time.monotonic():
                 continue
             folder = self.laid.folders[name]
@@ -116,7 +122,7 @@ class Driver:
                 score = (folder.read("done") or {}).get("score")
                 self._tell(f"finished  {name}  ({took}){f': {score}' if score else ''}")
             elif folder.is_busy:  # its worker was killed, and what it started lives on
-                self.waiting[name] = running.point
+                self.waiting[name], self._order = running.point, None
                 self._is_elsewhere(running.point)
             else:
                 self._fail(name, running.job)
@@ -136,6 +142,7 @@ class Driver:
             self.say(f"    the whole log: {report['log']}")
 
     def _done(self, point: Point) -> None:
+        self._order = None  # costs are better known
         self.outcome.done.add(point.name)
         self.costs.add(point, self.laid.folders[point.name])
 

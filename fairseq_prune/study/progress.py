@@ -63,6 +63,23 @@ def costs_of(points: Iterable[Point], folders: Mapping[str, Folder]) -> Costs:
     return costs
 
 
+def longest_first(points: Iterable[Point], costs: Costs) -> list[Point]:
+    """The points in the order in which to start them, those that can: seed after seed, and of a
+    seed those first on which the longest work waits, so that no slot ends long before the others.
+
+    What has no known cost counts nothing; equals stay in order.
+    """
+    points = list(points)
+    after: dict[str, float] = {}  # by point, seconds from its start to the end of all that needs it
+    # what needs others stands after them
+    for point in reversed(points):
+        seconds = (costs.seconds(point) or 0.0) + after.get(point.name, 0.0)
+        after[point.name] = seconds
+        if point.needs is not None:
+            after[point.needs.name] = max(after.get(point.needs.name, 0.0), seconds)
+    return sorted(points, key=lambda point: (point.seed, -after[point.name]))
+
+
 def time_left(
     points: Collection[Point], costs: Costs, slots: int, spent: Mapping[str, float] | None = None
 ) -> tuple[float, int]:

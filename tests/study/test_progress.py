@@ -6,7 +6,7 @@ import pytest
 
 from fairseq_prune.study.grid import points_of
 from fairseq_prune.study.layout import look
-from fairseq_prune.study.progress import costs_of, in_words, time_left
+from fairseq_prune.study.progress import costs_of, in_words, longest_first, time_left
 from fairseq_prune.study.settings import read_study
 from tests.study.studies import write_study
 
@@ -59,3 +59,20 @@ def test_a_run_that_was_cut_says_nothing_of_what_one_costs(tmp_path: Path) -> No
 )
 def test_durations_are_for_people(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+def test_what_the_longest_work_waits_for_is_started_first(tmp_path: Path) -> None:
+    study = read_study(str(write_study(tmp_path, seeds="[1, 2]")))
+    laid = look(study, tmp_path / "out")
+    points = points_of(study)
+    assert longest_first(points, costs_of(laid.points, laid.folders)) == points
+    dense = laid.folders[points[0].name]
+    dense.write("made", {"seconds": 60.0, "gpus": 1})
+    dense.write("done", {"evaluate": None, "seconds": 4.0})
+    costs = costs_of(laid.points, laid.folders)
+    found = longest_first(points, costs)
+    # nothing is known of pruning alone, but that a retraining waits for it
+    assert [p.stage for p in found] == ["dense", "pruned", "retrained"] * 2
+    assert [p.seed for p in found] == [1, 1, 1, 2, 2, 2]
+    others = [p for p in points if p.stage != "retrained"]
+    assert [p.stage for p in longest_first(others, costs)] == ["dense", "pruned"] * 2
