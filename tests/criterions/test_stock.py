@@ -8,7 +8,9 @@ from tests.conftest import ARCHES, ROOT, TRAINING, differences, read, run
 from tests.criterions.test_runs import LOSS, PENALTIES
 
 
-@pytest.fixture(scope="module", params=["greg-1", "group lasso"])
+@pytest.fixture(
+    scope="module", params=["greg-1", pytest.param("group lasso", marks=pytest.mark.slow)]
+)
 def penalised(
     request: pytest.FixtureRequest, corpus: Path, tmp_path_factory: pytest.TempPathFactory
 ):

@@ -111,6 +111,7 @@ def test_noise_that_a_task_draws_is_the_same_for_every_model(trained: Trained) -
     )
 
 
+@pytest.mark.slow  # that of fairseq-validate, above, is compared in the fast ones
 def test_the_perplexity_of_a_language_model_is_that_of_fairseq_eval_lm(trained: Trained) -> None:
     model = trained("lm")
     out = here(
