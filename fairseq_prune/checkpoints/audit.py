@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -166,11 +166,7 @@ def _look_at_moments(found: Audit, opened: Opened, masks: Masks, record: Record)
         _look_at(found, f"optimizer {key}", name, value, masks[name])
 
 
-if TYPE_CHECKING:
-    from fairseq_prune.checkpoints.audit import Audit
-
-
-def look_at_count(found: "Audit", opened: Opened, masks: Masks, record: Record) -> None:
+def look_at_count(found: Audit, opened: Opened, masks: Masks, record: Record) -> None:
     """Add to an audit what is wrong with the counts, or unfinished."""
     recipe, why = record.recipe, _why_uncounted(record)
     if why is not None:
@@ -220,7 +216,7 @@ def _why_uncounted(record: Record) -> str | None:
     return None
 
 
-def _look_at_multiples(found: "Audit", opened: Opened, masks: Masks, record: Record) -> None:
+def _look_at_multiples(found: Audit, opened: Opened, masks: Masks, record: Record) -> None:
     multiple = record.recipe.multiple
     assert multiple is not None
     for name, (total, removed) in _counts(opened, masks, record).items():
@@ -231,7 +227,7 @@ def _look_at_multiples(found: "Audit", opened: Opened, masks: Masks, record: Rec
     found.notes.append(f"what is left was made multiples of {multiple}: the sparsity is not exact")
 
 
-def look_at_expected(found: "Audit", opened: Opened, masks: Masks, expected: float) -> None:
+def look_at_expected(found: Audit, opened: Opened, masks: Masks, expected: float) -> None:
     """Whether what is removed is ``expected``, up to the rounding of each count."""
     record, what, roundings = opened.record, "prunable weights", len(masks)
     prunable, removed = found.prunable, found.removed

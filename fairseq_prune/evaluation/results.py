@@ -111,11 +111,6 @@ def kept_path(checkpoint: str, output: str | None) -> str:
     return os.path.relpath(checkpoint, os.path.dirname(os.path.abspath(output)))
 
 
-def found_path(row: Mapping[str, Any], output: str | Path) -> Path:
-    """The path of a row's checkpoint, from the current folder; the file need not be there."""
-    return Path(output).parent / str(row["checkpoint"])
-
-
 def line_of(row: Row) -> str:
     """A row as a line of a results file."""
     return json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n"

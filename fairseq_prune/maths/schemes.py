@@ -139,14 +139,11 @@ class _Counts:
         if least is not None:
             raise ValueError(f"the scheme {self.name} does not know --prune-keep-at-least.")
         kept = {name: int(n) for name, n in self.function(scores, sparsity, classes).items()}
+        alive = {name: score.numel_alive for name, score in scores.items()}
         total = sum(score.numel_prunable for score in scores.values())
         wanted = total - round_count(sparsity, total)
-        fits = kept.keys() == scores.keys() and all(
-            0 <= n <= scores[name].numel_alive for name, n in kept.items()
-        )
-        if not fits or sum(kept.values()) != min(
-            wanted, sum(score.numel_alive for score in scores.values())
-        ):
+        fits = kept.keys() == alive.keys() and all(0 <= n <= alive[m] for m, n in kept.items())
+        if not fits or sum(kept.values()) != min(wanted, sum(alive.values())):
             raise ValueError(
                 f"the scheme {self.name} must say of each of {', '.join(scores)} how many weights "
                 f"are kept, at most those that are left, and {wanted:,} in all; it says "

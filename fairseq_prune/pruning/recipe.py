@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from fairseq_prune.files.registry import Registry
@@ -259,9 +259,9 @@ class Recipe:
         own = isinstance(groups, Units) and name in UNIT_SALIENCIES
         return isinstance(groups, Block | Units) and not own
 
-    @property
+    @cached_property
     def resolved(self) -> Resolved:
-        """The settings in force."""
+        """The settings in force; training asks for them at each update."""
         groups = self.groups()
         defaults: dict[str, Any] = {
             "sparsity": DEFAULT_SPARSITY,

@@ -78,8 +78,8 @@ class Folder:
 
 def _is_whole(name: str, content: dict[str, Any]) -> bool:
     """Whether a file has what is asked of it; the folder may be anybody's."""
-    seconds = content.get("seconds")
-    if not (seconds is None or type(seconds) in (int, float)):
+    seconds, score = content.get("seconds"), content.get("score")
+    if not (seconds is None or type(seconds) in (int, float)) or not isinstance(score, str | None):
         return False
     kinds: dict[str, Any] = {}
     if name == "point":
@@ -88,8 +88,6 @@ def _is_whole(name: str, content: dict[str, Any]) -> bool:
         kinds = {"what": str, "lines": list, "log": str | None}
     elif name == "done":
         kinds = {"evaluate": dict | None}
-        content = {"score": None, **content}  # older ones have none
-        kinds["score"] = str | None
     return all(key in content and isinstance(content[key], k) for key, k in kinds.items())
 
 

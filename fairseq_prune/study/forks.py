@@ -36,7 +36,7 @@ def start(
     context = multiprocessing.get_context("forkserver" if imported else "spawn")
     if imported:
         context.set_forkserver_preload(["fairseq_prune.study.preload"])
-    # a process of mypy's: the two contexts have no common type with Process in it
+    # the two kinds of context have no common type with Process in it
     process: BaseProcess = context.Process(  # type: ignore[attr-defined]
         target=_lead, args=(function, arguments, str(log), dict(environment))
     )

@@ -247,7 +247,7 @@ def test_a_relative_path_is_kept_from_the_results(
     settings = Settings(data=str(corpus))
     ((row, _),) = evaluate(["fake.pt"], settings, None, "deep/results.jsonl")
     assert row["checkpoint"] == "../fake.pt"
-    assert results.found_path(row, "deep/results.jsonl").resolve() == fake
+    assert (Path("deep") / row["checkpoint"]).resolve() == fake
     ((row, _),) = evaluate(["fake.pt"], settings)
     assert row["checkpoint"] == "fake.pt"
 
