@@ -6,8 +6,10 @@ baseline and the draws anew for every system. Here they are done once a baseline
 summed up as (how often each sentence was drawn) times (its counts), which is exact: integers that
 float32 holds.
 
+The 95% interval of a difference is that of its samples, from the 2.5% to the 97.5% quantile.
+
 Seeds are tested together: each sample draws the same sentences for every seed, and what is looked
-at is the mean over seeds of the difference to each seed's own dense model. Tests of each seed could
+at is the mean over seeds of the difference to each seed's own baseline. Tests of each seed could
 not be combined as Fisher's or Stouffer's are, which ask for independent ones: seeds share the
 sentences that they are tested on. With one seed it is the test of that seed.
 """
@@ -28,7 +30,10 @@ from sacrebleu.metrics import BLEU
 
 from fairseq_prune.evaluation.unknown import unmatched
 
-SAMPLES = 1000  # sacreBLEU's default for paired bootstrap
+# ten times sacreBLEU's default: the smallest p is 1 / (SAMPLES + 1), and a report corrects it for
+# more than a hundred tests
+SAMPLES = 10_000
+BLOCK = 1000  # samples drawn at a time: the positions drawn take twice the memory of their counts
 SEED = 12345  # sacreBLEU's default; SACREBLEU_SEED is not asked, so that reports agree
 LEVEL = 0.05
 SIGNATURE = (
@@ -44,18 +49,31 @@ class Comparison:
     """A system against its baseline.
 
     Args:
-        bleu, dense: corpus BLEU of the system and of the baseline.
-        p: of the paired bootstrap. sacreBLEU gives 1 / 1001 to two systems that say the same.
+        bleu, base: corpus BLEU of the system and of the baseline.
+        p: of the paired bootstrap. sacreBLEU gives the smallest there is to two systems that say
+            the same.
+        low, high: the 95% interval of ``bleu - base``, over the sentences of the test set.
     """
 
     bleu: float
-    dense: float
+    base: float
     p: float
+    low: float
+    high: float
+
+    @property
+    def difference(self) -> float:
+        """BLEU gained over the baseline."""
+        return self.bleu - self.base
 
     @property
     def worse(self) -> bool:
         """Whether the system is significantly worse: lower BLEU, and p < 0.05."""
-        return self.bleu < self.dense and self.p < LEVEL
+        return self.worse_at(self.p)
+
+    def worse_at(self, p: float) -> bool:
+        """The same by another p, such as one that is corrected for many tests."""
+        return self.bleu < self.base and p < LEVEL
 
 
 @dataclass(frozen=True)
@@ -69,9 +87,13 @@ class Samples:
 def pooled(seeds: Sequence[Samples]) -> Comparison:
     """The test of the mean over seeds, all on the same references."""
     bleu = statistics.fmean(one.comparison.bleu for one in seeds)
-    dense = statistics.fmean(one.comparison.dense for one in seeds)
-    differences = np.mean([one.differences for one in seeds], axis=0)
-    return Comparison(bleu, dense, _p(differences, bleu - dense))
+    base = statistics.fmean(one.comparison.base for one in seeds)
+    return _comparison(bleu, base, np.mean([one.differences for one in seeds], axis=0))
+
+
+def _comparison(bleu: float, base: float, differences: Any) -> Comparison:
+    low, high = (float(end) for end in np.quantile(differences, [0.025, 0.975]))
+    return Comparison(bleu, base, _p(differences, bleu - base), low, high)
 
 
 def _p(differences: Any, difference: float) -> float:
@@ -93,8 +115,7 @@ class Bootstrap:
         self._references = references
         self._metric: Any = BLEU(references=[unmatched([], references)[1]])
         count = len(references)
-        drawn = np.random.default_rng(SEED).choice(count, size=(SAMPLES, count), replace=True)
-        self._draws = np.stack([np.bincount(row, minlength=count) for row in drawn]).astype("f4")
+        self._draws = _drawn(count)
         self._bleu, self._samples = self._measure(baseline)
 
     def compare(self, system: Sequence[str]) -> Comparison:
@@ -105,9 +126,7 @@ class Bootstrap:
         """The same, with the difference in each sample."""
         bleu, samples = self._measure(system)
         differences = samples - self._samples
-        return Samples(
-            Comparison(bleu, self._bleu, _p(differences, bleu - self._bleu)), differences
-        )
+        return Samples(_comparison(bleu, self._bleu, differences), differences)
 
     def _measure(self, lines: Sequence[str]) -> tuple[float, Any]:
         lines, _ = unmatched(lines, self._references)
@@ -115,6 +134,15 @@ class Bootstrap:
         sums = self._draws @ np.array(counts, dtype="f4")
         samples = [self._metric._compute_score_from_stats(row).score for row in sums]
         return self._metric._aggregate_and_compute(counts).score, np.array(samples)
+
+
+def _drawn(count: int) -> Any:
+    """How often each sample draws each of ``count`` sentences, float32 (SAMPLES, count)."""
+    draw, draws = np.random.default_rng(SEED), np.empty((SAMPLES, count), "f4")
+    for block in np.split(draws, range(BLOCK, SAMPLES, BLOCK)):
+        for counts, row in zip(block, draw.choice(count, size=block.shape), strict=True):
+            counts[:] = np.bincount(row, minlength=count)
+    return draws
 
 
 @dataclass(frozen=True)

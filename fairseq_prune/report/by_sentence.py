@@ -38,7 +38,7 @@ def chosen(measures: Measures, model: str) -> list[Column]:
     tested on the sentences of the first. Empty where no pruned point was tested.
     """
     bases = dense_points(measures.points)
-    tested = [p for p in measures.points if p.model == model and p.key in measures.comparisons]
+    tested = [p for p in measures.points if p.model == model and p.key in measures.tests.each]
     if not tested:
         return []
     name = measures.outputs[tested[0].key].reference.name

@@ -14,27 +14,37 @@ from fairseq_prune.report.by_sentence import bleu, buckets, chosen, example, len
 from fairseq_prune.report.degenerate import FAULTS
 from fairseq_prune.report.measures import Measures
 from fairseq_prune.report.points import Place, Point, models_of, over, places_of
-from fairseq_prune.report.significance import dense_points
 from fairseq_prune.report.tables import full_tables
 from fairseq_prune.study.stages import STAGES
 
 SEEDS = "Of several seeds: mean ± the sample's standard deviation."
+AGAINST = (
+    "Each model against the dense one of its seed; what was retrained against the dense model that "
+    "was trained on for as long, where there is one for every seed, for else the training would "
+    "count as a gain of pruning."
+)
 POOLED = (
     f"Paired bootstrap, sacreBLEU {SIGNATURE}. Seeds are tested together: each sample draws the "
-    "same sentences for all of them, and p is of the mean over seeds of the difference to each "
-    "seed's dense model (seeds share the sentences, so that tests of each cannot be multiplied)"
+    "same sentences for all of them, and p is of the mean over seeds of the difference to what "
+    "each seed is tested against (seeds share the sentences, so that tests of each cannot be "
+    "multiplied)"
 )
+HOLM = "p, Holm: corrected for all tests of the section Significance"
 LIMITS = (
-    "The largest sparsity that is not significantly worse than dense, nor is any smaller one that "
-    "was tested. Significantly worse: the mean BLEU over seeds is lower than that of the dense "
-    f"models of the same data and seeds, and p < 0.05. {POOLED}; seeds worse: those that are so "
-    "alone. One test for each point: nothing is corrected for their number. - where the smallest "
-    f"tested sparsity is worse, or where none is. {SEEDS}"
+    f"The largest sparsity that is not significantly worse, nor is any smaller one that was "
+    f"tested, by p as it is: the cautious side, for a correction would let more pass. Worse from: "
+    f"the smallest that is, by the corrected p; between the two nothing is shown either way. "
+    f"{AGAINST} Significantly worse: the mean BLEU over seeds is lower, and p < 0.05. {POOLED}; "
+    "seeds worse: those that are so alone, by their own p. - where the smallest tested sparsity is "
+    "worse, or where none is. The 95% intervals are over the sentences of the test set."
+    f" {HOLM}. {SEEDS}"
 )
 TESTS = (
-    f"{POOLED}, beside it that of each seed. sacreBLEU gives the smallest p, 0.0010, to two "
-    "systems that say the same too: worse asks for a lower BLEU as well. significance.csv names "
-    f"the dense checkpoint of each. {SEEDS}"
+    f"{AGAINST} {POOLED}, beside it that of each seed. {HOLM} (Holm 1979). 95% over sentences: the "
+    "interval of the mean difference by the same samples; over seeds: by Student's t, as if other "
+    "seeds were drawn and the test set stayed. sacreBLEU gives the smallest p to two systems that "
+    "say the same too: worse asks for a lower BLEU as well. significance.csv names the checkpoint "
+    f"that each is tested against. {SEEDS}"
 )
 DEGENERATE = (
     "Percent of the sentences. Empty: no word. Repeats: a phrase of 2 to 10 words three times in a "
@@ -110,37 +120,63 @@ def limit_table(measures: Measures) -> Table:
     """The largest sparsity that is not significantly worse, a row for model, stage and method."""
     places = places_of(measures.points)
 
-    def there(place: Place | None) -> list[str]:
+    def there(place: Place | None, corrected: bool) -> list[str]:
         if place is None:
-            return ["-", "-", "-", "-"]
-        return [places[place][0].percent, *_difference(measures, place, places[place])]
+            return ["-"] * 5
+        lost, sentences, _, worse, p, holm = _difference(measures, places[place])
+        return [places[place][0].percent, lost, sentences, worse, holm if corrected else p]
 
-    what = ["BLEU - dense", "seeds worse", "p"]
-    head = ["model", "stage", "scheme", "% removed, not worse", *what, "worse from %", *what]
-    rows = [
-        [limit.model, STAGES[limit.stage].label, limit.scheme, *there(limit.harmless),
-         *there(limit.first_worse)]
-        for limit in measures.limits
-    ]  # fmt: skip
+    what = ["difference", "95%", "seeds worse"]
+    head = ["model", "stage", "scheme", "against", "% removed, not worse", *what, "p",
+            "worse from %", *what, "p, Holm"]  # fmt: skip
+    rows = []
+    for limit in measures.limits:
+        members = places[limit.harmless or limit.first_worse or limit.tested]
+        rows.append(
+            [
+                limit.model, STAGES[limit.stage].label, limit.scheme, _against(measures, members),
+                *there(limit.harmless, False), *there(limit.first_worse, True),
+            ]
+        )  # fmt: skip
     return [head, *rows]
 
 
 def _tested(measures: Measures, members: Sequence[Point]) -> list[Comparison]:
-    return [measures.comparisons[p.key] for p in members if p.key in measures.comparisons]
+    each = measures.tests.each
+    return [each[p.key] for p in members if p.key in each]
 
 
-def _difference(measures: Measures, place: Place, members: Sequence[Point]) -> list[str]:
-    """Mean difference from dense, seeds that are worse alone, and p of all seeds together."""
-    found = _tested(measures, members)
-    lost = over(c.bleu - c.dense for c in found)
-    pooled = measures.pooled.get(place)
-    together = "-" if pooled is None else f"{pooled.p:.4f}"
-    return [lost.text(2, signed=True), f"{sum(c.worse for c in found)} of {len(found)}", together]
+def _against(measures: Measures, members: Sequence[Point]) -> str:
+    """What the members of a place are tested against."""
+    bases, each = measures.tests.bases, measures.tests.each
+    return " or ".join(dict.fromkeys(bases[p.key].kind.label for p in members if p.key in each))
+
+
+def _difference(measures: Measures, members: Sequence[Point]) -> list[str]:
+    """Of a place: the mean difference, its intervals over sentences and over seeds, the seeds that
+    are worse alone, and p of all seeds together, as it is and corrected."""
+    found, place = _tested(measures, members), members[0].place
+    lost = over(c.difference for c in found)
+    worse = f"{sum(c.worse for c in found)} of {len(found)}"
+    pooled = measures.tests.pooled.get(place)
+    if pooled is None:
+        return [lost.text(2, signed=True), "-", "-", worse, "-", "-"]
+    return [
+        lost.text(2, signed=True), interval(pooled.low, pooled.high),
+        interval(*lost.interval) if lost.interval else "-",
+        worse, f"{pooled.p:.4f}", f"{measures.tests.corrected[place]:.4f}",
+    ]  # fmt: skip
+
+
+def interval(low: float, high: float) -> str:
+    """The ends of an interval of differences, to two digits."""
+    return f"{low:+.2f} to {high:+.2f}"
 
 
 def comparison_table(measures: Measures) -> Table:
-    """Every tested place: mean BLEU, mean difference, seeds that are worse, p together and each."""
-    table = [[*WHAT[:-1], "BLEU", "BLEU - dense", "seeds worse", "p", "p of each seed"]]
+    """Every tested place: BLEU, what it is tested against, and all of :func:`_difference`."""
+    table = [[*WHAT[:-1], "BLEU", "against", "difference", "95% over sentences", "95% over seeds",
+              "seeds worse", "p", "p, Holm", "p of each seed"]]  # fmt: skip
     for place, members in places_of(measures.points).items():
         model, stage, scheme, _ = place
         found = _tested(measures, members)
@@ -148,8 +184,8 @@ def comparison_table(measures: Measures) -> Table:
             table.append(
                 [
                     model, STAGES[stage].label, scheme or "-", members[0].percent,
-                    over(c.bleu for c in found).text(2),
-                    *_difference(measures, place, members), " ".join(f"{c.p:.4f}" for c in found),
+                    over(c.bleu for c in found).text(2), _against(measures, members),
+                    *_difference(measures, members), " ".join(f"{c.p:.4f}" for c in found),
                 ]
             )  # fmt: skip
     return table
@@ -157,27 +193,31 @@ def comparison_table(measures: Measures) -> Table:
 
 def comparison_rows(measures: Measures) -> Table:
     """Every comparison, in full digits, for programs; of several seeds together, too."""
-    table = [[*WHAT[:-1], "asked", "seed", "BLEU", "dense BLEU", "p", "significantly worse",
-              "dense"]]  # fmt: skip
-    bases, places = dense_points(measures.points), places_of(measures.points)
+    table = [[*WHAT[:-1], "asked", "seed", "BLEU", "base BLEU", "p", "p Holm", "95% low",
+              "95% high", "significantly worse", "base"]]  # fmt: skip
+    tests, places = measures.tests, places_of(measures.points)
+    several = {place for place, members in places.items() if len(_tested(measures, members)) > 1}
     for p in measures.points:
-        if (found := measures.comparisons.get(p.key)) is not None:
+        if (found := tests.each.get(p.key)) is not None:
+            holm = "" if p.place in several else repr(tests.corrected[p.place])
             table.append(
                 [
                     p.model, p.stage, p.scheme or "-", f"{p.reached:g}", p.asked, p.seed,
-                    *_digits(found), _file_of(bases[p.key]),
+                    *_digits(found, holm), _file_of(tests.bases[p.key]),
                 ]
             )  # fmt: skip
-    for place, found in measures.pooled.items():
-        count, first = len(_tested(measures, places[place])), places[place][0]
-        if count > 1:
-            name = [place[0], place[1], place[2] or "-", f"{place[3]:g}", first.asked]
-            table.append([*name, f"all {count}", *_digits(found), "each seed's"])
+    for place, found in tests.pooled.items():
+        if place in several:
+            count = len(_tested(measures, places[place]))
+            name = [place[0], place[1], place[2] or "-", f"{place[3]:g}", places[place][0].asked]
+            holm = repr(tests.corrected[place])
+            table.append([*name, f"all {count}", *_digits(found, holm), "each seed's"])
     return table
 
 
-def _digits(found: Comparison) -> list[str]:
-    return [repr(found.bleu), repr(found.dense), repr(found.p), str(found.worse).lower()]
+def _digits(found: Comparison, holm: str) -> list[str]:
+    numbers = [repr(found.bleu), repr(found.base), repr(found.p), holm]
+    return [*numbers, repr(found.low), repr(found.high), str(found.worse).lower()]
 
 
 def _file_of(point: Point) -> str:

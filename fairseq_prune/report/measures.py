@@ -7,11 +7,10 @@ from functools import cached_property
 from fairseq_prune.evaluation.subwords import JOINED_BY, missing_join, subwords_in
 from fairseq_prune.evaluation.unknown import count_unknown
 from fairseq_prune.files.text import listed
-from fairseq_prune.report.bootstrap import Comparison
 from fairseq_prune.report.degenerate import Faults, Judge, flags
 from fairseq_prune.report.outputs import NAMED, Output, read_outputs
 from fairseq_prune.report.points import Place, Point, PointKey
-from fairseq_prune.report.significance import Limit, compare, dense_points, limits
+from fairseq_prune.report.significance import Comparisons, Limit, compare, limits
 
 EXACT = 1e-6  # BLEU of the translations on disk and that of the row are the same number
 
@@ -23,8 +22,7 @@ class Measures:
     Args:
         points: sorted, as :func:`~fairseq_prune.report.points.read_points` gives them.
         outputs: translations of the points that have them.
-        comparisons: of the points that could be compared with their dense one.
-        pooled: of places, over their seeds.
+        tests: of the points that could be compared with a dense one, and of their places.
         faults: of the outputs.
         limits: how far each method goes.
         notes: what is missing, a sentence each.
@@ -32,8 +30,7 @@ class Measures:
 
     points: Sequence[Point]
     outputs: Mapping[PointKey, Output]
-    comparisons: Mapping[PointKey, Comparison]
-    pooled: Mapping[Place, Comparison]
+    tests: Comparisons
     faults: Mapping[PointKey, Faults]
     limits: Sequence[Limit]
     notes: Sequence[str]
@@ -50,14 +47,11 @@ def measure(points: Sequence[Point]) -> Measures:
     outputs = read_outputs([p for p in points if p.has_text], notes)
     _note_credited(points, outputs, notes)
     _note_subwords(outputs, notes)
-    found = compare(points, outputs, notes)
-    for key in _strangers(points, found.each, notes):
-        outputs.pop(key, None)
-        found.each.pop(key, None)
-        found.pooled.pop(key[:4], None)
-    faults = _faults(outputs)
-    away = limits(points, found.pooled)
-    return Measures(points, outputs, found.each, found.pooled, faults, away, notes)
+    tests = compare(points, outputs, notes)
+    strange = _strangers(points, tests, notes)
+    tests = tests.without(strange)
+    outputs = {key: output for key, output in outputs.items() if key not in strange}
+    return Measures(points, outputs, tests, _faults(outputs), limits(points, tests), notes)
 
 
 def _note_credited(
@@ -94,18 +88,15 @@ def _faults(outputs: Mapping[PointKey, Output]) -> dict[PointKey, Faults]:
     return {key: judges[o.reference.name].faults(o.lines) for key, o in outputs.items()}
 
 
-def _strangers(
-    points: Sequence[Point], found: Mapping[PointKey, Comparison], notes: list[str]
-) -> set[PointKey]:
+def _strangers(points: Sequence[Point], tests: Comparisons, notes: list[str]) -> set[PointKey]:
     """Points whose translations, or their dense model's, are not those that their row scored."""
-    bases = dense_points(points)
     wrong: dict[PointKey, Point] = {}
     spoilt: set[PointKey] = set()
     for point in points:
-        if (comparison := found.get(point.key)) is None:
+        if (comparison := tests.each.get(point.key)) is None:
             continue
-        base = bases[point.key]
-        for one, bleu in ((point, comparison.bleu), (base, comparison.dense)):
+        base = tests.bases[point.key]
+        for one, bleu in ((point, comparison.bleu), (base, comparison.base)):
             if abs(bleu - one.score) > EXACT:
                 wrong[one.key] = one
                 spoilt |= {one.key, point.key}

@@ -1,6 +1,7 @@
 """Points of a study: one number for each model, stage, scheme and sparsity, from results rows; and
 what those have in common that differ in their seeds only."""
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,12 @@ from fairseq_prune.report.identity import Reading, read_row
 from fairseq_prune.report.naming import name_all
 from fairseq_prune.study.stages import STAGES, Stage
 
+# the 97.5% quantiles of Student's t, of 1 to 30 degrees of freedom
+STUDENT = (
+    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
+    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
+    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
+)  # fmt: skip
 SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "given", "random")
 
 WORK = "flop_sparsity"  # of a row: the fraction of the multiply-adds of an average text
@@ -279,6 +286,16 @@ class Spread:
     def sd(self) -> float | None:
         """The standard deviation, n - 1 in the denominator; None for one seed."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95% confidence interval of the mean by Student's t; None for one value."""
+        if self.sd is None:
+            return None
+        freedom = len(self.values) - 1
+        t = STUDENT[min(freedom, len(STUDENT)) - 1]  # for more than 31 values a little too wide
+        half = t * self.sd / math.sqrt(len(self.values))
+        return self.mean - half, self.mean + half
 
     def quantile(self, share: float) -> float:
         """By linear interpolation between the values; 0.5 is the median."""

@@ -73,7 +73,7 @@ def write_tables(measures: Measures, sections: Sequence[Section], folder: Path) 
     write_text(folder / "table.md", "\n".join(map(as_markdown, tables)) + "\n" + signed)
     write_text(folder / "table.csv", as_csv(full_table(points, flagged, apart=True)))
     write_text(folder / "points.csv", as_csv(point_table(points)))
-    if measures.comparisons:
+    if measures.tests.each:
         write_text(folder / "significance.csv", as_csv(comparison_rows(measures)))
     for file, texts in (("numbers.md", False), ("examples.md", True)):
         mine = [section for section in sections if section.texts == texts]

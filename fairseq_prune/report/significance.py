@@ -1,9 +1,11 @@
-"""Every point against its dense model by paired bootstrap, each pair once in a life.
+"""Every point against a dense model by paired bootstrap, each pair once in a life.
 
-The seeds of a place are tested together, see :mod:`fairseq_prune.report.bootstrap`.
+What was retrained is tested against the dense model that was trained on for as long, where there is
+one: else the training would count as a gain of pruning. The seeds of a place are tested together,
+see :mod:`fairseq_prune.report.bootstrap`; p is corrected for all places that are tested (Holm).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,16 +31,75 @@ CACHE = "bootstrap.jsonl"  # beside the results
 
 
 @dataclass
-class Tests:
+class Comparisons:
     """Comparisons with dense models.
 
     Args:
+        bases: by point, what it is compared with.
         each: by point.
         pooled: by place, over the seeds that were compared.
     """
 
+    bases: Mapping[PointKey, Point]
     each: dict[PointKey, Comparison] = field(default_factory=dict)
     pooled: dict[Place, Comparison] = field(default_factory=dict)
+
+    def without(self, spoilt: Set[PointKey]) -> "Comparisons":
+        """The same without some points, and without the places that they are of."""
+        places = {key[:4] for key in spoilt}
+        return Comparisons(
+            self.bases,
+            {key: found for key, found in self.each.items() if key not in spoilt},
+            {place: found for place, found in self.pooled.items() if place not in places},
+        )
+
+    @cached_property
+    def corrected(self) -> dict[Place, float]:
+        """Holm's p of each place, among all that are tested."""
+        return dict(zip(self.pooled, holm([c.p for c in self.pooled.values()]), strict=True))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values corrected for their number (Holm 1979), in the same order.
+
+    Rejecting those below a level then rejects a true null hypothesis with at most that chance,
+    however the tests depend on each other.
+    """
+    found, largest = [0.0] * len(p), 0.0
+    for rank, i in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[i]))
+        found[i] = largest
+    return found
+
+
+def base_points(points: Sequence[Point], notes: list[str]) -> dict[PointKey, Point]:
+    """What each point is tested against: see :attr:`~fairseq_prune.study.stages.Stage.against`.
+
+    All seeds of a place against the same: where some lack the dense model that was trained on, all
+    are tested against the dense one, and ``notes`` are told.
+    """
+    found = dense_points(points)
+    lacking: dict[str, set[str]] = {}
+    for (model, *_), members in places_of(points).items():
+        bases = {p.key: base for p in members if (base := _trained_on(p, points)) is not None}
+        if len(bases) == len(members):
+            found |= bases
+        elif bases:
+            lacking.setdefault(model, set()).update(p.seed for p in members if p.key not in bases)
+    notes += [
+        f"{model} has no dense model that was trained on for seed {listed(sorted(seeds), 5)}: what "
+        "was retrained with that seed and others is tested against the dense models, which were "
+        "trained for less long."
+        for model, seeds in lacking.items()
+    ]
+    return found
+
+
+def _trained_on(point: Point, points: Sequence[Point]) -> Point | None:
+    if not point.kind.against:
+        return None
+    stage = point.kind.against
+    return _likely(point, [p for p in points if (p.model, p.stage) == (point.model, stage)])
 
 
 def dense_points(points: Sequence[Point]) -> dict[PointKey, Point]:
@@ -100,13 +161,15 @@ def _untested(points: Sequence[Point], bases: Mapping[PointKey, Point]) -> list[
     return made
 
 
-def compare(points: Sequence[Point], outputs: Mapping[PointKey, Output], notes: list[str]) -> Tests:
-    """Each point that can be compared with its dense one, and the seeds of each place together.
+def compare(
+    points: Sequence[Point], outputs: Mapping[PointKey, Output], notes: list[str]
+) -> Comparisons:
+    """Each point that can be compared, and the seeds of each place together.
 
     What is computed is kept in ``bootstrap.jsonl`` beside the point's results, by digests of the
     translations and references, and read from there the next time.
     """
-    bases = dense_points(points)
+    bases = base_points(points, notes)
     notes += _untested(points, bases)
     pairs = {
         p.key: _Pair(p, outputs[p.key], outputs[bases[p.key].key])
@@ -117,7 +180,8 @@ def compare(points: Sequence[Point], outputs: Mapping[PointKey, Output], notes: 
     known = _known({pair.point.folder for pair in pairs.values()})
     groups = _groups(points, pairs)
     wanted = {place: _name_of(group) for place, group in groups.items() if len(group) > 1}
-    found = Tests(
+    found = Comparisons(
+        bases,
         {key: known[pair.name] for key, pair in pairs.items() if pair.name in known},
         {place: known[name] for place, name in wanted.items() if name in known},
     )
@@ -130,7 +194,7 @@ def compare(points: Sequence[Point], outputs: Mapping[PointKey, Output], notes: 
 def _measure(
     missing: Sequence["_Pair"],
     groups: Mapping[Place, Mapping[PointKey, "_Pair"]],
-    found: Tests,
+    found: Comparisons,
     notes: list[str],
 ) -> None:
     """Compute what is missing, and keep it beside the results."""
@@ -158,6 +222,7 @@ def _measure(
 
 
 _Name = tuple[str, str, str, str]
+_NAMES = ("system", "dense", "references", "how")  # of the parts, in files
 
 
 @dataclass(frozen=True)
@@ -188,7 +253,7 @@ class _Keeper:
 
     def keep(self, folder: Path, name: _Name, comparison: Comparison) -> None:
         try:
-            row = dict(zip(("system", "dense", "references", "how"), name, strict=True))
+            row = dict(zip(_NAMES, name, strict=True))
             results.append(folder / CACHE, {**row, "found": asdict(comparison)})
         except OSError:
             self.unwritable.add(str(folder))
@@ -240,15 +305,15 @@ def _known(folders: set[Path]) -> dict[_Name, Comparison]:
         for line in lines.split("\n"):
             try:
                 row: Any = parse(line)
-                name = (row["system"], row["dense"], row["references"], row["how"])
-                known[name] = _checked(Comparison(**row["found"]))
+                system, base, references, how = (row[name] for name in _NAMES)
+                known[system, base, references, how] = _checked(Comparison(**row["found"]))
             except (ValueError, TypeError, KeyError):
                 continue  # cut off: it is computed again
     return known
 
 
 def _checked(found: Comparison) -> Comparison:
-    if not all(isinstance(one, int | float) for one in (found.bleu, found.dense, found.p)):
+    if not all(isinstance(one, int | float) for one in vars(found).values()):
         raise ValueError("no comparison")
     return found
 
@@ -259,9 +324,12 @@ class Limit:
 
     Args:
         model, stage, scheme: what.
-        harmless: the place of the largest sparsity that is not significantly worse than dense, nor
-            is any smaller one that was tested; None where the smallest is worse already.
-        first_worse: the place of the smallest sparsity that is significantly worse, or None.
+        harmless: the place of the largest sparsity that is not significantly worse, nor is any
+            smaller one that was tested, by p as it is: corrected for many tests, less would count
+            as worse. None where the smallest is worse already.
+        first_worse: the place of the smallest sparsity that is significantly worse by the corrected
+            p, or None.
+        tested: a place of it that was tested.
     """
 
     model: str
@@ -269,24 +337,25 @@ class Limit:
     scheme: str
     harmless: Place | None
     first_worse: Place | None
+    tested: Place
 
 
-def limits(points: Sequence[Point], tested: Mapping[Place, Comparison]) -> list[Limit]:
+def limits(points: Sequence[Point], tests: Comparisons) -> list[Limit]:
     """The limit of each model, stage and method that has been tested.
 
-    Args:
-        tested: by place, over seeds: a sparsity is worse where their mean is, significantly.
+    A sparsity is worse where the mean over its seeds is, significantly.
     """
-    lines: dict[tuple[str, str, str], dict[Place, bool]] = {}
+    lines: dict[tuple[str, str, str], list[Place]] = {}
     for place in places_of(points):
         model, stage, scheme, _ = place
-        if place in tested and scheme is not None:
-            lines.setdefault((model, stage, scheme), {})[place] = tested[place].worse
+        if place in tests.pooled and scheme is not None:
+            lines.setdefault((model, stage, scheme), []).append(place)
     made = []
     for (model, stage, scheme), line in lines.items():
-        order = sorted(line, key=lambda place: place[3])
-        first = next((i for i, place in enumerate(order) if line[place]), len(order))
-        harmless = order[first - 1] if first else None
-        worse_place = order[first] if first < len(order) else None
-        made.append(Limit(model, stage, scheme, harmless, worse_place))
+        line.sort(key=lambda place: place[3])
+        found = [tests.pooled[place] for place in line]
+        maybe = next((i for i, one in enumerate(found) if one.worse), len(line))
+        surely = (place for place in line if tests.pooled[place].worse_at(tests.corrected[place]))
+        harmless = line[maybe - 1] if maybe else None
+        made.append(Limit(model, stage, scheme, harmless, next(surely, None), line[0]))
     return made

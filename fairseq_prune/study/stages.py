@@ -56,6 +56,8 @@ class Stage:
         shown_as: the stage under which reports show it; "" for its own name.
         style: of its line in figures, a key of report.styles.PALETTE; "" for one to spare.
         is_dense: the model that all others are made of and compared with.
+        against: the stage whose model it is compared with in place of the dense one, where there is
+            one: dense too, and trained as long; "" for none.
         level: nothing is removed: a horizontal line in figures.
         removes: a line over what is removed. Neither: in tables only.
         trained: whether it was trained after it was pruned, or under its masks.
@@ -80,6 +82,7 @@ class Stage:
     shown_as: str = ""
     style: str = ""
     is_dense: bool = False
+    against: str = ""
     level: bool = False
     removes: bool = False
     trained: bool = False
@@ -126,14 +129,14 @@ _TICKET = {
     "rounds": Key("how often it is pruned", lambda node: node.whole, 5),
     "rewind-to": Key("the update that survivors go back to", lambda node: node.whole),
 }
-DENSE, PRUNED = "dense", "pruned"
+DENSE, PRUNED, LONGER = "dense", "pruned", "longer"
 # in the order in which tables show them
 STAGES: dict[str, Stage] = {
     DENSE: Stage(
         "dense", "a model that is not pruned", training=DENSE, new_weights=True, prunes=False,
         chains=False, style="black", is_dense=True, level=True,
     ),
-    "longer": Stage(
+    LONGER: Stage(
         "dense, trained on", "the dense model, trained for as long as the retrained one",
         commands.train_on, lambda recipe: DENSE, training="retrain", prunes=False, chains=False,
         level=True,
@@ -149,7 +152,7 @@ STAGES: dict[str, Stage] = {
     "retrained": Stage(
         "pruned + retrained", "the pruned model, trained further under its masks",
         commands.retrain, _after_pruning, training="retrain", style="vermilion", removes=True,
-        trained=True, random="random + retrained", example=1,
+        trained=True, against=LONGER, random="random + retrained", example=1,
     ),
     "scratch": Stage(
         "sparse from the beginning", "a fresh model, trained under the masks of the pruned one",

@@ -46,14 +46,18 @@ def test_p_is_that_of_sacrebleus_paired_test_to_the_last_bit(
     monkeypatch.delenv("SACREBLEU_SEED", raising=False)
     references, named = systems(count)
     test = PairedTest(
-        list(named.items()), {"BLEU": BLEU(references=[references])}, None, test_type="bs"
+        list(named.items()),
+        {"BLEU": BLEU(references=[references])},
+        None,
+        test_type="bs",
+        n_samples=bootstrap.SAMPLES,
     )
     signatures, expected = test()
     ours = Bootstrap(named["dense"], references)
     for name, result in zip(list(named)[1:], expected["BLEU"][1:], strict=True):
         found = ours.compare(named[name])
         assert (found.bleu, found.p) == (result.score, result.p_value), name  # type: ignore[union-attr]
-        assert found.dense == expected["BLEU"][0].score  # type: ignore[union-attr]
+        assert found.base == expected["BLEU"][0].score  # type: ignore[union-attr]
     if count > 1:
         assert str(signatures["BLEU"]) == bootstrap.SIGNATURE
 
@@ -66,7 +70,7 @@ def test_p_is_what_sacrebleus_command_line_prints(tmp_path: Path) -> None:
         files[-1].write_text("".join(line + "\n" for line in lines))
     said = subprocess.run(
         [sys.executable, "-m", "sacrebleu", files[0], "-i", *files[1:], "-m", "bleu",
-         "--paired-bs", "--paired-bs-n", "1000", "--format", "json"],
+         "--paired-bs", "--paired-bs-n", str(bootstrap.SAMPLES), "--format", "json"],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     printed = [entry["BLEU"]["p_value"] for entry in json.loads(said)][1:]
@@ -80,9 +84,26 @@ def test_worse_asks_for_a_lower_score_too() -> None:
     same = Bootstrap(named["dense"], references).compare(named["dense"])
     assert same.p < 0.05  # sacreBLEU's own answer
     assert not same.worse
-    assert Comparison(bleu=1, dense=2, p=0.049).worse
-    assert not Comparison(bleu=1, dense=2, p=0.05).worse
-    assert not Comparison(bleu=3, dense=2, p=0.01).worse
+    assert Comparison(bleu=1, base=2, p=0.049, low=-2, high=0).worse
+    assert not Comparison(bleu=1, base=2, p=0.05, low=-2, high=0).worse
+    assert not Comparison(bleu=3, base=2, p=0.01, low=0, high=2).worse
+
+
+def test_the_interval_is_that_of_the_samples() -> None:
+    references, named = systems(60)
+    test = Bootstrap(named["dense"], references)
+    same = test.compare(named["dense"])
+    assert (same.low, same.high) == (0, 0)
+    samples = test.samples(named["harm 0.15"])
+    found, ends = samples.comparison, sorted(samples.differences)
+    # a fortieth of the samples lies beyond each end
+    assert sum(one < found.low for one in ends) == sum(one > found.high for one in ends) == 250
+    assert found.low < found.difference < found.high
+    # seeds that agree have the interval of one, seeds that lose and win alike one about zero
+    assert bootstrap.pooled([samples, samples]) == found
+    back = Bootstrap(named["harm 0.15"], references).samples(named["dense"])
+    both = bootstrap.pooled([samples, back])
+    assert both.low == both.high == both.difference == 0
 
 
 def test_many_processes_find_what_one_finds(

@@ -333,7 +333,7 @@ def test_seeds_are_tested_together(tmp_path: Path) -> None:
     # worse by one seed, better by the other as much: together no difference
     other = Bootstrap(little, references).samples(dense)
     both = pooled([one, other])
-    assert both.bleu == both.dense and not both.worse
+    assert both.bleu == both.base and not both.worse
 
 
 def test_worse_is_never_said_of_a_mean_that_is_better(tmp_path: Path) -> None:
@@ -348,15 +348,15 @@ def test_worse_is_never_said_of_a_mean_that_is_better(tmp_path: Path) -> None:
     test = [Sentence(**one) for one in sentences]
     add_texts(path, bad, ["the"] * len(test), test)
     numbers = measure(read_points([path]))
-    places = {place: found for place, found in numbers.pooled.items() if place[3] == 50}
+    places = {place: found for place, found in numbers.tests.pooled.items() if place[3] == 50}
     (found,) = [f for place, f in places.items() if place[1] == "pruned"]
-    assert found.bleu > found.dense and not found.worse
-    assert any(numbers.comparisons[(*place, "1")].worse for place in places)
+    assert found.bleu > found.base and not found.worse
+    assert any(numbers.tests.each[(*place, "1")].worse for place in places)
     for limit in numbers.limits:
         if limit.first_worse is not None:
             mine = [p for p in numbers.points if p.place == limit.first_worse]
-            tested = [numbers.comparisons[p.key] for p in mine]
-            assert statistics.fmean(c.bleu - c.dense for c in tested) < 0
+            tested = [numbers.tests.each[p.key] for p in mine]
+            assert statistics.fmean(c.difference for c in tested) < 0
 
 
 # -------------------------------------------------------------------------------------- paths

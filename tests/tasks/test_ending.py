@@ -92,7 +92,8 @@ def test_a_checkpoint_that_is_refused_ends_decoding_with_one_sentence(
     cut = tmp_path / "cut.pt"
     cut.write_bytes(b"PK\3\4" + bytes(99))
     for program in ("fairseq-generate", "fairseq-validate"):
-        text = run(program, corpus, "--path", cut, "--batch-size", 8, *plugin, fails=True)
+        words = [program, corpus, "--task", "translation", "--path", cut, "--batch-size", 8]
+        text = run(*words, *plugin, fails=True)
         assert f"fairseq_prune: {cut} is not a checkpoint that can be read" in text
         assert "Traceback" not in text
 

@@ -195,7 +195,8 @@ def look_at(run: Path, pruned: bool) -> None:
         except ValueError:
             assert not pruned
             continue
-        assert found.ok, [file, *found.violations, *found.problems]
+        # a schedule may not have reached its end: the run says so, and verify does
+        assert not found.violations and not found.problems, [file, *found.problems]
 
 
 def check(runs: Runs, seed: int, flags: Sequence[str], capsys: Any) -> str:
