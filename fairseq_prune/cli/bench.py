@@ -95,7 +95,8 @@ def _labels(paths: Sequence[str]) -> list[str]:
 
 
 def _of_the_file(path: str, folder: Path) -> dict[str, Any]:
-    from fairseq_prune.bench.sizes import count, sizes, together
+    from fairseq_prune.bench.sizes import sizes
+    from fairseq_prune.checkpoints.counts import count, together
     from fairseq_prune.tasks.opening import open_checkpoint
 
     every = [open_checkpoint(member) for member in members_of(path)]

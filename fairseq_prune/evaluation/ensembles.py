@@ -50,7 +50,7 @@ def provenance_of(members: Sequence[str], output: str | None) -> dict[str, Any]:
         "stage": STAGE,
         "made": [f"ensemble of {len(members)}"],
         "sparsity": together["removed"] / together["prunable"] if together["prunable"] else 0.0,
-        "parameters": sum(one["parameters"] for one in each),
+        **{name: sum(one[name] for one in each) for name in ("parameters", "nonzero")},
         "classes": [],
         "sources": digests,
         "members": [

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairseq_prune.checkpoints.counts import count, together
 from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.ensembles import digest_of, kept_paths, name_of, provenance_of
@@ -18,6 +19,7 @@ from fairseq_prune.evaluation.sentences import write_sentences
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.evaluation.texts import Texts, split_compounds, texts_of
 from fairseq_prune.files.writing import inside, write_text
+from fairseq_prune.tasks.opening import open_checkpoint
 from fairseq_prune.tasks.own import OwnTask, members_of, read_task
 
 if TYPE_CHECKING:
@@ -139,6 +141,7 @@ def _measure(decoder: "Decoder", path: str, known: Row, output: str | None) -> R
     if decoder.translates:
         texts = texts_of(settings, decoder.translate(settings.gen_subset), decoder.languages)
         row.update(_scored(texts, settings))
+        row.update(_work(members_of(path)))
     else:
         row.update(dict.fromkeys(f.name for f in fields(Scores)))
         row["no_bleu"] = decoder.why_no_bleu
@@ -151,6 +154,16 @@ def _measure(decoder: "Decoder", path: str, known: Row, output: str | None) -> R
         base = Path(output).absolute().parent
         row["sentences_file"] = write_sentences(base, known, texts.sentences)
     return row
+
+
+def _work(members: Sequence[str]) -> Row:
+    """The multiply-adds of a model, or an ensemble, for a source token and a target token."""
+    try:
+        counts = together([count(open_checkpoint(path)) for path in members])
+    except ValueError:  # nothing of it can be pruned
+        return {}
+    pair = [counts.dense.pair, counts.sparse.pair]
+    return {"multiply_adds": pair, "flop_sparsity": counts.work_sparsity}
 
 
 def _scored(texts: Texts, settings: Settings) -> Row:

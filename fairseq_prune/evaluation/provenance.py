@@ -22,7 +22,7 @@ from fairseq_prune.checkpoints.steps import (
     recipe_of,
 )
 from fairseq_prune.exports.stripped import NOTE
-from fairseq_prune.network.ties import parameter_count, parameters_in
+from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.network.weights import of_state_dict
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.summary import by_class, whole
@@ -38,8 +38,9 @@ def provenance(path: str) -> dict[str, Any]:
     ``prunable`` weights; ``sparsity_of_all`` is of all parameters under masks, and
     ``sparsity_without_embeddings`` of those outside of tables. ``target`` is what the recipe
     asks for. ``structure`` and ``schedule`` are None where they are ``weight`` and
-    ``one-shot``. ``parameters`` are those of the file, ``parameters_before`` those of what it
-    was cut from. ``sources`` are the SHA-256 of the files that it came by, the first one first.
+    ``one-shot``. ``parameters`` are those of the file, ``nonzero`` those that are not zero,
+    ``parameters_before`` those of what it was cut from. ``sources`` are the SHA-256 of the
+    files that it came by, the first one first.
 
     Raises CheckpointError where the file cannot be read.
     """
@@ -94,8 +95,10 @@ def _unusual(value: Any, usual: str) -> str | None:
 
 def _sizes(content: Mapping[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
     cut = [step.facts["parameters"] for step in steps if step.facts.get("parameters")]
+    every = parameters_in(content["model"]).values()
     return {
-        "parameters": parameter_count(content["model"]),
+        "parameters": sum(value.numel() for value in every),
+        "nonzero": sum(int((value != 0).sum()) for value in every),
         "parameters_before": cut[0][0] if cut else None,
     }
 

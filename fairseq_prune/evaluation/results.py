@@ -147,7 +147,7 @@ def _write(handle: int, data: bytes) -> None:
 _NUMBERS = (
     "bleu", "accuracy", "loss", "sparsity", "target", "chrf", "valid_ppl", "test_ppl",
     "brevity_penalty", "length_ratio", "tokenized_bleu", "tokenized_bleu_split", "flop_sparsity",
-    "removed", "prunable", "parameters", "parameters_before", "zeros",
+    "removed", "prunable", "parameters", "nonzero", "parameters_before", "zeros", "cpu_hours",
     "unknown_words", "unknown_reference_words", "sparsity_of_all", "sparsity_without_embeddings",
 )  # fmt: skip
 _TEXTS = (
@@ -176,6 +176,11 @@ def check_row(row: Mapping[str, Any], needed: str) -> None:
         values = row.get(name)
         if not isinstance(values, list | None) or not all(isinstance(v, str) for v in values or ()):
             raise ValueError(f"its {name} are no texts")
+    pair = row.get("multiply_adds")
+    if not isinstance(pair, list | None) or not (pair is None or len(pair) == 2):
+        raise ValueError("its multiply_adds are no pair")
+    if not all(is_number(value) for value in pair or ()):
+        raise ValueError("its multiply_adds are no numbers")
     for name in ("settings", "tags"):
         if not isinstance(row.get(name), dict | None):
             raise ValueError(f"its {name} have no names")

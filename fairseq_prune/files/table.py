@@ -1,7 +1,8 @@
-"""Tables as text, Markdown, HTML and CSV."""
+"""Tables as text, Markdown, HTML, LaTeX and CSV."""
 
 import csv
 import io
+import re
 from html import escape
 
 Table = list[list[str]]  # the header, then the rows
@@ -52,6 +53,27 @@ def as_html(table: Table) -> str:
     lines = ["<tr>" + "".join(f'<th scope="col">{escape(c)}</th>' for c in head) + "</tr>"]
     lines += ["<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows]
     return SCROLL + "\n".join(lines) + "</table></div>"
+
+
+_TEX = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "<": "$<$", ">": "$>$", "|": r"\textbar{}",
+    **{sign: "\\" + sign for sign in "&%$#_{}"},
+}  # fmt: skip
+
+
+def as_latex(table: Table) -> str:
+    """The table in LaTeX, a ``tabular`` with the lines of the package booktabs; cells escaped."""
+    columns = "".join("l" if _is_text(table, i) else "r" for i in range(len(table[0])))
+    head, *rows = (" & ".join(map(_in_latex, row)) + r" \\" for row in table)
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _in_latex(cell: str) -> str:
+    text = "".join(_TEX.get(sign, sign) for sign in cell)
+    # a minus before a number is no hyphen
+    return re.sub(r"^-(?=[\d.])", "$-$", text)
 
 
 def as_csv(table: Table) -> str:

@@ -1,4 +1,4 @@
-"""A chart: what it shows, in words, numbers and lines; on paper as PNG, SVG and CSV."""
+"""A chart: what it shows, in words, numbers and lines; on paper as PNG, SVG, PDF and CSV."""
 
 import io
 import re
@@ -30,7 +30,7 @@ class Chart:
     """A figure before it is drawn.
 
     Args:
-        name: "figure1" to "figure10", the order of the paper's figures and their repetitions.
+        name: "figure1" to "figure12", the order of the paper's figures and their repetitions.
         title, caption: in words; the title names the model.
         table: its data.
         commands: what made the numbers.
@@ -53,7 +53,7 @@ class Chart:
 
 
 def save_chart(chart: Chart, folder: Path, stem: str) -> str:
-    """Write STEM.png, STEM.svg and STEM.csv.
+    """Write STEM.png, STEM.svg, STEM.pdf and STEM.csv.
 
     Returns the SVG element, cropped below its heading, which a page has in its own letters.
     """
@@ -66,6 +66,7 @@ def save_chart(chart: Chart, folder: Path, stem: str) -> str:
         drawing.get_layout_engine().execute(drawing)
         drawing.set_layout_engine(None)  # it is laid out now, once for all forms
         save(drawing, folder / f"{stem}.png", dpi=WIDE_DPI if chart.is_wide else DPI)
+        save_pdf(drawing, folder / f"{stem}.pdf")
         svg = as_svg(drawing)
         below = heading.get_window_extent().y0 / drawing.bbox.height
     write_text(folder / f"{stem}.svg", '<?xml version="1.0" encoding="utf-8"?>\n' + svg)
@@ -116,7 +117,8 @@ def sheet(title: str, size: tuple[float, float]) -> Iterator[Any]:
             "Figures need matplotlib, which is not installed: pip install matplotlib."
         ) from None
     plain = {
-        "svg.fonttype": "none", "svg.hashsalt": title, "font.size": 11, "text.parse_math": False
+        "svg.fonttype": "none", "svg.hashsalt": title, "font.size": 11, "text.parse_math": False,
+        "pdf.fonttype": 42,  # publishers want outlines, not type 3
     }  # fmt: skip
     with matplotlib.rc_context(plain):
         drawing = Figure(figsize=size, layout="constrained")
@@ -139,6 +141,13 @@ def save(drawing: Any, path: Path, dpi: int = 200) -> None:
     drawing.savefig(pixels, format="png", dpi=dpi)
     few = Image.open(pixels).convert("RGB").quantize(COLOURS)
     few.save(file, format="png", optimize=True)
+    write_bytes(path, file.getvalue())
+
+
+def save_pdf(drawing: Any, path: Path) -> None:
+    """Write a drawing into a PDF file, for papers; the same drawing gives the same file."""
+    file = io.BytesIO()
+    drawing.savefig(file, format="pdf", metadata={"CreationDate": None})
     write_bytes(path, file.getvalue())
 
 

@@ -1,7 +1,6 @@
 """BLEU against what is removed: by scheme, by stage (figures 1 and 2 of See, Luong & Manning 2016),
-over seeds, and against multiply-adds."""
+and over seeds."""
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,6 @@ from fairseq_prune.files.table import Table, number
 from fairseq_prune.files.text import listed
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.points import (
-    WORK,
     Point,
     Spread,
     averages,
@@ -171,19 +169,19 @@ def _chart(
     name: str, title: str, caption: str, dense: Sequence[Point], lines: Sequence[Line]
 ) -> Chart:
     everything = [*dense, *(p for line in lines for p in line.points)]
-    bases, measure = _bases(dense), measure_of(everything)
+    bases, measure = bases_of(dense), measure_of(everything)
     curves = [Curve(ln.label, ln.style, list(averages(ln.points).items())) for ln in lines]
     return Chart(
         name=name,
         title=title,
-        caption=measure + caption + _about_lines(bases, curves),
+        caption=measure + caption + about_lines(bases, curves),
         table=_table(bases, lines, measure),
         commands=commands_of([point.row for point in everything]),
         draw=lambda drawing: _draw(drawing, bases, curves, measure),
     )
 
 
-def _bases(points: Sequence[Point]) -> Bases:
+def bases_of(points: Sequence[Point]) -> Bases:
     """The level lines: the label and the score of each place."""
     return [
         (", ".join(filter(None, [members[0].kind.label, place[2]])), scores_of(members))
@@ -191,7 +189,7 @@ def _bases(points: Sequence[Point]) -> Bases:
     ]
 
 
-def _about_lines(dense: Bases, curves: Sequence[Curve]) -> str:
+def about_lines(dense: Bases, curves: Sequence[Curve]) -> str:
     """What a caption says of level lines, and of several seeds."""
     text = ""
     if dense:
@@ -220,13 +218,13 @@ def _table(dense: Bases, lines: Sequence[Line], measure: str) -> Table:
 
 def _draw(drawing: Any, dense: Bases, curves: Sequence[Curve], measure: str) -> None:
     axes = drawing.subplots()
-    _draw_curves(axes, dense, curves)
+    draw_curves(axes, dense, curves)
     drawn = [*dense, *(at for curve in curves for at in curve.spreads)]
     _score_axes(axes, max(a.mean for _, a in drawn), measure)
     legend(axes)
 
 
-def _draw_curves(axes: Any, dense: Bases, curves: Sequence[Curve]) -> None:
+def draw_curves(axes: Any, dense: Bases, curves: Sequence[Curve]) -> None:
     """Level lines, and lines over what is removed; with the spread over seeds."""
     for label, a in dense:
         axes.axhline(a.mean, color=QUIET, linestyle=(0, (6, 4)), linewidth=1.2)
@@ -282,45 +280,6 @@ def _draw_seeds(drawing: Any, shown: dict[str, list[Line]]) -> None:
         axes.set_title(STAGES[stage].label)
         _score_axes(axes, max(p.score for p in everywhere), measure_of(everywhere))
     legend(every[0])
-
-
-def by_work(points: Sequence[Point], model: str) -> Chart | None:
-    """Figure 11: a line for each stage and scheme; None where no row counts multiply-adds."""
-    mine = [p for p in points if p.model == model and p.row.get(WORK) is not None]
-    found: dict[str, list[tuple[float, Spread]]] = {}
-    for members in places_of(p for p in mine if p.kind.removes).values():
-        label = f"{members[0].kind.label}, {members[0].scheme}"
-        work = 100 * statistics.fmean(float(p.row[WORK]) for p in members)
-        found.setdefault(label, []).append((work, scores_of(members)))
-    if not found:
-        return None
-    curves = [Curve(k, k, sorted(line, key=lambda at: at[0])) for k, line in found.items()]
-    dense, measure = _bases(levels(mine, model)), measure_of(mine)
-    rows = [(label, 0.0, score) for label, score in dense]
-    rows += [(curve.label, *at) for curve in curves for at in curve.spreads]
-    table = [["line", "multiply-adds removed", measure, "sd", "seeds"]]
-    for label, work, score in rows:
-        cells = [number(score.mean, 2), number(score.sd, 2), str(len(score.values))]
-        table.append([label, f"{work:.2f}%", *cells])
-    return Chart(
-        name="figure11",
-        title=f"{model}: {measure} against multiply-adds",
-        caption=f"{measure} against the percentage of the multiply-adds of an average test text "
-        "that zeros would save (nothing runs faster by it in dense kernels)."
-        f"{_about_lines(dense, curves)}",
-        table=table,
-        commands=commands_of([p.row for p in mine]),
-        draw=lambda drawing: _draw_work(drawing, dense, curves, measure),
-        size=(6.2, 4.2 + 0.22 * len(curves)),
-    )
-
-
-def _draw_work(drawing: Any, dense: Bases, curves: Sequence[Curve], measure: str) -> None:
-    axes = drawing.subplots()
-    _draw_curves(axes, dense, curves)
-    axes.set(xlabel="multiply-adds removed (%)", ylabel=measure, xlim=(0, 100))
-    axes.grid(color=GRID, linewidth=0.6)
-    legend(axes, 1)
 
 
 def _score_axes(axes: Any, top: float, measure: str) -> None:

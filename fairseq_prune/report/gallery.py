@@ -14,15 +14,16 @@ from fairseq_prune.report.class_figures import (
     perplexity_by_magnitude,
     removed_by_class,
 )
-from fairseq_prune.report.figures import by_scheme, by_stage, by_work, not_drawn, over_seeds
+from fairseq_prune.report.figures import by_scheme, by_stage, not_drawn, over_seeds
 from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.identity import model_of
 from fairseq_prune.report.mask_figures import survivors
 from fairseq_prune.report.points import Point, models_of
+from fairseq_prune.report.ratio_figures import COMPRESSION, SPEED_UP, by_ratio
 from fairseq_prune.report.sensitivity_files import Measured, find_measured
 from fairseq_prune.report.training_figure import training
 
-MOST = 4  # models whose figures are drawn: each has up to ten
+MOST = 4  # models whose figures are drawn: each has up to twelve
 
 _APPLY = "fairseq-prune apply CHECKPOINT --prune-scheme SCHEME --prune-sparsity S --output FILE"
 _EVALUATE = "fairseq-prune evaluate FILE --data DATA --output results.jsonl --tag model=NAME"
@@ -111,14 +112,19 @@ FIGURES = {
         lambda m: animation_of(m.points, m.model, m.files),
         "fairseq-train ... (and keep checkpoint_best.pt)",
     ),
-    # of models whose results count them
-    "figure11": Figure("score against multiply-adds", lambda m: by_work(m.points, m.model)),
+    # of models whose results count these
+    "figure11": Figure(
+        "score against theoretical speed-up", lambda m: by_ratio(m.points, m.model, SPEED_UP)
+    ),
+    "figure12": Figure(
+        "score against compression", lambda m: by_ratio(m.points, m.model, COMPRESSION)
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure that is in the folder: as STEM.png, STEM.svg and STEM.csv.
+    """A figure that is in the folder: as STEM.png, STEM.svg, STEM.pdf and STEM.csv.
 
     Args:
         svg: its drawing.

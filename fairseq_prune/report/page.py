@@ -142,7 +142,7 @@ def _figure(drawn: Drawn, command: str) -> str:
 
 def _files(drawn: Drawn) -> str:
     """Links to the figure's files, which lie beside the page."""
-    names = (f"{escape(drawn.stem)}.{kind}" for kind in ("png", "svg", "csv"))
+    names = (f"{escape(drawn.stem)}.{kind}" for kind in ("png", "svg", "pdf", "csv"))
     return ", ".join(f'<a href="{name}">{name}</a>' for name in names)
 
 

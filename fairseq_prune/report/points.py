@@ -3,7 +3,7 @@ what those have in common that differ in their seeds only."""
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,6 @@ STUDENT = (
     2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
 )  # fmt: skip
 SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "given", "random")
-
-WORK = "flop_sparsity"  # of a row: the fraction of the multiply-adds of an average text
 
 Place = tuple[str, str, str | None, float]  # model, stage, scheme, percent removed
 PointKey = tuple[str, str, str | None, float, str]  # the same, and the seed
@@ -236,6 +234,38 @@ def which_seed(point: Point, points: Iterable[Point]) -> str:
 def measure_of(points: Iterable[Point]) -> str:
     """What the scores are."""
     return " or ".join(dict.fromkeys(point.measure for point in points))
+
+
+def weights_of(point: Point) -> float | None:
+    """The parameters that are not zero; rows of earlier versions say what masks remove."""
+    row = point.row
+    if row.get("nonzero") is not None:
+        return float(row["nonzero"])
+    if row.get("parameters") is None or row.get("removed") is None:
+        return None
+    return float(row["parameters"] - row["removed"])
+
+
+def multiply_adds_of(point: Point) -> float | None:
+    """The multiply-adds that zeros leave: for a source and a target token, or an average text."""
+    pair = point.row.get("multiply_adds")
+    return None if pair is None else float(pair[1])
+
+
+def times_less(
+    points: Iterable[Point], members: Sequence[Point], of: Callable[[Point], float | None]
+) -> float | None:
+    """How often what members of a place have goes into what the dense models of theirs have.
+
+    Args:
+        points: among them the dense models.
+        of: what of; the result is None where a row does not say it, or there is nothing left.
+    """
+    dense = [p for p in points if p.kind.is_dense and p.model == members[0].model]
+    whole, left = ([of(p) for p in some] for some in (dense, members))
+    if not whole or None in whole or None in left or not any(left):
+        return None
+    return statistics.fmean(map(float, whole)) / statistics.fmean(map(float, left))  # type: ignore[arg-type]
 
 
 def models_of(points: Iterable[Point]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from fairseq_prune.files.table import as_csv, as_markdown, as_text
+from fairseq_prune.files.table import Table, as_csv, as_latex, as_markdown, as_text
 from fairseq_prune.files.text import listed
 from fairseq_prune.files.writing import write_text
 from fairseq_prune.report.gallery import draw
@@ -29,7 +29,7 @@ def write_report(places: Sequence[str], output: str, title: str, command: str) -
     """Write the report; returns its tables at a glance, how they were made, and its notes.
 
     Leaves in ``output``: index.html, the files of :func:`write_tables`, and for each figure of each
-    model MODEL-figureN.png, .svg and .csv.
+    model MODEL-figureN.png, .svg, .pdf and .csv.
 
     Args:
         places: folders with results files below, or such files.
@@ -58,7 +58,7 @@ def write_report(places: Sequence[str], output: str, title: str, command: str) -
 
 
 def write_tables(measures: Measures, sections: Sequence[Section], folder: Path) -> None:
-    """Write table.txt, table.md and table.csv (a row a place), points.csv (a row a point).
+    """Write table.txt, .md, .tex and .csv (a row a place), points.csv (a row a point).
 
     Where they could be measured: significance.csv (a row a comparison), numbers.md (the sections),
     examples.md (the sentences that changed most).
@@ -71,6 +71,7 @@ def write_tables(measures: Measures, sections: Sequence[Section], folder: Path) 
     write_text(folder / "table.txt", "\n".join(map(as_text, tables)) + signed)
     signed = signed.replace("<", "&lt;")  # Markdown lets HTML through
     write_text(folder / "table.md", "\n".join(map(as_markdown, tables)) + "\n" + signed)
+    write_text(folder / "table.tex", _latex(tables, _signed(points)))
     write_text(folder / "table.csv", as_csv(full_table(points, flagged, apart=True)))
     write_text(folder / "points.csv", as_csv(point_table(points)))
     if measures.tests.each:
@@ -79,6 +80,11 @@ def write_tables(measures: Measures, sections: Sequence[Section], folder: Path) 
         mine = [section for section in sections if section.texts == texts]
         if mine:
             write_text(folder / file, "\n".join(map(_markdown, mine)))
+
+
+def _latex(tables: Sequence[Table], signed: str) -> str:
+    about = "".join(f"% {line}\n" for line in signed.splitlines())
+    return "\n".join(["% \\usepackage{booktabs}\n" + about, *map(as_latex, tables)])
 
 
 def _signed(points: Sequence[Point]) -> str:

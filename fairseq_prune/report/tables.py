@@ -9,17 +9,19 @@ from fairseq_prune.files.table import Table, number
 from fairseq_prune.report.identity import decoding_of
 from fairseq_prune.report.naming import decoding_names
 from fairseq_prune.report.points import (
-    WORK,
     Place,
     Point,
     Spread,
     counted,
     measure_of,
     models_of,
+    multiply_adds_of,
     places_of,
     schemes_of,
     scores_of,
     spread_of,
+    times_less,
+    weights_of,
 )
 from fairseq_prune.study.stages import STAGES
 
@@ -38,6 +40,9 @@ OF_ALL = (
     ("of all", "sparsity_of_all"),
     ("of all but embeddings", "sparsity_without_embeddings"),
 )
+HOURS = "cpu_hours"  # of the command that made a checkpoint, by a study
+# how many times less than the dense model's: of its weights, of its multiply-adds
+LESS = (("compression", weights_of), ("theoretical speed-up", multiply_adds_of))
 # where a row has them: evaluate --text
 TOKENIZED = (
     ("tokenized BLEU", "tokenized_bleu", 2),
@@ -72,6 +77,8 @@ def full_table(
     columns = [*_about(places), *([("seeds", lambda m: str(len(m)))] if seeds else [])]
     for header, entry, digits in _numbers(points):
         columns += _columns(header, entry, digits, apart=seeds and apart)
+    if any(p.row.get(HOURS) is not None for p in points):
+        columns += _columns("CPU-hours", HOURS, 3, apart=False)
     if any(flags.get(place) for place in places):
         columns.append(("outputs", lambda members: flags.get(members[0].place, "")))
     rows = [[cell(members) for _, cell in columns] for members in places.values()]
@@ -89,8 +96,10 @@ def _about(places: Mapping[Place, Members]) -> Iterator[Column]:
     rows = [point.row for members in places.values() for point in members]
     if any(row.get(OF_ALL[0][1]) is not None for row in rows):
         yield from ((header, partial(_share, entry=entry)) for header, entry in OF_ALL)
-    if any(row.get(WORK) is not None for row in rows):
-        yield "multiply-adds", partial(_share, entry=WORK)
+    points = [point for members in places.values() for point in members]
+    for header, of in LESS:
+        if any(times_less(points, members, of) for members in places.values()):
+            yield header, partial(_times, points, of)
 
 
 def _columns(header: str, entry: str, digits: int, apart: bool) -> Iterator[Column]:
@@ -114,6 +123,10 @@ def _columns(header: str, entry: str, digits: int, apart: bool) -> Iterator[Colu
 def _share(members: Sequence[Point], entry: str) -> str:
     shares = [p.row[entry] for p in members if p.row.get(entry) is not None]
     return f"{100 * statistics.fmean(shares):.2f}%" if shares else "-"
+
+
+def _times(points: Members, of: Callable[[Point], float | None], members: Members) -> str:
+    return number(times_less(points, members, of), 2)
 
 
 def full_tables(

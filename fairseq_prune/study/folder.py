@@ -6,6 +6,7 @@
                                 made.json   it is trained, or pruned
                                 done.json   it is evaluated, too
                                 failed.json how it failed, until it is tried again
+                                spent.json  the CPU time of its command until now
                                 .lock       held by who works on it, and what they started
 
 Every file is written whole or not at all, so that a run may be killed at any moment.
@@ -78,8 +79,11 @@ class Folder:
 
 def _is_whole(name: str, content: dict[str, Any]) -> bool:
     """Whether a file has what is asked of it; the folder may be anybody's."""
-    seconds, score = content.get("seconds"), content.get("score")
-    if not (seconds is None or type(seconds) in (int, float)) or not isinstance(score, str | None):
+    if not isinstance(content.get("score"), str | None):
+        return False
+    if not all(
+        content.get(n) is None or type(content[n]) in (int, float) for n in ("seconds", "cpu")
+    ):
         return False
     kinds: dict[str, Any] = {}
     if name == "point":

@@ -54,7 +54,10 @@ def _lead(
     sys.exit(function(*arguments))
 
 
-def run(words: Sequence[str], log: BinaryIO) -> int:
+def run(
+    words: Sequence[str], log: BinaryIO, note: Callable[[int], None] = lambda process: None,
+    every: float | None = None,
+) -> int:  # fmt: skip
     """Run fairseq-prune, or a program of fairseq's, in a fork of this process.
 
     Returns its exit code; a negative one is a signal.
@@ -62,11 +65,14 @@ def run(words: Sequence[str], log: BinaryIO) -> int:
     Args:
         words: the program's name, and its arguments.
         log: gets what it prints.
+        note: is told the process's number every ``every`` seconds while it runs; None for never.
     """
     process = multiprocessing.get_context("fork").Process(target=_program, args=(words, log))
     process.start()
-    process.join()
-    assert process.exitcode is not None
+    while process.exitcode is None:
+        process.join(every)
+        if process.exitcode is None and process.pid is not None:
+            note(process.pid)
     return process.exitcode
 
 

@@ -60,6 +60,7 @@ class Stage:
             one: dense too, and trained as long; "" for none.
         level: nothing is removed: a horizontal line in figures.
         removes: a line over what is removed. Neither: in tables only.
+        sized: a dense model of another size: a point of its own against the weights left.
         trained: whether it was trained after it was pruned, or under its masks.
         random: the label of its line of random masks, drawn beside another scheme's; "" for none.
         example: whose sentences are shown: the smallest number there is; 0 for never.
@@ -85,6 +86,7 @@ class Stage:
     against: str = ""
     level: bool = False
     removes: bool = False
+    sized: bool = False
     trained: bool = False
     random: str = ""
     example: int = 0
@@ -143,7 +145,7 @@ STAGES: dict[str, Stage] = {
     ),
     "small": Stage(
         "dense of other settings", "a dense model of another section of its configuration",
-        training="small", new_weights=True, prunes=False, level=True,
+        training="small", new_weights=True, prunes=False, level=True, sized=True,
     ),
     PRUNED: Stage(
         "pruned", "the trained model, pruned", commands.apply, lambda recipe: DENSE, "pruned.pt",

@@ -3,10 +3,10 @@
 A process of its own, on this machine or another.
 """
 
-import resource
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +17,7 @@ from fairseq_prune.files.text import last_lines
 from fairseq_prune.files.writing import write_text
 from fairseq_prune.study import forks
 from fairseq_prune.study.commands import OURS, TRAIN, runnable
+from fairseq_prune.study.cpu_time import EVERY, SPENT, Spent, cpu_seconds
 from fairseq_prune.study.folder import Folder
 from fairseq_prune.study.scoring import EVALUATE, SCORINGS, scored
 
@@ -73,9 +74,9 @@ def how_it_ended(code: int) -> str:
 
 
 def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu: bool) -> None:
-    words = list(point["command"])
+    words, spent = list(point["command"]), Spent(folder)
     if words[0] == TRAIN and is_trained(folder.path, point["result"]):
-        folder.write("made", {"seconds": None, "gpus": gpus})
+        folder.write("made", {"seconds": None, "gpus": gpus, "cpu": spent.before})
         return
     trains = words[0] == TRAIN or words[:2] == [OURS, "tickets"]
     if folder.read("made") is not None:  # and what it left was removed: tickets would not look
@@ -91,24 +92,38 @@ def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu
     with log.open("ab" if trains else "wb") as file:
         file.write(f"$ {subprocess.list2cmdline(words)}\n".encode())
         file.flush()
-        code = _run(words, file, descriptor, gpus, cpu)
+        code = _run(words, file, descriptor, gpus, cpu, spent.note)
+    used = spent.end()
     if code:
         raise _Failed(f"{words[0]} {how_it_ended(code)}", log)
     if not (folder.path / point["result"]).is_file():
         raise _Failed(f"{words[0]} left no {point['result']}", log)
     # the time of a run that was cut and went on says nothing of what such runs take
     seconds = round(time.monotonic() - begin, 2) if not goes_on else None
-    folder.write("made", {"seconds": seconds, "gpus": gpus})
+    folder.write("made", {"seconds": seconds, "gpus": gpus, "cpu": used})
+    folder.remove(SPENT)
 
 
-def _run(words: list[str], log: BinaryIO, descriptor: int, gpus: int, cpu: bool) -> int:
-    """The exit code of a command; what outlives this process still holds the point."""
+def _run(
+    words: list[str], log: BinaryIO, descriptor: int, gpus: int, cpu: bool,
+    note: Callable[[int], None],
+) -> int:  # fmt: skip
+    """The exit code of a command; what outlives this process still holds the point.
+
+    Args:
+        note: is told the process's number now and then.
+    """
     if cpu and gpus == 1:
-        return forks.run(words, log)
-    return subprocess.run(
+        return forks.run(words, log, note, EVERY)
+    process = subprocess.Popen(
         runnable(words, gpus), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         pass_fds=(descriptor,),
-    ).returncode  # fmt: skip
+    )  # fmt: skip
+    while True:
+        try:
+            return process.wait(EVERY)
+        except subprocess.TimeoutExpired:
+            note(process.pid)
 
 
 def _evaluate(folder: Folder, point: dict[str, Any], cpu: bool) -> None:
@@ -118,19 +133,16 @@ def _evaluate(folder: Folder, point: dict[str, Any], cpu: bool) -> None:
         output, result = str(folder.path / "results.jsonl"), str(folder.path / point["result"])
         scoring = str(point.get("scoring", EVALUATE))
         row = scored(scoring, result, settings, cpu, point["tags"], output)
+        made = folder.read("made") or {}
+        if made.get("cpu") is not None:  # earlier versions did not count it
+            row = {**row, "cpu_hours": round(made["cpu"] / 3600, 5)}
         score = SCORINGS[scoring].shown(row)
         # rows of other settings, or of a checkpoint that was made again, are no results of it
         if results.read(output, score=SCORINGS[scoring].score) != [row]:
             write_text(Path(output), results.line_of(row))
     seconds = round(time.monotonic() - begin, 2)
-    took = {"seconds": seconds, "cpu": round(_cpu_seconds(), 2), "time": time.time()}
+    took = {"seconds": seconds, "cpu": round(cpu_seconds(), 2), "time": time.time()}
     folder.write("done", {"evaluate": settings, "score": score, **took})
-
-
-def _cpu_seconds() -> float:
-    """Of this process and of those that it has waited for."""
-    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _tidy(folder: Folder, point: dict[str, Any]) -> None:

@@ -106,7 +106,9 @@ def test_the_drawing_is_the_same_each_time_and_says_what_the_axes_are(
     assert figure is not None
     drawing = save_chart(figure, tmp_path, "a")
     assert drawing == save_chart(figure, tmp_path, "b")
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    for kind in ("svg", "pdf"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
     ElementTree.fromstring(drawing)
     ElementTree.parse(tmp_path / "a.svg")
     for text in ("BLEU", "weights removed (%)", "dense 36.5", "class-blind", "random"):
@@ -148,7 +150,7 @@ def made(reported: Path) -> str:
 def test_the_page_asks_the_network_for_nothing(made: str) -> None:
     tags = _Tags()
     tags.feed(made)
-    names = {f"m-{name}.{kind}" for name in FIGURES for kind in ("png", "svg", "csv")}
+    names = {f"m-{name}.{kind}" for name in FIGURES for kind in ("png", "svg", "pdf", "csv")}
     assert {value for _, value in tags.fetched} == names  # links to the files beside it
     assert {tag for tag, _ in tags.fetched} == {"a"}
     assert not re.search(r"url\((?!#)|@import|fetch\(|XMLHttpRequest", made)
@@ -197,8 +199,8 @@ def test_a_report_leaves_tables_figures_and_the_page(tmp_path: Path) -> None:
     results = write(tmp_path / "m", *study())
     output = tmp_path / "report"
     text = write_report([str(results)], str(output), "t", "c")
-    figures = [f"m-figure{n}.{kind}" for n in (1, 2) for kind in ("csv", "png", "svg")]
-    tables = ["points.csv", "table.csv", "table.md", "table.txt"]
+    figures = [f"m-figure{n}.{kind}" for n in (1, 2) for kind in ("csv", "pdf", "png", "svg")]
+    tables = ["points.csv", "table.csv", "table.md", "table.tex", "table.txt"]
     assert sorted(path.name for path in output.iterdir()) == ["index.html", *figures, *tables]
     assert (output / "table.txt").read_text().startswith(text.partition("\nsacreBLEU")[0])
     assert (output / "m-figure1.png").read_bytes().startswith(b"\x89PNG")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_prune.files.table import as_csv, as_html, as_markdown, as_text, number
+from fairseq_prune.files.table import as_csv, as_html, as_latex, as_markdown, as_text, number
 from fairseq_prune.report.points import Point, read_points
 from fairseq_prune.report.provenance import signatures
 from fairseq_prune.report.tables import full_table, glance, point_table
@@ -55,6 +55,25 @@ def test_csv_has_the_same_cells_as_numbers(points: list[Point]) -> None:
     read = list(csv.reader(io.StringIO(as_csv(table))))
     assert len(read) == len(table)
     assert [float(row[3]) for row in read[1:3]] == [0.0, 40.0]
+
+
+def test_latex_has_the_same_cells_and_no_sign_that_it_reads_for_itself(
+    points: list[Point],
+) -> None:
+    table = full_table(points)
+    lines = as_latex(table).splitlines()
+    assert lines[0] == r"\begin{tabular}{lllrrrrrrr}" and lines[-1] == r"\end{tabular}"
+    rows = [line.removesuffix(r" \\").split(" & ") for line in lines if line.endswith(r"\\")]
+    plain = [[cell.replace(r"\%", "%") for cell in row] for row in rows]
+    assert plain == table
+    (cell,) = as_latex([["x"], [r"50% & a_b \c {d} ~^ #$ 1 ± 2 <|>"]]).splitlines()[4:5]
+    assert cell == (
+        r"50\% \& a\_b \textbackslash{}c \{d\} \textasciitilde{}\textasciicircum{} \#\$ "
+        r"1 $\pm$ 2 $<$\textbar{}$>$ \\"
+    )
+    assert as_latex([["x"], ["-1.50"], ["-"], ["class-blind"]]).splitlines()[4:7] == [
+        r"$-$1.50 \\", r"- \\", r"class-blind \\"
+    ]  # fmt: skip
 
 
 def test_markdown_aligns_numbers_to_the_right(points: list[Point]) -> None:

@@ -287,7 +287,7 @@ def test_what_was_excluded_is_not_named(train: Train, tmp_path: Path) -> None:
 def test_counts_and_exports_of_an_older_file_are_those_of_today(
     dense: Callable[..., Path], corpus: Path
 ) -> None:
-    from fairseq_prune.bench.sizes import count
+    from fairseq_prune.checkpoints.counts import count
     from fairseq_prune.evaluation.provenance import provenance
     from fairseq_prune.exports import ctranslate
 

@@ -5,13 +5,16 @@ from argparse import ArgumentParser
 HELP = "make tables, figures and a page of what was evaluated"
 DESCRIPTION = """
 Reads what fairseq-prune evaluate, study and sensitivity left in a folder, and leaves in another:
-table.txt, table.md, table.csv (every number), the figures of each model as PNG, SVG and CSV, and
-index.html, one page with all of it, which needs no network. Ten figures, as far as there is data:
-BLEU (or a classifier's accuracy) by scheme; pruned, retrained and sparse from the beginning; what
-is removed of each class; perplexity by class, and against the largest magnitude removed;
-validation loss; survivors by class; spread over seeds; sparsity by row; and an animation of
-pruning; of classifiers one more, accuracy against multiply-adds. The page says at its end what is
-missing, and what would give it.
+table.txt, table.md, table.tex and table.csv (every number), the figures of each model as PNG, SVG,
+PDF and CSV, and index.html, one page with all of it, which needs no network. Twelve figures, as far
+as there are data: BLEU (or a classifier's accuracy) by scheme; pruned, retrained and sparse from
+the beginning; what is removed of each class; perplexity by class, and against the largest magnitude
+removed; validation loss; survivors by class; spread over seeds; sparsity by row; an animation of
+pruning; and the score against theoretical speed-up and against compression, beside dense models of
+other sizes. The page says at its end what is missing, and what would give it.
+
+What was retrained is tested against the dense model that was trained on for as long (the stage
+longer of a study, or --tag stage=longer), where there is one for each seed.
 
 A row is known by its recipe (or the file's digest), all tags, data and decoding; those that differ
 in --tag seed=N alone share a place, the others stand apart. The stage comes from the checkpoint, or
