@@ -141,6 +141,8 @@ def _measure(decoder: "Decoder", path: str, known: Row, output: str | None) -> R
     if decoder.translates:
         texts = texts_of(settings, decoder.translate(settings.gen_subset), decoder.languages)
         row.update(_scored(texts, settings))
+        if settings.also:
+            row["also"] = {o.gen_subset: _scores_of(decoder, o) for o in settings.others}
         row.update(_work(members_of(path)))
     else:
         row.update(dict.fromkeys(f.name for f in fields(Scores)))
@@ -154,6 +156,13 @@ def _measure(decoder: "Decoder", path: str, known: Row, output: str | None) -> R
         base = Path(output).absolute().parent
         row["sentences_file"] = write_sentences(base, known, texts.sentences)
     return row
+
+
+def _scores_of(decoder: "Decoder", settings: Settings) -> Row:
+    """BLEU and chrF of another subset."""
+    texts = texts_of(settings, decoder.translate(settings.gen_subset), decoder.languages)
+    scores = score(texts.hypotheses, texts.references)
+    return {"bleu": scores.bleu, "chrf": scores.chrf, "sentences": len(texts.references)}
 
 
 def _work(members: Sequence[str]) -> Row:

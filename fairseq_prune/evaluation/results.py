@@ -181,6 +181,13 @@ def check_row(row: Mapping[str, Any], needed: str) -> None:
         raise ValueError("its multiply_adds are no pair")
     if not all(is_number(value) for value in pair or ()):
         raise ValueError("its multiply_adds are no numbers")
+    others = row.get("also")
+    if not isinstance(others, dict | None):
+        raise ValueError("its other subsets have no names")
+    for name, scores in (others or {}).items():
+        found = scores if isinstance(scores, dict) else {}
+        if not is_number(found.get("bleu")) or not is_number(found.get("chrf")):
+            raise ValueError(f"its scores of {name} are no numbers")
     for name in ("settings", "tags"):
         if not isinstance(row.get(name), dict | None):
             raise ValueError(f"its {name} have no names")

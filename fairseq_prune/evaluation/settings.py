@@ -3,7 +3,7 @@
 import glob
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ _FEWEST = 0.05  # of a dictionary's words: fewer that look like subwords may be 
 _ABSENT: dict[str, Any] = {
     "text": None, "split_compounds": False, "dataset_impl": None, "model_overrides": None,
     "iter_decode_max_iter": None, "iter_decode_eos_penalty": None,
-    "iter_decode_force_max_iter": False,
+    "iter_decode_force_max_iter": False, "also": (),
 }  # fmt: skip
 
 
@@ -42,6 +42,8 @@ class Settings:
         split_compounds: have the tokenized BLEU with split compounds, too.
         dataset_impl: how the data are stored, as for fairseq-train; None to find out.
         model_overrides: settings of the checkpoint to replace, as for fairseq-generate.
+        also: other subsets to translate and score beside it, ``SUBSET`` or ``SUBSET=FILE`` with raw
+            target text.
         iter_decode_max_iter, iter_decode_eos_penalty, iter_decode_force_max_iter: of models that
             refine whole sentences, as for fairseq-generate; its defaults where None.
         user_dir: a plugin that the checkpoints need.
@@ -65,6 +67,7 @@ class Settings:
     split_compounds: bool = False
     dataset_impl: str | None = None
     model_overrides: str | None = None
+    also: Sequence[str] = ()
     iter_decode_max_iter: int | None = None
     iter_decode_eos_penalty: float | None = None
     iter_decode_force_max_iter: bool = False
@@ -88,6 +91,16 @@ class Settings:
                 f"--reference {self.reference} is not a file; give the raw target text of the "
                 f"{self.gen_subset} set."
             )
+        for other in self.others:
+            other._check_subsets(folder)
+            if other.reference is not None and not Path(other.reference).is_file():
+                raise ValueError(
+                    f"--also {other.gen_subset}={other.reference} names no file; give the raw "
+                    "target text of that set."
+                )
+        subsets = [self.gen_subset, *(other.gen_subset for other in self.others)]
+        if len(set(subsets)) < len(subsets):
+            raise ValueError(f"--also names {subsets[-1]} twice, or the set that is scored anyway.")
         if self.beam < 1:
             raise ValueError(f"--beam {self.beam} must be 1 or more.")
         if self.iter_decode_max_iter is not None and self.iter_decode_max_iter < 0:
@@ -125,6 +138,15 @@ class Settings:
         """The files of a subset; below the folder where each language has one of its own."""
         name = f"{glob.escape(subset)}.*"
         return sorted(folder.glob(name)) or sorted(folder.glob(f"*/{name}"))
+
+    @property
+    def others(self) -> list["Settings"]:
+        """Those of the subsets that are scored beside this one."""
+        parted = (one.partition("=") for one in self.also)
+        return [
+            replace(self, gen_subset=subset, reference=file or None, also=())
+            for subset, _, file in parted
+        ]
 
     def given(self) -> Given:
         """What is said of the checkpoints' tasks."""
@@ -246,17 +268,20 @@ class Settings:
             for name, value in asdict(self).items()
             if name not in places and not (name in _ABSENT and value == _ABSENT[name])
         }
+        if "also" in values:  # wherever the references lie
+            values["also"] = [o.gen_subset + "=" * bool(o.reference) for o in self.others]
         return {**values, "has_reference": self.reference is not None}
 
     def data_digest(self) -> str:
         """A digest of dictionaries, the evaluated subsets and the reference."""
         first, *more = folders_of(self.data)
         files = self._dictionaries(first)
+        others = self.others
+        subsets = (self.gen_subset, self.valid_subset, *(other.gen_subset for other in others))
         for folder in (first, *more):
-            for subset in filter(None, (self.gen_subset, self.valid_subset)):
+            for subset in filter(None, subsets):
                 files += self._subset(folder, subset)
-        if self.reference is not None:
-            files.append(Path(self.reference))
+        files += [Path(s.reference) for s in (self, *others) if s.reference is not None]
         digest = hashlib.sha256()
         for path in files:
             digest.update(file_digest(path).encode())

@@ -77,6 +77,9 @@ def full_table(
     columns = [*_about(places), *([("seeds", lambda m: str(len(m)))] if seeds else [])]
     for header, entry, digits in _numbers(points):
         columns += _columns(header, entry, digits, apart=seeds and apart)
+    subsets = (name for p in points for name in p.row.get("also") or {})
+    for name in dict.fromkeys(subsets):
+        columns.append((f"BLEU, {name}", partial(_beside, subset=name)))
     if any(p.row.get(HOURS) is not None for p in points):
         columns += _columns("CPU-hours", HOURS, 3, apart=False)
     if any(flags.get(place) for place in places):
@@ -118,6 +121,13 @@ def _columns(header: str, entry: str, digits: int, apart: bool) -> Iterator[Colu
     yield f"{header} sd", part("sd")
     if entry in results.SCORES:
         yield f"{header} median", part("median")
+
+
+def _beside(members: Members, subset: str) -> str:
+    """BLEU of another subset."""
+    every = [(p.row.get("also") or {}).get(subset, {}).get("bleu") for p in members]
+    found = spread_of(every)
+    return found.text(2) if found else "-"
 
 
 def _share(members: Sequence[Point], entry: str) -> str:

@@ -84,14 +84,10 @@ def digest(data: DataSet) -> str:
     files = [p for p in sorted(data.bin.iterdir()) if p.suffix in kinds]
     # those of classifiers are in folders of their own
     files = files or [p for p in sorted(data.bin.rglob("*")) if p.suffix in kinds]
-    if data.reference is not None:
-        files.append(data.reference)
+    named = [(str(path.relative_to(data.bin)), path) for path in files]
+    # these may be elsewhere
+    named += [(path.name, path) for path in (data.reference, *data.also.values()) if path]
     total = hashlib.sha256()
-    for path in files:
-        total.update(f"{_named(path, data)} {file_digest(path)}\n".encode())
+    for name, path in named:
+        total.update(f"{name} {file_digest(path)}\n".encode())
     return total.hexdigest()[:16]
-
-
-def _named(path: Path, data: DataSet) -> str:
-    """A file's name from the folder of the data; that of the reference, which may be elsewhere."""
-    return str(path.relative_to(data.bin)) if path != data.reference else path.name

@@ -100,7 +100,9 @@ def _deciding(settings: dict[str, Any] | None) -> dict[str, str]:
 
     Nor those that are not there: files that are older than a setting do not name it.
     """
-    given = {k: v for k, v in (settings or {}).items() if v is not None and v is not False}
+    given = {k: v for k, v in (settings or {}).items() if v not in (None, False, [])}
+    if "also" in given:
+        given["also"] = [str(one).partition("=")[0] for one in given["also"]]
     return {k: str(v) for k, v in given.items() if k not in ("data", "reference")}
 
 

@@ -11,7 +11,7 @@ from fairseq_prune.study.document import Node
 CLASSIFIERS = ("sentence_prediction",)  # tasks
 EVALUATE, CLASSIFY = "evaluate", "classify"
 # the rest of their settings is the study's own business
-_PLACES = ("data", "reference", "cpu", "user_dir")
+_PLACES = ("data", "reference", "also", "cpu", "user_dir")
 
 
 @dataclass(frozen=True)

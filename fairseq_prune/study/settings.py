@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,22 @@ class DataSet:
         prepare: script that makes the folder given as its only word, or None.
         bin: folder of fairseq-preprocess; below the prepared folder where there is ``prepare``.
         reference: raw target text of the test set, likewise; None for the data's own.
+        also: other subsets that are scored beside it, with the raw target text of each, likewise.
     """
 
     name: str
     prepare: Path | None
     bin: Path
     reference: Path | None
+    also: Mapping[str, Path] = field(default_factory=dict)
 
     def at(self, folder: Path) -> "DataSet":
         """The data set with its places filled in, prepared in ``folder``."""
         if self.prepare is None:
             return self
         reference = None if self.reference is None else folder / self.reference
-        return DataSet(self.name, self.prepare, folder / self.bin, reference)
+        also = {subset: folder / path for subset, path in self.also.items()}
+        return DataSet(self.name, self.prepare, folder / self.bin, reference, also)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,10 @@ class Study:
         """How the models of a data set are scored; ``data`` has its places filled in."""
         places = {"data": str(data.bin)}
         places |= {} if data.reference is None else {"reference": str(data.reference)}
-        return SCORINGS[self.scoring].settings(**{**self.evaluate, **places})
+        also = {"also": [f"{subset}={path}" for subset, path in data.also.items()]}
+        return SCORINGS[self.scoring].settings(
+            **{**self.evaluate, **places, **(also if data.also else {})}
+        )
 
 
 def read_study(path: str) -> Study:
@@ -103,20 +109,25 @@ def _scoring(models: Mapping[str, Model], node: Node) -> str:
 
 
 def _data(name: str, node: Node, base: Path, scoring: str) -> DataSet:
-    entries = node.keys(("prepare", "bin", "reference"), needed=("bin",))
+    entries = node.keys(("prepare", "bin", "reference", "also"), needed=("bin",))
     script = None
     if "prepare" in entries:
         script = base / entries["prepare"].text
         if not script.is_file():
             entries["prepare"].fail(f"prepare: there is no script {script}.")
-    if "reference" in entries and scoring != EVALUATE:
-        entries["reference"].fail("reference is for translations, which classifiers have not.")
+    for key in ("reference", "also"):
+        if key in entries and scoring != EVALUATE:
+            entries[key].fail(f"{key} is for translations, which classifiers have not.")
     # below the folder that the script fills, or relative to the study file
     start = Path() if script else base
     places = [start / entries[n].text if n in entries else None for n in ("bin", "reference")]
     where, reference = (p and Path(os.path.normpath(p)) for p in places)
     assert where is not None
-    return DataSet(name, script and script.resolve(), where, reference)
+    also = {
+        subset: Path(os.path.normpath(start / node.text))
+        for subset, node in (entries["also"].entries if "also" in entries else {}).items()
+    }
+    return DataSet(name, script and script.resolve(), where, reference, also)
 
 
 def _model(name: str, node: Node, base: Path) -> Model:

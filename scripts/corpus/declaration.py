@@ -9,6 +9,7 @@ from fairseq_prune.study.document import Node, read_yaml
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "data"
 SPLITS = ("train", "valid", "test")
+MORE = ("test1", "test2")  # other test sets, as fairseq-preprocess numbers them
 TEXTS = ("raw", "moses", "classes")
 _KEYS = (
     "title", "languages", "address", "text", "tokenise", "lowercase", "files", "splits",
@@ -109,7 +110,7 @@ def _file(name: str, node: Node) -> File:
 
 def _splits(node: Node) -> dict[str, tuple[str, ...] | int]:
     found: dict[str, tuple[str, ...] | int] = {}
-    for split, value in node.keys(SPLITS, SPLITS).items():
+    for split, value in node.keys((*SPLITS, *MORE), SPLITS).items():
         texts = [item.text for item in value.items]
         every = re.fullmatch(r"every (\d{1,6})", texts[0])
         found[split] = int(every[1]) if every else tuple(texts)

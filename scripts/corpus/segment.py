@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sentencepiece
 
-from scripts.corpus.declaration import SPLITS
+from scripts.corpus.declaration import MORE, SPLITS
 
 # sums of floats depend on the number of threads: a fixed one gives the same pieces everywhere
 THREADS = 16
@@ -23,7 +23,8 @@ def segment(text: Path, output: Path, languages: tuple[str, ...], pieces: int) -
     model = output / "spm.model"
     train(_sample([text / f"train.{one}" for one in languages]), model, pieces)
     processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
-    for split in SPLITS:
+    splits = [s for s in (*SPLITS, *MORE) if (text / f"{s}.{languages[0]}").is_file()]
+    for split in splits:
         for language in languages:
             _encode(text / f"{split}.{language}", output / f"{split}.{language}", processor)
 

@@ -13,4 +13,4 @@ hold "$data"
 follow python -m scripts.corpus.prepare multi30k --output "$data" --pieces "${PIECES:-4000}"
 binarise "$data/pieces" "$data/data-bin-pieces" \
   fairseq-preprocess --source-lang de --target-lang en --joined-dictionary \
-  --trainpref "$data/pieces/train" --validpref "$data/pieces/valid" --testpref "$data/pieces/test"
+  --trainpref "$data/pieces/train" --validpref "$data/pieces/valid" --testpref "$data/pieces/test,$data/pieces/test1,$data/pieces/test2"

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 import torch
 from sacrebleu.metrics import BLEU
 
+from fairseq_prune.checkpoints.counts import count
 from fairseq_prune.cli.evaluate import left
 from fairseq_prune.cli.main import main
 from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.evaluate import evaluate
 from fairseq_prune.evaluation.sentences import Sentence, read_sentences
 from fairseq_prune.evaluation.settings import Settings
+from fairseq_prune.tasks.opening import open_checkpoint
 from tests.conftest import ARCHES, TRAINING, run, train_here
 
 EPOCHS = ("--max-epoch", 30, "--weight-decay", 0, "--dropout", 0)
@@ -258,3 +261,39 @@ def test_parameters_are_said_where_nothing_is_zero() -> None:
     assert left({"sparsity": 0.0, "parameters": 1234, "made": []}) == "parameters 1,234"
     assert left({"sparsity": 0.8, "parameters": 1234, "made": []}) == "sparsity 0.8000"
     assert left({"sparsity": 0.0}) == "sparsity 0.0000"  # a row of an earlier version
+
+
+def test_other_subsets_are_scored_beside_it_as_if_alone(
+    rows: tuple[Path, dict[str, Any]], checkpoint: Path, corpus: Path, tmp_path: Path
+) -> None:
+    output, row = rows
+    texts = [s.reference for s in read_sentences(output.parent / row["sentences_file"])]
+    (tmp_path / "raw.txt").write_text("".join(f"{line}\n" for line in texts))
+    both = Settings(
+        data=str(corpus), cpu=True, valid_subset=None, gen_subset="valid",
+        also=[f"test={tmp_path / 'raw.txt'}"],
+    )  # fmt: skip
+    ((found, _),) = evaluate([str(checkpoint)], both, None, str(tmp_path / "r.jsonl"))
+    scores = {"bleu": row["bleu"], "chrf": row["chrf"], "sentences": row["sentences"]}
+    assert found["also"] == {"test": scores}
+    alone = Settings(data=str(corpus), cpu=True, valid_subset=None, gen_subset="valid")
+    ((other, known),) = evaluate([str(checkpoint)], alone, None, str(tmp_path / "r.jsonl"))
+    assert not known and other["bleu"] == found["bleu"] and "also" not in other
+    # known again, wherever the reference lies
+    (tmp_path / "raw.txt").rename(tmp_path / "moved.txt")
+    moved = replace(both, also=[f"test={tmp_path / 'moved.txt'}"])
+    ((_, known),) = evaluate([str(checkpoint)], moved, None, str(tmp_path / "r.jsonl"))
+    assert known
+    for wrong, sentence in ((["nope"], "has no subset 'nope'"), (["valid"], "--also names valid"),
+                            (["test=nowhere"], "--also test=nowhere names no file")):  # fmt: skip
+        with pytest.raises(ValueError, match=sentence):
+            replace(both, also=wrong).check()
+
+
+def test_a_row_says_what_is_left_of_weights_and_of_work(
+    rows: tuple[Path, dict[str, Any]], checkpoint: Path
+) -> None:
+    counts = count(open_checkpoint(str(checkpoint)))
+    row = rows[1]
+    assert row["nonzero"] == counts.nonzero <= row["parameters"] == counts.parameters
+    assert row["multiply_adds"] == [counts.dense.pair, counts.sparse.pair]

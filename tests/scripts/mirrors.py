@@ -45,7 +45,8 @@ def mirror(name: str, folder: Path, text: Path) -> Path:
         for number, pattern in enumerate(patterns):
             for side, language in enumerate(corpus.languages):
                 # several files share a split's sentences
-                lines = [pair[side] for pair in pairs[split][number :: len(patterns)]]
+                mine = pairs["test" if split.startswith("test") else split]
+                lines = [pair[side] for pair in mine[number :: len(patterns)]]
                 where, _, inner = file_of(pattern, side, language).partition("/")
                 if inner:
                     archives.setdefault(where, {})[inner] = _as(inner, lines)

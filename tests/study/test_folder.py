@@ -29,6 +29,8 @@ def finished(path: Path) -> Folder:
         ({"beam": 2}, False),
         ({"text": None, "split_compounds": False}, True),  # newer than the folder
         ({"text": "moses"}, False),
+        ({"also": []}, True),
+        ({"also": ["test1=/a/test1.en"]}, False),
     ],
 )
 def test_a_point_is_done_again_for_other_settings_and_not_for_other_places(

@@ -18,6 +18,14 @@ def test_a_block_is_the_product_of_its_lists(tmp_path: Path) -> None:
     assert {c.recipe.sparsity for c in cells} == {0.2, 0.4, 0.6}
 
 
+def test_other_subsets_are_found_where_the_data_are(tmp_path: Path) -> None:
+    path = write_study(tmp_path, GRID)
+    path.write_text(path.read_text().replace("    bin:", "    also: {test1: raw/t.en}\n    bin:"))
+    study = read_study(str(path))
+    (data,) = study.data.values()
+    assert study.settings(data).also == [f"test1={tmp_path / 'raw/t.en'}"]
+
+
 def test_a_structure_with_a_colon_is_a_text(tmp_path: Path) -> None:
     grid = "  - stages: pruned\n    schemes: class-uniform\n    structures: 2:4\n"
     (cell,) = read_study(str(write_study(tmp_path, grid))).cells

@@ -62,6 +62,14 @@ def add(parser: ArgumentParser) -> None:
         default="valid",
         help="another subset to give the perplexity of (default valid; '' for none)",
     )
+    parser.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="SUBSET[=FILE]",
+        help="another subset to translate and give BLEU and chrF of beside, against raw target "
+        "text or its own; may be repeated",
+    )
     add_decoding(parser)
     parser.add_argument(
         "--split-compounds",
