@@ -145,8 +145,9 @@ def _level(weight: Mapping[str, Fraction], gone: Mapping[str, int], total: int) 
 
 
 def class_distribution(
-    scores: Scores, sparsity: float, classes: Mapping[str, str], *, least: Least = None
-) -> Budgets:
+    scores: Scores, sparsity: float, classes: Mapping[str, str], *, least: Least = None,
+    sigma: Mapping[str, float] | None = None,
+) -> Budgets:  # fmt: skip
     """Budgets that remove from class c what is below lambda * sigma_c, lambda being solved for.
 
     See, Luong and Manning 2016, section 3.2. The same as one ranking of the scores over sigma_c,
@@ -154,12 +155,15 @@ def class_distribution(
     without spread (all values equal, or fewer than two alive) has no unit of its own: sigma_c is
     then the size of that value, and 1 where it is zero.
 
+    Args:
+        sigma: by class, where an earlier call has found it for the same scores.
+
     Findings: `lambda_`, the smallest kept score over sigma_c, and `sigma` by class.
     """
     keep = _keep(scores, sparsity)
     members = by_class(scores, classes)
-    moments = class_moments(members)
-    sigma = {label: moment.unit for label, moment in moments.items()}
+    if sigma is None:
+        sigma = {label: moment.unit for label, moment in class_moments(members).items()}
     scaled = {
         name: scores[name].with_scale(scores[name].scale * sigma[label])
         for label, part in members.items()

@@ -7,11 +7,13 @@ Every threshold and count comes from the schemes themselves (fairseq_prune.maths
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fairseq_prune.checkpoints.checkpoint import Opened
+from fairseq_prune.maths.allocate import class_distribution
 from fairseq_prune.maths.schemes import ALLOCATIONS
 from fairseq_prune.maths.score import Scores
 from fairseq_prune.maths.select import Budgets, make_masks
@@ -145,8 +147,11 @@ def _run(
     pictured = {name: scores[name] for name in corners}
     dies = {name: np.full(corner, len(sparsities), np.uint8) for name, corner in corners.items()}
     thresholds, removed = [], []
+    allocate = ALLOCATIONS[scheme].allocate
     for step, percent in enumerate(sparsities):
-        budgets = ALLOCATIONS[scheme].allocate(scores, percent / 100, classes)
+        budgets = allocate(scores, percent / 100, classes)
+        if step == 0 and budgets.found.sigma is not None:  # the same at every sparsity
+            allocate = partial(class_distribution, sigma=budgets.found.sigma)
         gone = dict.fromkeys(shown, 0)
         for name, kept in budgets.items():
             if classes[name] in gone:

@@ -52,8 +52,8 @@ class Chart:
         return self.size[0] > WIDE
 
 
-def save_chart(chart: Chart, folder: Path, stem: str) -> str:
-    """Write STEM.png, STEM.svg, STEM.pdf and STEM.csv.
+def save_chart(chart: Chart, folder: Path, stem: str, pdf: bool = False) -> str:
+    """Write STEM.png, STEM.svg and STEM.csv, and STEM.pdf where it is asked for.
 
     Returns the SVG element, cropped below its heading, which a page has in its own letters.
     """
@@ -66,7 +66,8 @@ def save_chart(chart: Chart, folder: Path, stem: str) -> str:
         drawing.get_layout_engine().execute(drawing)
         drawing.set_layout_engine(None)  # it is laid out now, once for all forms
         save(drawing, folder / f"{stem}.png", dpi=WIDE_DPI if chart.is_wide else DPI)
-        save_pdf(drawing, folder / f"{stem}.pdf")
+        if pdf:  # takes half a second
+            save_pdf(drawing, folder / f"{stem}.pdf")
         svg = as_svg(drawing)
         below = heading.get_window_extent().y0 / drawing.bbox.height
     write_text(folder / f"{stem}.svg", '<?xml version="1.0" encoding="utf-8"?>\n' + svg)

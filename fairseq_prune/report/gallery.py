@@ -124,9 +124,10 @@ FIGURES = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure that is in the folder: as STEM.png, STEM.svg, STEM.pdf and STEM.csv.
+    """A figure that is in the folder: as STEM.png, STEM.svg and STEM.csv.
 
     Args:
+        pdf: whether STEM.pdf is there too.
         svg: its drawing.
         animation: what to show in the page in its place.
     """
@@ -134,6 +135,7 @@ class Drawn:
     chart: Chart
     stem: str
     svg: str
+    pdf: bool
     animation: Animation | None = None
 
 
@@ -151,7 +153,7 @@ class Gallery:
     notes: list[str] = field(default_factory=list)
 
 
-def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery:
+def draw(points: Sequence[Point], roots: Sequence[str], folder: Path, pdf: bool = False) -> Gallery:
     """Draw every figure that there is data for into ``folder``.
 
     Of each model at most two checkpoints are opened: the dense one (figure 10), and a pruned one
@@ -160,6 +162,7 @@ def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery
     Args:
         points: of all models.
         roots: the folders that are reported.
+        pdf: whether figures are written as PDF, too.
     """
     models, files = models_of(points), FileFinder(roots)
     bases = {p.model: model_of(p.row, p.folder) for p in points}
@@ -177,7 +180,8 @@ def draw(points: Sequence[Point], roots: Sequence[str], folder: Path) -> Gallery
         for figure, made in _all(Material(mine, model, files, own)):
             chart, animation = made if isinstance(made, tuple) else (made, None)
             name = f"{stem}-{figure}"
-            found[figure] = Drawn(chart, name, save_chart(chart, folder, name), animation)
+            svg = save_chart(chart, folder, name, pdf)
+            found[figure] = Drawn(chart, name, svg, pdf, animation)
         gallery.drawn[model] = list(found.values())
         gallery.missing[model] = [n for n in _possible(mine) if n not in found]
         gallery.notes.extend(_aside(not_drawn(mine, model)))

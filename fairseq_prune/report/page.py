@@ -142,7 +142,8 @@ def _figure(drawn: Drawn, command: str) -> str:
 
 def _files(drawn: Drawn) -> str:
     """Links to the figure's files, which lie beside the page."""
-    names = (f"{escape(drawn.stem)}.{kind}" for kind in ("png", "svg", "pdf", "csv"))
+    kinds = ("png", "svg", *(["pdf"] if drawn.pdf else []), "csv")
+    names = (f"{escape(drawn.stem)}.{kind}" for kind in kinds)
     return ", ".join(f'<a href="{name}">{name}</a>' for name in names)
 
 

@@ -25,17 +25,20 @@ from fairseq_prune.study.stages import STAGES
 LEFT = ("results.jsonl", *(stage.result for stage in STAGES.values() if not stage.evaluated))
 
 
-def write_report(places: Sequence[str], output: str, title: str, command: str) -> str:
+def write_report(
+    places: Sequence[str], output: str, title: str, command: str, latex: bool = False
+) -> str:
     """Write the report; returns its tables at a glance, how they were made, and its notes.
 
     Leaves in ``output``: index.html, the files of :func:`write_tables`, and for each figure of each
-    model MODEL-figureN.png, .svg, .pdf and .csv.
+    model MODEL-figureN.png, .svg and .csv.
 
     Args:
         places: folders with results files below, or such files.
         output: the folder.
         title: the page's heading.
         command: what made the report, shown beside each figure.
+        latex: have table.tex and the figures as PDF, too.
 
     Raises ValueError where there are no results.
     """
@@ -49,7 +52,10 @@ def write_report(places: Sequence[str], output: str, title: str, command: str) -
     measures = measure(points)
     sections = sections_of(measures)
     write_tables(measures, sections, folder)
-    gallery = draw(points, places, folder)
+    if latex:
+        tables = [*glances(points), *_every_table(measures)]
+        write_text(folder / "table.tex", _latex(tables, _signed(points)))
+    gallery = draw(points, places, folder, latex)
     notes += [*measures.notes, *gallery.notes]
     text = page(points, title, command, gallery, notes, [*sections, *every_number(measures)])
     write_text(folder / "index.html", text)
@@ -58,20 +64,17 @@ def write_report(places: Sequence[str], output: str, title: str, command: str) -
 
 
 def write_tables(measures: Measures, sections: Sequence[Section], folder: Path) -> None:
-    """Write table.txt, .md, .tex and .csv (a row a place), points.csv (a row a point).
+    """Write table.txt, .md and .csv (a row a place), points.csv (a row a point).
 
     Where they could be measured: significance.csv (a row a comparison), numbers.md (the sections),
     examples.md (the sentences that changed most).
     """
     points, flagged = measures.points, measures.flagged
-    tables = glances(points)
-    for name, (head, *rows) in full_tables(points, flagged):
-        tables.append([[f"{head[0]} ({name})" if name else head[0], *head[1:]], *rows])
+    tables = [*glances(points), *_every_table(measures)]
     signed = _signed(points)
     write_text(folder / "table.txt", "\n".join(map(as_text, tables)) + signed)
     signed = signed.replace("<", "&lt;")  # Markdown lets HTML through
     write_text(folder / "table.md", "\n".join(map(as_markdown, tables)) + "\n" + signed)
-    write_text(folder / "table.tex", _latex(tables, _signed(points)))
     write_text(folder / "table.csv", as_csv(full_table(points, flagged, apart=True)))
     write_text(folder / "points.csv", as_csv(point_table(points)))
     if measures.tests.each:
@@ -80,6 +83,14 @@ def write_tables(measures: Measures, sections: Sequence[Section], folder: Path) 
         mine = [section for section in sections if section.texts == texts]
         if mine:
             write_text(folder / file, "\n".join(map(_markdown, mine)))
+
+
+def _every_table(measures: Measures) -> list[Table]:
+    """All numbers of every place, a table for each way of evaluating."""
+    return [
+        [[f"{head[0]} ({name})" if name else head[0], *head[1:]], *rows]
+        for name, (head, *rows) in full_tables(measures.points, measures.flagged)
+    ]
 
 
 def _latex(tables: Sequence[Table], signed: str) -> str:

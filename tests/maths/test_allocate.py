@@ -104,6 +104,8 @@ def test_distribution_notes_lambda_as_the_smallest_kept_multiple_of_sigma():
     masks, sigma = make_masks(scores, budgets), budgets.found.sigma
     kept = [weights()[n].double().abs()[masks[n]] / sigma[CLASSES[n]] for n in scores]
     assert budgets.found.lambda_ == pytest.approx(float(torch.cat(kept).min()), rel=1e-12)
+    again = class_distribution(scores, 0.8, CLASSES, sigma=sigma)
+    assert dict(again) == dict(budgets) and again.found.lambda_ == budgets.found.lambda_
 
 
 def test_distribution_takes_a_scale_that_is_there_already_along():

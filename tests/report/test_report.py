@@ -104,8 +104,8 @@ def test_the_drawing_is_the_same_each_time_and_says_what_the_axes_are(
 ) -> None:
     figure = by_scheme(points, "m")
     assert figure is not None
-    drawing = save_chart(figure, tmp_path, "a")
-    assert drawing == save_chart(figure, tmp_path, "b")
+    drawing = save_chart(figure, tmp_path, "a", pdf=True)
+    assert drawing == save_chart(figure, tmp_path, "b", pdf=True)
     for kind in ("svg", "pdf"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
@@ -150,7 +150,7 @@ def made(reported: Path) -> str:
 def test_the_page_asks_the_network_for_nothing(made: str) -> None:
     tags = _Tags()
     tags.feed(made)
-    names = {f"m-{name}.{kind}" for name in FIGURES for kind in ("png", "svg", "pdf", "csv")}
+    names = {f"m-{name}.{kind}" for name in FIGURES for kind in ("png", "svg", "csv")}
     assert {value for _, value in tags.fetched} == names  # links to the files beside it
     assert {tag for tag, _ in tags.fetched} == {"a"}
     assert not re.search(r"url\((?!#)|@import|fetch\(|XMLHttpRequest", made)
@@ -199,12 +199,21 @@ def test_a_report_leaves_tables_figures_and_the_page(tmp_path: Path) -> None:
     results = write(tmp_path / "m", *study())
     output = tmp_path / "report"
     text = write_report([str(results)], str(output), "t", "c")
-    figures = [f"m-figure{n}.{kind}" for n in (1, 2) for kind in ("csv", "pdf", "png", "svg")]
-    tables = ["points.csv", "table.csv", "table.md", "table.tex", "table.txt"]
+    figures = [f"m-figure{n}.{kind}" for n in (1, 2) for kind in ("csv", "png", "svg")]
+    tables = ["points.csv", "table.csv", "table.md", "table.txt"]
     assert sorted(path.name for path in output.iterdir()) == ["index.html", *figures, *tables]
     assert (output / "table.txt").read_text().startswith(text.partition("\nsacreBLEU")[0])
     assert (output / "m-figure1.png").read_bytes().startswith(b"\x89PNG")
     assert (output / "m-figure1.csv").read_text().startswith("line,removed,BLEU,sd,seeds\ndense,0,")
+
+
+def test_for_papers_there_are_latex_and_pdf_too(tmp_path: Path) -> None:
+    write(tmp_path / "m", *study())
+    output = tmp_path / "report"
+    assert main(["report", str(tmp_path / "m"), "--output", str(output), "--latex"]) == 0
+    assert (output / "m-figure1.pdf").read_bytes().startswith(b"%PDF")
+    assert 'href="m-figure1.pdf"' in (output / "index.html").read_text()
+    assert (output / "table.tex").read_text().count(r"\bottomrule") == 2
 
 
 def test_the_page_says_what_is_missing_and_what_would_give_it(tmp_path: Path) -> None:

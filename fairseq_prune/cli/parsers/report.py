@@ -5,8 +5,8 @@ from argparse import ArgumentParser
 HELP = "make tables, figures and a page of what was evaluated"
 DESCRIPTION = """
 Reads what fairseq-prune evaluate, study and sensitivity left in a folder, and leaves in another:
-table.txt, table.md, table.tex and table.csv (every number), the figures of each model as PNG, SVG,
-PDF and CSV, and index.html, one page with all of it, which needs no network. Twelve figures, as far
+table.txt, table.md and table.csv (every number), the figures of each model as PNG, SVG and CSV, and
+index.html, one page with all of it, which needs no network. Twelve figures, as far
 as there are data: BLEU (or a classifier's accuracy) by scheme; pruned, retrained and sparse from
 the beginning; what is removed of each class; perplexity by class, and against the largest magnitude
 removed; validation loss; survivors by class; spread over seeds; sparsity by row; an animation of
@@ -38,6 +38,11 @@ def add(parser: ArgumentParser) -> None:
         "--output", metavar="OUT", help="folder of the report (default: report in the first DIR)"
     )
     parser.add_argument("--title", default="Pruning", help="heading of the page")
+    parser.add_argument(
+        "--latex",
+        action="store_true",
+        help="for papers: the tables as table.tex (booktabs) and the figures as PDF, too",
+    )
     parser.add_argument(
         "--made-by",
         metavar="COMMAND",
