@@ -26,7 +26,7 @@ LEFT = ("results.jsonl", *(stage.result for stage in STAGES.values() if not stag
 
 
 def write_report(
-    places: Sequence[str], output: str, title: str, command: str, latex: bool = False
+    places: Sequence[str], output: str, title: str, command: str, formats: Sequence[str] = ()
 ) -> str:
     """Write the report; returns its tables at a glance, how they were made, and its notes.
 
@@ -38,7 +38,7 @@ def write_report(
         output: the folder.
         title: the page's heading.
         command: what made the report, shown beside each figure.
-        latex: have table.tex and the figures as PDF, too.
+        formats: for papers: "tex" for table.tex, "pdf" for the figures as PDF.
 
     Raises ValueError where there are no results.
     """
@@ -52,10 +52,10 @@ def write_report(
     measures = measure(points)
     sections = sections_of(measures)
     write_tables(measures, sections, folder)
-    if latex:
+    if "tex" in formats:
         tables = [*glances(points), *_every_table(measures)]
         write_text(folder / "table.tex", _latex(tables, _signed(points)))
-    gallery = draw(points, places, folder, latex)
+    gallery = draw(points, places, folder, "pdf" in formats)
     notes += [*measures.notes, *gallery.notes]
     text = page(points, title, command, gallery, notes, [*sections, *every_number(measures)])
     write_text(folder / "index.html", text)

@@ -210,7 +210,9 @@ def test_a_report_leaves_tables_figures_and_the_page(tmp_path: Path) -> None:
 def test_for_papers_there_are_latex_and_pdf_too(tmp_path: Path) -> None:
     write(tmp_path / "m", *study())
     output = tmp_path / "report"
-    assert main(["report", str(tmp_path / "m"), "--output", str(output), "--latex"]) == 0
+    assert (
+        main(["report", str(tmp_path / "m"), "--output", str(output), "--format", "pdf,tex"]) == 0
+    )
     assert (output / "m-figure1.pdf").read_bytes().startswith(b"%PDF")
     assert 'href="m-figure1.pdf"' in (output / "index.html").read_text()
     assert (output / "table.tex").read_text().count(r"\bottomrule") == 2

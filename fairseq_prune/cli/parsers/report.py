@@ -1,6 +1,6 @@
 """The words and flags of ``fairseq-prune report``."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 
 HELP = "make tables, figures and a page of what was evaluated"
 DESCRIPTION = """
@@ -29,6 +29,17 @@ examples:
 """
 
 
+FORMATS = ("pdf", "tex")
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    found = tuple(text.split(","))
+    for one in found:
+        if one not in FORMATS:
+            raise ArgumentTypeError(f"{one!r} is none of {', '.join(FORMATS)}")
+    return found
+
+
 def add(parser: ArgumentParser) -> None:
     """Add this subcommand's arguments."""
     parser.add_argument(
@@ -39,9 +50,11 @@ def add(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--title", default="Pruning", help="heading of the page")
     parser.add_argument(
-        "--latex",
-        action="store_true",
-        help="for papers: the tables as table.tex (booktabs) and the figures as PDF, too",
+        "--format",
+        type=_formats,
+        default=(),
+        metavar="pdf,tex",
+        help="for papers: the figures as PDF, the tables as table.tex (booktabs), too",
     )
     parser.add_argument(
         "--made-by",
