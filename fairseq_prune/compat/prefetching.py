@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import queue
 import threading
+import time
 from typing import Any
 
 _SECONDS = 10.0  # for the batch that it is at
@@ -37,4 +38,8 @@ def _end_threads(kind: type[threading.Thread]) -> None:
             while True:  # it may wait for room in a full queue
                 batches.get_nowait()
     for thread in found:
-        thread.join(_SECONDS)
+        end = time.monotonic() + 1.0  # an interrupt may come while it is being started
+        while thread.ident is None and time.monotonic() < end:
+            time.sleep(0.01)
+        if thread.is_alive():
+            thread.join(_SECONDS)

@@ -4,8 +4,9 @@ fairseq gives what the file says to model, optimizer and iterators as it is, and
 somewhere within, or goes on: for ever where the number of updates is far below zero.
 """
 
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from traceback import walk_tb
@@ -42,6 +43,7 @@ def _watched(load_checkpoint: Callable[..., Any]) -> Callable[..., Any]:
         with taking_up(filename):
             extra_state = load_checkpoint(trainer, filename, *args, **kwargs)
             check_place(trainer.get_num_updates(), extra_state, _begins(trainer, filename))
+            _check_optimizer(trainer)
         return extra_state
 
     wrapped.watched = True  # type: ignore[attr-defined]
@@ -120,6 +122,20 @@ def check_place(updates: Any, extra_state: Any, begins: bool) -> None:
     for name, (value, least) in counts.items():
         if type(value) is not int or not least <= value < _LARGEST:
             raise ValueError(f"its {name} is {str(value)[:40]!r}")
+
+
+def _check_optimizer(trainer: Any) -> None:
+    """Raise ValueError where the optimizer has no numbers to go on with."""
+    if trainer._optimizer is None:  # it is built when it is asked for
+        return
+    rate = trainer.get_lr()
+    if isinstance(rate, str | Sequence | Mapping) or not math.isfinite(rate):
+        raise ValueError(f"its learning rate is {str(rate)[:40]!r}")
+    optimizer = getattr(trainer.optimizer, "optimizer", None)
+    for state in getattr(optimizer, "state", {}).values():
+        for name, value in state.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"its optimizer's {name} is {value}")
 
 
 def _reason(error: Exception) -> str:

@@ -1,9 +1,13 @@
 """A process ends in peace while fairseq's thread is making batches."""
 
+import queue
 import subprocess
 import sys
+import threading
 
 import pytest
+
+from fairseq_prune.compat import prefetching
 
 ENDS = """
 import sys, torch
@@ -40,3 +44,12 @@ def test_no_abort(end: str, size: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "terminate called" not in done.stderr
     assert done.returncode == {"": 0, "sys.exit(3)": 3}.get(end, -2)
+
+
+def test_a_thread_that_was_never_started_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Consumer(threading.Thread):
+        _queue: queue.Queue[int] = queue.Queue()
+
+    begun = Consumer(target=lambda: None)
+    monkeypatch.setattr(threading, "enumerate", lambda: [begun])
+    prefetching._end_threads(Consumer)  # Ctrl-C came while it was being started

@@ -64,7 +64,7 @@ SENTENCES: dict[Callable[[Any], None], str] = {
     moments_of_another: "cannot be taken up (RuntimeError: ",
     updates_that_never_end: "cannot be taken up (ValueError: its num_updates is '-92233720368",
     batches_by_name: "cannot be taken up (ValueError: its iterations_in_epoch is 'x')",
-    weights_of_another: "size mismatch for decoder.fc_out.weight",
+    weights_of_another: "fc_out.weight is (2, 2) in the checkpoint and (32, 16) in the model",
 }
 
 
@@ -149,6 +149,8 @@ def works_or_refuses(corpus: Path, folder: Path, *flags: Any) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     try:
         call(corpus, folder, 5, *flags)
+    except FloatingPointError:  # fairseq's word on weights that went wild, with a crash.pt
+        assert all((folder / name).read_bytes() == content for name, content in before.items())
     except Refusal as refusal:
         assert "\n" not in str(refusal)
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
