@@ -110,7 +110,7 @@ def _sample(session: Any) -> Sample:
 def _check_moments(session: Any, optimizer: Any) -> None:
     copies = Copies()
     copies.optimizer = optimizer
-    if copies.second_moments(session.weights) is None and not _keeps_moments(optimizer):
+    if not _keeps_moments(optimizer) and copies.second_moments(session.weights) is None:
         raise ValueError(NO_MOMENTS)
 
 

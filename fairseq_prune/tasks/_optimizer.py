@@ -112,7 +112,10 @@ class Copies:
         return holder.optimizer_violations(slots, state, self._lifted)
 
     def second_moments(self, weights: Weights) -> dict[str, Tensor] | None:
-        """Adam's ``exp_avg_sq`` of these weights by name; None where it has none of them."""
+        """Adam's ``exp_avg_sq`` of these weights by name; None where it has none of them.
+
+        Raises ValueError where it has those of some only.
+        """
         names = {id(weight.tensor): name for name, weight in weights.items()}
         state, found = state_of(self.optimizer), {}
         for slot in slots_of(self.optimizer):
@@ -120,4 +123,11 @@ class Copies:
             part = None if value is None else slot.view(value)
             if part is not None and id(slot.parameter) in names:
                 found[names[id(slot.parameter)]] = part
-        return found if len(found) == len(names) else None
+        lacking = [name for name in weights if name not in found]
+        if found and lacking:
+            raise ValueError(
+                f"--prune-saliency obd-adam: {len(lacking)} of {len(weights)} weights have no "
+                f"second moments of Adam yet, such as {lacking[0]}: they have had no gradient so "
+                "far, as under layerdrop; give a later --prune-start."
+            )
+        return found or None
