@@ -68,7 +68,12 @@ def _asked(arguments: Namespace) -> "Asked":
 
     each = _each(arguments)
     recipe = checked(_recipe(arguments, each))
-    own = {"gen_subset": arguments.subset, "valid_subset": None, "split_compounds": False}
+    own = {
+        "gen_subset": arguments.subset,
+        "valid_subset": None,
+        "split_compounds": False,
+        "also": (),
+    }
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings) if f.name not in own}
     return Asked(
         checkpoint=arguments.checkpoint,
