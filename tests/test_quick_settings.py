@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import pytest
 from omegaconf import Node
 
 from fairseq_prune.study import forks
@@ -54,6 +55,7 @@ def _write(path: str) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_they_are_what_hydra_makes(tmp_path: Path) -> None:
     stock = forks.start(_write, (str(tmp_path / "stock"),), tmp_path / "log", {})
     quick = settings(RUNS + RUNS)

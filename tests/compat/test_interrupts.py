@@ -115,10 +115,8 @@ TRAINING_MOMENTS: dict[str, tuple[Moment, float]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [m if m == "saving" else pytest.param(m, marks=pytest.mark.slow) for m in TRAINING_MOMENTS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", TRAINING_MOMENTS)
 def test_a_training_leaves_whole_files(
     moment: str, start: Start, corpus: Path, tmp_path: Path
 ) -> None:

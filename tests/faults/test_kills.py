@@ -44,7 +44,8 @@ def flags(corpus: Path, arch: str, prune: list[str]) -> list[Any]:
     return [corpus, *ARCHES[arch], *TRAINING, *prune]
 
 
-@pytest.mark.parametrize("arch", [pytest.param("lstm", marks=pytest.mark.slow), "transformer"])
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["lstm", "transformer"])
 def test_kills_and_a_full_disk_change_nothing(corpus: Path, tmp_path: Path, arch: str) -> None:
     case = Case([*flags(corpus, arch, GRADUAL), "--max-update", 8], tmp_path)
     case.finish("straight")

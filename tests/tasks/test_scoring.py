@@ -1,5 +1,6 @@
 """Saliencies that look at data, inside real runs."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,14 @@ def digest(checkpoint: dict[str, Any]) -> str:
     return found.digest()
 
 
-@pytest.mark.parametrize("arch", ["lstm", "transformer"])
-@pytest.mark.parametrize("saliency", NEEDY)
+def pairs(saliencies: Iterable[str]) -> list[Any]:
+    """Each with both architectures; synflow, which takes 100 rounds, with one of them slowly."""
+    every = [(saliency, arch) for saliency in saliencies for arch in ("lstm", "transformer")]
+    slow = pytest.mark.slow
+    return [pytest.param(*p, marks=slow if p == ("synflow", "transformer") else ()) for p in every]
+
+
+@pytest.mark.parametrize(("saliency", "arch"), pairs(NEEDY))
 def test_a_run_prunes_by_it_and_reproduces(
     train: Train, tmp_path: Path, arch: str, saliency: str
 ) -> None:
@@ -67,8 +74,7 @@ def test_scoring_leaves_the_run_as_it_was(train: Train, tmp_path: Path, arch: st
     assert differences(a["optimizer"], b["optimizer"]) == []
 
 
-@pytest.mark.parametrize("arch", ["lstm", "transformer"])
-@pytest.mark.parametrize("saliency", ["snip", "grasp", "obd", "wanda", "synflow"])
+@pytest.mark.parametrize(("saliency", "arch"), pairs(["snip", "grasp", "obd", "wanda", "synflow"]))
 def test_apply_prunes_as_training_would(
     train: Train, corpus: Path, tmp_path: Path, arch: str, saliency: str
 ) -> None:
@@ -115,7 +121,7 @@ def test_words_that_the_sample_lacks_are_counted(
     assert any("are not in the batches scored on" in r.getMessage() for r in caplog.records)
 
 
-@pytest.mark.parametrize("saliency", ["snip", "synflow"])
+@pytest.mark.parametrize("saliency", ["snip", pytest.param("synflow", marks=pytest.mark.slow)])
 def test_checkpointed_activations_change_no_mask(
     saliency: str, train: Train, tmp_path: Path
 ) -> None:

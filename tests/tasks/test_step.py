@@ -282,7 +282,13 @@ def test_the_thread_that_makes_batches_waits() -> None:
 
 
 @pytest.mark.parametrize(
-    "saliency", ["snip", pytest.param("obd", marks=pytest.mark.slow), "wanda", "synflow"]
+    "saliency",
+    [
+        "snip",
+        pytest.param("obd", marks=pytest.mark.slow),
+        "wanda",
+        pytest.param("synflow", marks=pytest.mark.slow),
+    ],
 )
 def test_apply_prunes_as_training_would(saliency: str, data: Path, tmp_path: Path) -> None:
     """Two pairs of languages, each with a model of its own."""

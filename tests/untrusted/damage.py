@@ -10,7 +10,7 @@ import torch
 from hypothesis import strategies as st
 
 # how many examples each test tries: in every run, and in the long form (marked slow)
-FEW, MANY = 12, 1500
+FEW, MANY = 5, 1500
 
 # each stands where something else belongs
 ODD: tuple[Callable[[], Any], ...] = tuple(
