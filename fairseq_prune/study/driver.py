@@ -64,6 +64,8 @@ class Driver:
                 self._sign_of_life()
                 time.sleep(_LOOK)
         except BaseException:
+            for running in self.running.values():  # all, should a second Ctrl-C cut the waiting
+                running.job.ask()
             for name, running in self.running.items():
                 self.say(f"stopping  {name}")
                 running.job.stop()

@@ -1,5 +1,6 @@
 """Where workers run: processes of this machine, or jobs of a cluster through submitit."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,9 @@ class Job(Protocol):
 
     def how(self) -> str:
         """How it ended, for people."""
+
+    def ask(self) -> None:
+        """Ask it to end, with all that it started; it is not waited for."""
 
     def stop(self) -> None:
         """End it, with all that it started."""
@@ -78,12 +82,14 @@ class Process:
         """Its exit code or signal."""
         return worker.how_it_ended(self.process.returncode)
 
+    def ask(self) -> None:
+        """Ask the program and what it started to end."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+
     def stop(self) -> None:
         """End the program and what it started."""
-        try:
-            os.killpg(self.process.pid, signal.SIGTERM)
-        except ProcessLookupError:
-            return
+        self.ask()
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -106,9 +112,13 @@ class Worker:
         assert self.process.exitcode is not None
         return worker.how_it_ended(self.process.exitcode)
 
+    def ask(self) -> None:
+        """Ask the worker and what it started to end."""
+        self._send(signal.SIGTERM)
+
     def stop(self) -> None:
         """End the worker and what it started."""
-        self._send(signal.SIGTERM)
+        self.ask()
         self.process.join(timeout=10)
         self._send(signal.SIGKILL)
         self.process.join()
@@ -177,9 +187,13 @@ class Submitted:
         """Its state, and where its output lies."""
         return f"ended as {self.job.state}; see {self.job.paths.stderr}"
 
-    def stop(self) -> None:
+    def ask(self) -> None:
         """Cancel it."""
         self.job.cancel()
+
+    def stop(self) -> None:
+        """Cancel it."""
+        self.ask()
 
 
 def visible_gpus() -> list[str]:

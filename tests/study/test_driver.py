@@ -1,10 +1,13 @@
 """The driver: what starts when, failures, other runs in the same folder; with real processes."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from fairseq_prune.files.lock import held
 from fairseq_prune.study.driver import Driver
@@ -20,7 +23,7 @@ import json, pathlib, sys, time
 folder, mode, log = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
 with log.open("a") as file:
     file.write(f"{folder.name} begins\\n")
-time.sleep(0.3)
+time.sleep(99 if mode == "sleeps" else 0.3)
 if mode == "breaks":
     print("Traceback: out of memory")
     sys.exit(3)
@@ -132,6 +135,23 @@ def test_what_another_run_works_on_is_waited_for(tmp_path: Path) -> None:
     assert process.wait() == 0 and time.monotonic() - begin > 1
     assert log.read_text().count(dense.name + " begins") == 1
     assert any(line.startswith(f"elsewhere {dense.name}") for line in said)
+
+
+def test_a_second_interrupt_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid = laid_out(tmp_path, seeds="[1, 2]")
+    executor, jobs = Quick(tmp_path / "log", 2, {"dense": "sleeps"}), []
+    start = executor.start
+    monkeypatch.setattr(executor, "start", lambda *a: jobs.append(start(*a)) or jobs[-1])
+
+    def say(sentence: str) -> None:
+        if len(jobs) == 2:  # Ctrl-C, and again while they are being stopped
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Driver(laid, executor, say).run()
+    assert [job.process.wait(20) for job in jobs] == [-signal.SIGTERM] * 2
 
 
 def test_a_lock_is_free_again_when_its_holder_is_gone(tmp_path: Path) -> None:
