@@ -67,6 +67,7 @@ def test_every_criterion_with_a_dataclass_has_its_penalised_forms() -> None:
     assert dict(CRITERION_REGISTRY) == before
 
 
+@pytest.mark.slow
 def test_hydra_takes_the_same_settings(corpus: Path, tmp_path: Path) -> None:
     side = ("embed_dim=8", "ffn_embed_dim=8", "layers=1", "attention_heads=1")
     out = run(

@@ -87,7 +87,8 @@ SCORED = {
 
 
 @pytest.mark.parametrize(
-    "kind", some_slow(SCORED, "two pairs", "masked lm", "multilingual masked lm", "denoising")
+    "kind",
+    some_slow(SCORED, "two pairs", "masked lm", "multilingual masked lm", "denoising", "nat"),
 )
 def test_perplexity_is_what_fairseq_validate_logs(kind: str, trained: Trained) -> None:
     model = trained(kind)

@@ -146,6 +146,7 @@ def scored(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 def test_a_recipe_of_classifiers_runs_from_a_mirror_to_its_accuracy(
     tmp_path: Path, text: Path
 ) -> None:

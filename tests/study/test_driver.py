@@ -115,7 +115,10 @@ def test_a_worker_that_breaks_is_reported_with_its_last_lines(tmp_path: Path) ->
     assert json.loads((dense.path / "failed.json").read_text())["lines"]
 
 
-def test_what_another_run_works_on_is_waited_for(tmp_path: Path) -> None:
+def test_what_another_run_works_on_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairseq_prune.study.driver._ELSEWHERE", 0.2)
     laid, log = laid_out(tmp_path), tmp_path / "log"
     dense = next(f for name, f in laid.folders.items() if "dense" in name)
     # another run holds the point, finishes it, and goes

@@ -23,7 +23,7 @@ SCHEDULES = {
 }
 
 
-FAST = {("set", "lstm"), ("rigl", "transformer"), ("threshold", "lstm"), ("static", "transformer")}
+FAST = {("set", "lstm"), ("rigl", "transformer"), ("threshold", "lstm"), ("static", "lstm")}
 CASES = [
     pytest.param(name, arch, marks=() if (name, arch) in FAST else pytest.mark.slow)
     for name in SCHEDULES
