@@ -8,12 +8,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from fairseq_prune.evaluation.sentences import Sentence
-from fairseq_prune.files.table import Table
+from fairseq_prune.files.table import Table, number
 from fairseq_prune.report.bootstrap import SIGNATURE, Comparison
 from fairseq_prune.report.by_sentence import bleu, buckets, chosen, example, length, rarity
 from fairseq_prune.report.degenerate import FAULTS
 from fairseq_prune.report.measures import Measures
-from fairseq_prune.report.points import Place, Point, models_of, over, places_of
+from fairseq_prune.report.points import (
+    Place,
+    Point,
+    models_of,
+    over,
+    places_of,
+    scores_of,
+    times_less,
+)
+from fairseq_prune.report.significance import holm
+from fairseq_prune.report.sized import NEAR, SHARED
 from fairseq_prune.report.tables import full_tables
 from fairseq_prune.study.stages import STAGES
 
@@ -68,6 +78,14 @@ EVERY = (
     "BLEU of a model that collapsed says little: read it with the perplexity, the brevity penalty "
     "(1: not too short) and the length ratio (output words by reference words)."
 )
+SIZED = (
+    "What was pruned and trained, beside dense models that have as few weights, or cost as few "
+    "multiply-adds, and were trained for as long as a dense model and retraining together: of each "
+    f"method the model that has most, and at most {NEAR:.0%} more than the small one. Positive "
+    "differences: pruning is worth it. Intervals, p and Holm's as in the section Significance, the "
+    "tests of this section among themselves. A pruned model has its weights left in any places, "
+    f"and needs to store where; a small one does not. {SEEDS}"
+)
 WHAT = ["model", "stage", "scheme", "% removed", "seeds"]
 
 
@@ -93,6 +111,7 @@ def sections_of(measures: Measures) -> list[Section]:
     made = [
         Section("How far each method goes", LIMITS, [limit_table(measures)]),
         Section("Significance", TESTS, [comparison_table(measures)]),
+        Section("Beside small dense models", SIZED, [sized_table(measures)]),
         Section("Degenerate outputs", DEGENERATE, [fault_table(measures)]),
         Section("Long sentences and rare words", PARTS,
              [f(measures, m) for m in models for f in (length_table, rarity_table)]),
@@ -222,6 +241,33 @@ def _digits(found: Comparison, holm: str) -> list[str]:
 
 def _file_of(point: Point) -> str:
     return str(point.row.get("checkpoint") or "")
+
+
+def sized_table(measures: Measures) -> Table:
+    """Each dense model of another size, with what stands beside it."""
+    table = [["model", "dense of another size", "BLEU of it", "as few", "stage", "scheme",
+              "% removed", "compression", "theoretical speed-up", "BLEU", "difference", "95%", "p",
+              "p, Holm"]]  # fmt: skip
+    tests = {(i, place): found for i, match in enumerate(measures.sized)
+             for place, found in match.tests.pooled.items()}  # fmt: skip
+    corrected = dict(zip(tests, holm([found.p for found in tests.values()]), strict=True))
+    for number_, match in enumerate(measures.sized):
+        small = match.small[0]
+        name, score = small.scheme or small.kind.label, scores_of(match.small).text(2)
+        for place, members in match.found.items():
+            less = [number(times_less(measures.points, members, of), 2) for of in SHARED.values()]
+            tested = tests.get((number_, place))
+            shown = ["-", "-", "-", "-"] if tested is None else [
+                f"{tested.difference:+.2f}", interval(tested.low, tested.high),
+                f"{tested.p:.4f}", f"{corrected[number_, place]:.4f}",
+            ]  # fmt: skip
+            table.append(
+                [
+                    place[0], name, score, match.shared, STAGES[place[1]].label, place[2] or "-",
+                    members[0].percent, *less, scores_of(members).text(2), *shown,
+                ]
+            )  # fmt: skip
+    return table
 
 
 def fault_table(measures: Measures) -> Table:

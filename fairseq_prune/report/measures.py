@@ -10,7 +10,8 @@ from fairseq_prune.files.text import listed
 from fairseq_prune.report.degenerate import Faults, Judge, flags
 from fairseq_prune.report.outputs import NAMED, Output, read_outputs
 from fairseq_prune.report.points import Place, Point, PointKey
-from fairseq_prune.report.significance import Comparisons, Limit, compare, limits
+from fairseq_prune.report.significance import Comparisons, Limit, limits, with_dense
+from fairseq_prune.report.sized import Match, matches
 
 EXACT = 1e-6  # BLEU of the translations on disk and that of the row are the same number
 
@@ -25,6 +26,7 @@ class Measures:
         tests: of the points that could be compared with a dense one, and of their places.
         faults: of the outputs.
         limits: how far each method goes.
+        sized: pruned models beside dense ones of their size.
         notes: what is missing, a sentence each.
     """
 
@@ -33,6 +35,7 @@ class Measures:
     tests: Comparisons
     faults: Mapping[PointKey, Faults]
     limits: Sequence[Limit]
+    sized: Sequence[Match]
     notes: Sequence[str]
 
     @cached_property
@@ -47,11 +50,13 @@ def measure(points: Sequence[Point]) -> Measures:
     outputs = read_outputs([p for p in points if p.has_text], notes)
     _note_credited(points, outputs, notes)
     _note_subwords(outputs, notes)
-    tests = compare(points, outputs, notes)
+    tests = with_dense(points, outputs, notes)
     strange = _strangers(points, tests, notes)
     tests = tests.without(strange)
     outputs = {key: output for key, output in outputs.items() if key not in strange}
-    return Measures(points, outputs, tests, _faults(outputs), limits(points, tests), notes)
+    away = limits(points, tests)
+    sized = matches(points, outputs, notes)
+    return Measures(points, outputs, tests, _faults(outputs), away, sized, notes)
 
 
 def _note_credited(

@@ -161,16 +161,26 @@ def _untested(points: Sequence[Point], bases: Mapping[PointKey, Point]) -> list[
     return made
 
 
-def compare(
+def with_dense(
     points: Sequence[Point], outputs: Mapping[PointKey, Output], notes: list[str]
 ) -> Comparisons:
-    """Each point that can be compared, and the seeds of each place together.
+    """Each point against a dense one, as far as they can be compared."""
+    bases = base_points(points, notes)
+    notes += _untested(points, bases)
+    return compare(points, outputs, bases, notes)
+
+
+def compare(
+    points: Sequence[Point],
+    outputs: Mapping[PointKey, Output],
+    bases: Mapping[PointKey, Point],
+    notes: list[str],
+) -> Comparisons:
+    """Each point against its base, and the seeds of each place together.
 
     What is computed is kept in ``bootstrap.jsonl`` beside the point's results, by digests of the
     translations and references, and read from there the next time.
     """
-    bases = base_points(points, notes)
-    notes += _untested(points, bases)
     pairs = {
         p.key: _Pair(p, outputs[p.key], outputs[bases[p.key].key])
         for p in points
@@ -217,8 +227,9 @@ def _measure(
     for place, group in groups.items():
         if len(group) == 1:
             found.pooled[place] = found.each[next(iter(group))]
-    notes += [f"{folder} cannot be written to: the tests are made anew for each report."
-              for folder in sorted(keeper.unwritable)[:1]]  # fmt: skip
+    for folder in sorted(keeper.unwritable)[:1]:
+        note = f"{folder} cannot be written to: the tests are made anew for each report."
+        notes += [note] if note not in notes else []
 
 
 _Name = tuple[str, str, str, str]
