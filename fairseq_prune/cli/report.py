@@ -14,6 +14,7 @@ def run(arguments: Namespace) -> int:
     first = Path(arguments.results[0])
     output = arguments.output or str((first if first.is_dir() else first.parent) / "report")
     check_folder("--output", output)
-    print(write_report(arguments.results, output, arguments.title, command, arguments.format))
+    how = arguments.format, arguments.comet
+    print(write_report(arguments.results, output, arguments.title, command, *how))
     print(f"report: {output}/index.html")
     return 0

@@ -9,7 +9,9 @@ from fairseq_prune.report.points import Point, measure_of
 
 def signatures(points: Sequence[Point]) -> list[tuple[str, str]]:
     """Scores and the signatures that occur: one a score, where all numbers can be compared."""
-    return list(dict.fromkeys(pair for p in points for pair in results.signatures(p.row)))
+    found = [pair for p in points for pair in results.signatures(p.row)]
+    found += [("COMET", str(p.row["comet_signature"])) for p in points if "comet" in p.row]
+    return list(dict.fromkeys(found))
 
 
 def measured_on(points: Sequence[Point]) -> str:

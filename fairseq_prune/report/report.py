@@ -7,6 +7,7 @@ from pathlib import Path
 from fairseq_prune.files.table import Table, as_csv, as_latex, as_markdown, as_text
 from fairseq_prune.files.text import listed
 from fairseq_prune.files.writing import write_text
+from fairseq_prune.report.comet import check_comet, with_comet
 from fairseq_prune.report.gallery import draw
 from fairseq_prune.report.measure_tables import (
     Section,
@@ -26,8 +27,9 @@ LEFT = ("results.jsonl", *(stage.result for stage in STAGES.values() if not stag
 
 
 def write_report(
-    places: Sequence[str], output: str, title: str, command: str, formats: Sequence[str] = ()
-) -> str:
+    places: Sequence[str], output: str, title: str, command: str, formats: Sequence[str] = (),
+    comet: str | None = None,
+) -> str:  # fmt: skip
     """Write the report; returns its tables at a glance, how they were made, and its notes.
 
     Leaves in ``output``: index.html, the files of :func:`write_tables`, and for each figure of each
@@ -39,13 +41,17 @@ def write_report(
         title: the page's heading.
         command: what made the report, shown beside each figure.
         formats: for papers: "tex" for table.tex, "pdf" for the figures as PDF.
+        comet: a model of COMET to score translations with, too.
 
-    Raises ValueError where there are no results.
+    Raises ValueError where there are no results, or COMET cannot be had.
     """
     notes: list[str] = []
+    if comet is not None:
+        check_comet(comet)
     points = read_points(find_results(places), notes)
     if not points:
         raise ValueError(_nothing(places, notes))
+    points = with_comet(points, comet) if comet is not None else points
     notes += [*waiting(places), *note_processors(points)]
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)

@@ -43,15 +43,16 @@ OF_ALL = (
 HOURS = "cpu_hours"  # of the command that made a checkpoint, by a study
 # how many times less than the dense model's: of its weights, of its multiply-adds
 LESS = (("compression", weights_of), ("theoretical speed-up", multiply_adds_of))
-# where a row has them: evaluate --text
-TOKENIZED = (
+# where a row has them: evaluate --text, report --comet
+BESIDE = (
+    ("COMET", "comet", 4),
     ("tokenized BLEU", "tokenized_bleu", 2),
     ("tokenized BLEU, compounds split", "tokenized_bleu_split", 2),
 )
 
 
 def _numbers(points: Sequence[Point]) -> list[tuple[str, str, int]]:
-    there = [n for n in TOKENIZED if any(p.row.get(n[1]) is not None for p in points)]
+    there = [n for n in BESIDE if any(p.row.get(n[1]) is not None for p in points)]
     numbers = [NUMBERS[0], *there, *NUMBERS[1:]] if any(p.has_text for p in points) else []
     return [*numbers, *(OF_CLASSIFIERS if any(not p.has_text for p in points) else ())]
 

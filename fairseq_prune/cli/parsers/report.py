@@ -57,6 +57,12 @@ def add(parser: ArgumentParser) -> None:
         help="for papers: the figures as PDF, the tables as table.tex (booktabs), too",
     )
     parser.add_argument(
+        "--comet",
+        metavar="MODEL",
+        help="a model of COMET on this machine (model.ckpt): translations are scored by it too, "
+        "with the program comet-score (pip install unbabel-comet, in an environment of its own)",
+    )
+    parser.add_argument(
         "--made-by",
         metavar="COMMAND",
         help="the command to show beside the figures (default: this one)",
