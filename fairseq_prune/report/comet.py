@@ -23,7 +23,6 @@ from fairseq_prune.study.executors import visible_gpus
 
 PROGRAM = "comet-score"
 CACHE = "comet.jsonl"  # beside the results
-_LINES = str.maketrans(dict.fromkeys("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", " "))
 _KEY = ("system", "references", "model")
 
 
@@ -108,10 +107,8 @@ def _scores(outputs: Sequence[Output], model: str) -> list[float]:
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:
-    # what it takes for the end of a line is none here; an empty line would be skipped
-    path.write_text(
-        "".join(f"{line.translate(_LINES).strip() or '.'}\n" for line in lines), "utf-8"
-    )
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(line.replace("\r", " ") + "\n" for line in lines)  # it ends a line there
 
 
 def _mean(rows: Any, count: int) -> float:

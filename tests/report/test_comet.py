@@ -24,7 +24,8 @@ for word in words:
     last = word if word in flags else last
 assert list(flags) == ["-s", "-t", "-r", "--model", "--gpus", "--to_json", "--quiet"], flags
 def lines(name):
-    return [line for line in pathlib.Path(name).read_text().splitlines() if line.strip()]
+    with open(name, encoding="utf-8") as file:
+        return [line.strip() for line in file.readlines()]
 sources, references = lines(flags["-s"][0]), lines(flags["-r"][0])
 found = {{}}
 for name in flags["-t"]:
