@@ -7,7 +7,7 @@ from pathlib import Path
 from fairseq_prune.files.table import Table, as_csv, as_latex, as_markdown, as_text
 from fairseq_prune.files.text import listed
 from fairseq_prune.files.writing import write_text
-from fairseq_prune.report.comet import check_comet, with_comet
+from fairseq_prune.report.comet import with_comet
 from fairseq_prune.report.gallery import draw
 from fairseq_prune.report.measure_tables import (
     Section,
@@ -43,11 +43,9 @@ def write_report(
         formats: for papers: "tex" for table.tex, "pdf" for the figures as PDF.
         comet: a model of COMET to score translations with, too.
 
-    Raises ValueError where there are no results, or COMET cannot be had.
+    Raises ValueError where there are no results, or comet-score fails.
     """
     notes: list[str] = []
-    if comet is not None:
-        check_comet(comet)
     points = read_points(find_results(places), notes)
     if not points:
         raise ValueError(_nothing(places, notes))
