@@ -79,17 +79,18 @@ def base_points(points: Sequence[Point], notes: list[str]) -> dict[PointKey, Poi
     are tested against the dense one, and ``notes`` are told.
     """
     found = dense_points(points)
+    trained_on = {(p.model, p.stage) for p in points}
     lacking: dict[str, set[str]] = {}
     for (model, *_), members in places_of(points).items():
         bases = {p.key: base for p in members if (base := _trained_on(p, points)) is not None}
         if len(bases) == len(members):
             found |= bases
-        elif bases:
+        elif (model, members[0].kind.against) in trained_on:
             lacking.setdefault(model, set()).update(p.seed for p in members if p.key not in bases)
     notes += [
-        f"{model} has no dense model that was trained on for seed {listed(sorted(seeds), 5)}: what "
-        "was retrained with that seed and others is tested against the dense models, which were "
-        "trained for less long."
+        f"{model} has none or several dense models that were trained on for seed "
+        f"{listed(sorted(seeds), 5)}: what was retrained with that seed and others is tested "
+        "against the dense models, which were trained for less long."
         for model, seeds in lacking.items()
     ]
     return found

@@ -1,6 +1,7 @@
 """Who is compared with whom, what is kept, and how far a method can go."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,15 @@ def test_what_was_retrained_is_tested_against_what_was_trained_as_long() -> None
     bases = base_points([dense, longer, retrained, *more], notes)
     assert bases[retrained.key] == dense and bases[more[1].key] == more[0]
     (note,) = notes
-    assert note.startswith("m has no dense model that was trained on for seed 2: ")
+    assert note.startswith("m has none or several dense models that were trained on for seed 2: ")
+    # two of them, of which no tag says which is the one
+    both = [
+        replace(longer, row={**longer.row, "tags": {"name": name}}, scheme=f"name={name}")
+        for name in "ab"
+    ]
+    several: list[str] = []
+    assert base_points([dense, *both, retrained], several)[retrained.key] == dense
+    assert len(several) == 1
 
 
 def test_what_was_not_tested_does_not_count() -> None:
