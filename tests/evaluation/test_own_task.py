@@ -88,7 +88,7 @@ SCORED = {
 
 @pytest.mark.parametrize(
     "kind",
-    some_slow(SCORED, "two pairs", "masked lm", "multilingual masked lm", "denoising", "nat"),
+    some_slow(SCORED, "two pairs", "masked lm", "multilingual masked lm", "denoising", "nat", "lm"),
 )
 def test_perplexity_is_what_fairseq_validate_logs(kind: str, trained: Trained) -> None:
     model = trained(kind)

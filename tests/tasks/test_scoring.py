@@ -29,14 +29,19 @@ def digest(checkpoint: dict[str, Any]) -> str:
     return found.digest()
 
 
-def pairs(saliencies: Iterable[str]) -> list[Any]:
-    """Each with both architectures; synflow, which takes 100 rounds, with one of them slowly."""
+def pairs(saliencies: Iterable[str], *long: str) -> list[Any]:
+    """Each with both architectures; those of ``long``, which take long, with one of them slowly."""
     every = [(saliency, arch) for saliency in saliencies for arch in ("lstm", "transformer")]
     slow = pytest.mark.slow
-    return [pytest.param(*p, marks=slow if p == ("synflow", "transformer") else ()) for p in every]
+    return [
+        pytest.param(*p, marks=slow if p[0] in long and p[1] == "transformer" else ())
+        for p in every
+    ]
 
 
-@pytest.mark.parametrize(("saliency", "arch"), pairs(NEEDY))
+@pytest.mark.parametrize(
+    ("saliency", "arch"), pairs(NEEDY, "synflow", "obd", "obd-hutchinson", "grasp")
+)
 def test_a_run_prunes_by_it_and_reproduces(
     train: Train, tmp_path: Path, arch: str, saliency: str
 ) -> None:
@@ -74,7 +79,9 @@ def test_scoring_leaves_the_run_as_it_was(train: Train, tmp_path: Path, arch: st
     assert differences(a["optimizer"], b["optimizer"]) == []
 
 
-@pytest.mark.parametrize(("saliency", "arch"), pairs(["snip", "grasp", "obd", "wanda", "synflow"]))
+@pytest.mark.parametrize(
+    ("saliency", "arch"), pairs(["snip", "grasp", "obd", "wanda", "synflow"], "synflow")
+)
 def test_apply_prunes_as_training_would(
     train: Train, corpus: Path, tmp_path: Path, arch: str, saliency: str
 ) -> None:
