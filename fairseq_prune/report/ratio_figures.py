@@ -115,7 +115,7 @@ def _draw(
     draw_curves(axes, bases, curves)
     most = max(times for curve in curves for times, _ in curve.spreads)
     powers = [2**n for n in range(12) if 2**n <= 1.5 * most] if most < 64 else [
-        10**n for n in range(9) if 10**n <= 10 * most
+        10**n for n in range(9) if 10**n <= 1.5 * most
     ]  # fmt: skip
     axes.set_xscale("log")
     axes.set_xticks(powers, [f"{power}" for power in powers])
