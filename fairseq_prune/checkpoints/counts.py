@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairseq_prune.checkpoints.checkpoint import Opened
-from fairseq_prune.network.ties import parameters_in
+from fairseq_prune.network.ties import nonzero_count, parameter_count
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.network.work import Work, work
 
@@ -43,12 +43,12 @@ class Counts:
 
 def count(opened: Opened) -> Counts:
     """The counts of a checkpoint."""
-    everything = parameters_in(opened.content["model"])
+    model = opened.content["model"]
     weights: Weights = opened.weights
     used = {name: int((weight.tensor != 0).sum()) for name, weight in weights.items()}
     return Counts(
-        sum(value.numel() for value in everything.values()),
-        sum(int((value != 0).sum()) for value in everything.values()),
+        parameter_count(model),
+        nonzero_count(model),
         work(weights),
         work(weights, used),
     )

@@ -22,7 +22,7 @@ from fairseq_prune.checkpoints.steps import (
     recipe_of,
 )
 from fairseq_prune.exports.stripped import NOTE
-from fairseq_prune.network.ties import parameters_in
+from fairseq_prune.network.ties import nonzero_count, parameter_count, parameters_in
 from fairseq_prune.network.weights import of_state_dict
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.summary import by_class, whole
@@ -95,10 +95,9 @@ def _unusual(value: Any, usual: str) -> str | None:
 
 def _sizes(content: Mapping[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
     cut = [step.facts["parameters"] for step in steps if step.facts.get("parameters")]
-    every = parameters_in(content["model"]).values()
     return {
-        "parameters": sum(value.numel() for value in every),
-        "nonzero": sum(int((value != 0).sum()) for value in every),
+        "parameters": parameter_count(content["model"]),
+        "nonzero": nonzero_count(content["model"]),
         "parameters_before": cut[0][0] if cut else None,
     }
 

@@ -1,5 +1,6 @@
 """Results on disk: one line of JSON a checkpoint, appended as soon as it is known."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -136,6 +137,17 @@ def append(path: str | Path, row: Row) -> None:
             os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def kept(path: Path) -> Iterator[Any]:
+    """What :func:`append` kept in a file beside results; none where there is no file.
+
+    A line that was cut off is left out: what it held is computed again.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in text.split("\n"):
+        with contextlib.suppress(ValueError):
+            yield parse(line)
 
 
 def _write(handle: int, data: bytes) -> None:

@@ -119,6 +119,11 @@ def parameter_count(model: Mapping[str, Any]) -> int:
     return sum(value.numel() for value in parameters_in(model).values())
 
 
+def nonzero_count(model: Mapping[str, Any]) -> int:
+    """How many parameters of a model are not zero, see :func:`parameters_in`."""
+    return sum(int((value != 0).sum()) for value in parameters_in(model).values())
+
+
 def names_in(ties: Iterable[tuple[str, ...]]) -> set[str]:
     """All names that are tied."""
     return {name for every in ties for name in every}

@@ -4,7 +4,6 @@ By its program and not by an import: it asks for other versions of numpy and tra
 fairseq runs with today, so that it lives in an environment of its own.
 """
 
-import json
 import shutil
 import subprocess
 import tempfile
@@ -120,16 +119,12 @@ def _mean(rows: Any, count: int) -> float:
 
 def _known(folders: set[Path]) -> dict[tuple[str, str, str], float]:
     found: dict[tuple[str, str, str], float] = {}
-    for folder in folders:
-        path = folder / CACHE
-        lines = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        for line in lines.split("\n"):
-            try:
-                row: Any = parse(line)
-                system, references, model = (str(row[name]) for name in _KEY)
-                score = row["comet"]
-            except (ValueError, TypeError, KeyError, json.JSONDecodeError):
-                continue  # cut off: it is computed again
-            if is_number(score):
-                found[system, references, model] = float(score)
+    for row in (row for folder in folders for row in results.kept(folder / CACHE)):
+        try:
+            system, references, model = (str(row[name]) for name in _KEY)
+            score = row["comet"]
+        except (TypeError, KeyError):
+            continue  # damaged: it is computed again
+        if is_number(score):
+            found[system, references, model] = float(score)
     return found

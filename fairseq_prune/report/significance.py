@@ -9,11 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.unknown import count_unknown
-from fairseq_prune.files.strict_json import parse
 from fairseq_prune.files.text import listed
 from fairseq_prune.report.bootstrap import (
     SIGNATURE,
@@ -311,16 +309,12 @@ def _compute(pairs: Sequence[_Pair]) -> Iterator[tuple[_Pair, Samples]]:
 
 def _known(folders: set[Path]) -> dict[_Name, Comparison]:
     known: dict[_Name, Comparison] = {}
-    for folder in folders:
-        path = folder / CACHE
-        lines = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        for line in lines.split("\n"):
-            try:
-                row: Any = parse(line)
-                system, base, references, how = (row[name] for name in _NAMES)
-                known[system, base, references, how] = _checked(Comparison(**row["found"]))
-            except (ValueError, TypeError, KeyError):
-                continue  # cut off: it is computed again
+    for row in (row for folder in folders for row in results.kept(folder / CACHE)):
+        try:
+            system, base, references, how = (row[name] for name in _NAMES)
+            known[system, base, references, how] = _checked(Comparison(**row["found"]))
+        except (ValueError, TypeError, KeyError):
+            continue  # of an earlier version, or damaged: it is computed again
     return known
 
 

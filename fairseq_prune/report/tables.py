@@ -80,7 +80,7 @@ def full_table(
         columns += _columns(header, entry, digits, apart=seeds and apart)
     subsets = (name for p in points for name in p.row.get("also") or {})
     for name in dict.fromkeys(subsets):
-        columns.append((f"BLEU, {name}", partial(_beside, subset=name)))
+        columns.append((f"BLEU, {name}", partial(_of_subset, subset=name)))
     if any(p.row.get(HOURS) is not None for p in points):
         columns += _columns("CPU-hours", HOURS, 3, apart=False)
     if any(flags.get(place) for place in places):
@@ -124,7 +124,7 @@ def _columns(header: str, entry: str, digits: int, apart: bool) -> Iterator[Colu
         yield f"{header} median", part("median")
 
 
-def _beside(members: Members, subset: str) -> str:
+def _of_subset(members: Members, subset: str) -> str:
     """BLEU of another subset."""
     every = [(p.row.get("also") or {}).get(subset, {}).get("bleu") for p in members]
     found = spread_of(every)

@@ -6,10 +6,10 @@ HELP = "make tables, figures and a page of what was evaluated"
 DESCRIPTION = """
 Reads what fairseq-prune evaluate, study and sensitivity left in a folder, and leaves in another:
 table.txt, table.md and table.csv (every number), the figures of each model as PNG, SVG and CSV, and
-index.html, one page with all of it, which needs no network. Twelve figures, as far
-as there are data: BLEU (or a classifier's accuracy) by scheme; pruned, retrained and sparse from
-the beginning; what is removed of each class; perplexity by class, and against the largest magnitude
-removed; validation loss; survivors by class; spread over seeds; sparsity by row; an animation of
+index.html, one page with all of it, which needs no network. Twelve figures, as far as there are
+data: BLEU (or a classifier's accuracy) by scheme; pruned, retrained and sparse from the beginning;
+what is removed of each class; perplexity by class, and against the largest magnitude removed;
+validation loss; survivors by class; spread over seeds; sparsity by row; an animation of
 pruning; and the score against theoretical speed-up and against compression, beside dense models of
 other sizes. The page says at its end what is missing, and what would give it.
 
