@@ -246,7 +246,7 @@ class ScheduleEntry:
 
     Args:
         build: the constructor, called with sparsity, start, and what it ``takes``.
-        summary: one line for --help and the README's table.
+        summary: one line for --help and the table of the docs.
         paper: where it is from.
         takes: the further settings it needs, in the constructor's order.
         needs: "data" where it looks at batches whenever it acts.

@@ -36,7 +36,7 @@ class SchemeEntry:
 
     Args:
         allocate: the function.
-        summary: one line for --help and the README's table.
+        summary: one line for --help and the table of the docs.
         paper: author and year.
         by_class: whether each class has a count of its own, its share; if not, all have one.
         shapes_only: whether it looks at the shapes of tensors, whatever the scores.

@@ -40,7 +40,7 @@ class SaliencyEntry:
 
     Args:
         score: the saliency itself.
-        summary: one line for --help and the README's table.
+        summary: one line for --help and the table of the docs.
         paper: author and year.
         needs: what it looks at beside the weights: "data" (batches to score on), "adam" (the
             second moments of a trained checkpoint), "network" (a linear copy of it), or None.

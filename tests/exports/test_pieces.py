@@ -1,4 +1,4 @@
-"""SentencePiece models in the exported folder, and the README's way to use it."""
+"""SentencePiece models in the exported folder, and the way docs/exports.md uses it."""
 
 import io
 import re
@@ -54,12 +54,12 @@ def test_the_readmes_lines_translate_with_the_folder_alone(
     output = tmp_path / "exported"
     written = convert(checkpoint, str(data), str(output), sentencepiece=[str(spm)])
     assert written.sentencepiece
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.search(r"```python\n(import ctranslate2.*?)```", readme, flags=re.S)
+    page = (ROOT / "docs/exports.md").read_text(encoding="utf-8")
+    found = re.search(r"```python\n(import ctranslate2.*?)```", page, flags=re.S)
     assert found is not None
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
-    exec(compile(found.group(1), "README.md", "exec"), {})
+    exec(compile(found.group(1), "exports.md", "exec"), {})
     assert capsys.readouterr().out.strip()
 
 

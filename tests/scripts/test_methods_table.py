@@ -122,7 +122,7 @@ def test_lines_are_in_the_order_of_the_study(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["lstm", "transformer"])
-def test_the_table_and_the_readme_say_how_long_it_trained(study: Study, model: str) -> None:
+def test_the_table_and_the_page_say_how_long_it_trained(study: Study, model: str) -> None:
     laid = look(study, Path("OUT"))
     retrain = laid.study.models[model].retrain
     assert retrain is not None
@@ -130,11 +130,11 @@ def test_the_table_and_the_readme_say_how_long_it_trained(study: Study, model: s
     lines = text[text.index(f"| {model}, ") :].split("\n\n")[0].splitlines()
     assert f", {retrain.length[1]:g} updates |" in lines[0]
     labels = {line[2:].split(" |")[0] for line in lines[2:]}
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    page = " ".join((ROOT / "docs/which-method.md").read_text(encoding="utf-8").split())
     points = {dict(p.tags)["name"]: p for p in laid.points if p.tags and p.model == model}
     for name, point in points.items():
         length = table.length_of(point, retrain.length[1])
         assert {name + length, f"{name}{length} (its own sparsity)"} & labels
         if STAGES[point.stage].new_weights and (point.own or point.needs):  # tickets and masks
             score = next(line for line in lines if name + length in line).split("|")[5]
-            assert f"{score.split(' ±')[0].strip()}{length}" in readme
+            assert f"{score.split(' ±')[0].strip()}{length}" in page
