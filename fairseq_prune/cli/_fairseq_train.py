@@ -1,14 +1,17 @@
 """The user's own fairseq-train command line: what may be in it, and running it."""
 
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fairseq_prune.files.text import last_lines
+from fairseq_prune.files.text import last_lines, value_of
 from fairseq_prune.study.commands import USER_DIR
 
 _SHOWN = 3  # last lines of a log in an error
+_PATIENCE = (1.0, 5.0)  # seconds: for a terminal's Ctrl-C, which the training has had, and for ours
 
 # what would undo or prevent the rewinding, and why
 _REFUSED = {
@@ -26,17 +29,6 @@ _REFUSED = {
     "--no-save-optimizer-state": "rewinding restores the optimizer",
     "--checkpoint-suffix": "the rounds look for checkpoint_last.pt",
 }
-
-
-def value_of(command: Sequence[str], flag: str) -> str | None:
-    """The value that a command line gives a flag, the last one given; None without."""
-    found = None
-    for position, word in enumerate(command):
-        if word == flag and position + 1 < len(command):
-            found = command[position + 1]
-        elif word.startswith(flag + "="):
-            found = word.partition("=")[2]
-    return found
 
 
 def number_of(command: Sequence[str], flag: str) -> int | None:
@@ -72,30 +64,58 @@ def check_command(command: Sequence[str]) -> None:
         )
 
 
-def train(command: Sequence[str], folder: Path, keep_open: int) -> None:
+def train(
+    command: Sequence[str],
+    folder: Path,
+    keep_open: int,
+    plugin: str = USER_DIR,
+    shown: Callable[[subprocess.Popen[bytes], Path, int], None] | None = None,
+) -> None:
     """Run fairseq-train in ``folder``, which it resumes; what it says is added to train.log there.
 
     Args:
         command: what follows ``fairseq-train``, without --save-dir and --user-dir.
         keep_open: a file descriptor that the training holds open for as long as it runs.
+        plugin: --user-dir.
+        shown: called with the running process, its log and where in it this run begins.
 
     Raises ValueError, with the log's last lines, where it fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "train.log"
+    begin = log.stat().st_size if log.is_file() else 0
     # as the console script does; with -m, the processes of several GPUs would import it twice
     start = [sys.executable, "-c", "from fairseq_cli.train import cli_main; cli_main()"]
-    own = ["--user-dir", USER_DIR, "--save-dir", str(folder)]
+    own = ["--user-dir", plugin, "--save-dir", str(folder)]
     with log.open("ab") as file:
-        done = subprocess.run(
+        done = subprocess.Popen(
             [*start, *command, *own],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
             pass_fds=(keep_open,),
         )
+    with _ended(done):
+        if shown is not None:
+            shown(done, log, begin)
     if done.returncode:
         last = " / ".join(line.strip() for line in last_lines(log, _SHOWN))
         raise ValueError(
             f"fairseq-train failed with exit code {done.returncode}; its log {log} ends: {last}"
         )
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Wait for a training at the end; where this process is interrupted, end it first."""
+    try:
+        yield
+        process.wait()
+    except BaseException:
+        for seconds in _PATIENCE:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+                break
+            process.send_signal(signal.SIGINT)
+        process.kill()
+        raise

@@ -21,9 +21,10 @@ from fairseq_prune.checkpoints.tickets import (
     updates_of,
 )
 from fairseq_prune.cli import _output
-from fairseq_prune.cli._fairseq_train import train, value_of
+from fairseq_prune.cli._fairseq_train import train
 from fairseq_prune.cli._journal import Row
 from fairseq_prune.cli._task import looks_at
+from fairseq_prune.files.text import value_of
 from fairseq_prune.pruning.flags import words_of
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.tasks.opening import open_checkpoint

@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 from _fairseq_prune_compat import interrupts
 
 from fairseq_prune import __version__
-from fairseq_prune.cli.parsers import flags
 from fairseq_prune.cli.parsers._shared import add_plugin
 from fairseq_prune.files.registry import Lazy
 from fairseq_prune.pruning.checks import check_known
@@ -20,7 +19,7 @@ from fairseq_prune.pruning.flags import recipe_of
 
 # by what they are for; the words and flags of each are in parsers/NAME.py, what it does in NAME.py
 GROUPS = {
-    "prune a model": ("apply", "tickets", "control"),
+    "prune a model": ("apply", "retrain", "tickets", "control"),
     "look at it": ("inspect", "verify"),
     "make it smaller": ("shrink", "vocab", "export", "average"),
     "measure it": ("evaluate", "classify", "bench", "sensitivity"),
@@ -31,10 +30,27 @@ COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 # those that open a checkpoint, which may be of an architecture that only a plugin has
 OPENING = (
     *("apply", "average", "bench", "classify", "control", "evaluate", "export", "inspect"),
-    *("report", "sensitivity", "shrink", "verify", "vocab"),
+    *("report", "retrain", "sensitivity", "shrink", "verify", "vocab"),
 )
 DESCRIPTION = "Prunes fairseq models; shows, checks, shrinks, scores and exports pruned ones."
-MORE = "fairseq-prune COMMAND --help says more on each, with examples."
+MORE = (
+    "fairseq-prune COMMAND --help says more on each, with examples; fairseq-prune flags explains "
+    "the prune flags."
+)
+# what is printed where no command is given
+SHORT = """fairseq-prune {version}: {what}
+
+  prune a model and retrain it  fairseq-prune retrain dense.pt --data DATA --prune-scheme erk
+  without retraining            fairseq-prune apply dense.pt --prune-scheme erk --output pruned.pt
+  see what is pruned            fairseq-prune inspect pruned.pt
+  score models                  fairseq-prune evaluate dense.pt pruned.pt --data DATA --output FILE
+  compare the scores            fairseq-prune report FOLDER --output REPORT
+  cut units out: faster         fairseq-prune shrink pruned.pt --output small.pt
+  write a small or int8 model   fairseq-prune export pruned.pt --output OUT --format FORMAT
+  whole experiments             fairseq-prune study run STUDY.yaml --output FOLDER
+
+fairseq-prune --help lists all commands. {more}
+"""
 BUG, FAILED, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
 
@@ -49,16 +65,15 @@ def build_parser() -> ArgumentParser:
     """The parser of the whole command line; what runs a command is imported when it runs."""
     parser = _Parser(
         prog="fairseq-prune",
-        usage="%(prog)s [-h] [--version] COMMAND ...",
+        usage="%(prog)s [-h] [-V] COMMAND ...",
         description=DESCRIPTION,
-        epilog=f"{MORE}\n\n{flags.flags_text()}",
+        epilog=MORE,
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"fairseq_prune {__version__}")
-    commands = parser.add_subparsers(
-        metavar="COMMAND", required=True, help=SUPPRESS, prog=parser.prog
-    )
+    version = f"fairseq_prune {__version__}"
+    parser.add_argument("-V", "--version", action="version", version=version)
+    commands = parser.add_subparsers(metavar="COMMAND", help=SUPPRESS, prog=parser.prog)
     for purpose, names in GROUPS.items():
         words = {name: import_module(f"fairseq_prune.cli.parsers.{name}") for name in names}
         lines = [f"{name:12} {module.HELP}" for name, module in words.items()]
@@ -95,12 +110,28 @@ def _run(arguments: Namespace) -> int:
     return code
 
 
+def parsed(argv: Sequence[str] | None = None) -> Namespace:
+    """What a command line says; ``rest`` is what a command passes on to fairseq-train."""
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
+        import_module("argcomplete").autocomplete(parser)
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and not hasattr(arguments, "passes_on"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
+    return arguments
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     # torch warns of details of files that are refused anyway
     warnings.filterwarnings("ignore", module="torch")
     try:
-        return _run(build_parser().parse_args(argv))
+        arguments = parsed(argv)
+        if not hasattr(arguments, "run"):
+            print(SHORT.format(version=__version__, what=DESCRIPTION, more=MORE), end="")
+            return 0
+        return _run(arguments)
     except ValueError as error:
         sentence = getattr(error, "sentence", error)  # of a Refusal
         print(f"fairseq-prune: {sentence}", file=sys.stderr)

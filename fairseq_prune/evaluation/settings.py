@@ -208,10 +208,14 @@ class Settings:
                 "the target has HTML escapes (&apos; or &quot;), so sacreBLEU would be of tokens; "
                 "give --text moses."
             )
-        mark = subwords_in(self._target_words(), _FEWEST)
+        mark = self.subwords()
         if mark is not None and self.remove_bpe not in JOINED_BY[mark]:
             found.append(f"the target is in subwords ({mark}), so {missing_join(mark)}")
         return found
+
+    def subwords(self) -> str | None:
+        """The mark of the target dictionary's subwords; None where it holds words."""
+        return subwords_in(self._target_words(), _FEWEST)
 
     def unused(self, tasks: Sequence[OwnTask]) -> list[str]:
         """A sentence for each setting that a checkpoint's way of decoding has no use for."""

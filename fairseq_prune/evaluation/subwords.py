@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 # by the mark: what --remove-bpe may be, as fairseq has it
 JOINED_BY = {"\N{LOWER ONE EIGHTH BLOCK}": ("sentencepiece",), "@@": ("@@ ", "@@", "subword_nmt")}
-_FLAGS = {"\N{LOWER ONE EIGHTH BLOCK}": "--remove-bpe sentencepiece", "@@": "--remove-bpe"}
+FLAGS = {"\N{LOWER ONE EIGHTH BLOCK}": "--remove-bpe sentencepiece", "@@": "--remove-bpe"}
 
 
 def subwords_in(texts: Sequence[str], share: float) -> str | None:
@@ -24,6 +24,6 @@ def subwords_in(texts: Sequence[str], share: float) -> str | None:
 def missing_join(mark: str) -> str:
     """What it means that subwords are left, and what to do: the end of a sentence."""
     return (
-        f"BLEU and chrF would be of subwords, and compare with no others; give {_FLAGS[mark]} "
+        f"BLEU and chrF would be of subwords, and compare with no others; give {FLAGS[mark]} "
         "(remove-bpe in the evaluate section of a study)."
     )

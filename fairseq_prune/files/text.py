@@ -44,3 +44,14 @@ def this_command() -> str:
     """The command line of this process, as it can be typed again."""
     program = os.path.basename(sys.argv[0]) if sys.argv else ""
     return shlex.join([program, *sys.argv[1:]])
+
+
+def value_of(words: Sequence[str], flag: str) -> str | None:
+    """The value that a command line gives a flag, the last one given; None without."""
+    found = None
+    for position, word in enumerate(words):
+        if word == flag and position + 1 < len(words):
+            found = words[position + 1]
+        elif word.startswith(flag + "="):
+            found = word.partition("=")[2]
+    return found

@@ -1,7 +1,7 @@
 """The prune flags for argparse, made from the recipe's fields."""
 
 import dataclasses
-from argparse import ArgumentParser, Namespace, _ArgumentGroup
+from argparse import SUPPRESS, ArgumentParser, Namespace, _ArgumentGroup
 from typing import get_type_hints
 
 from fairseq_prune.pruning.penalty_flags import PENALTIES
@@ -20,19 +20,32 @@ KEEP_HELP = (
 )
 
 
-def add_arguments(parser: ArgumentParser | _ArgumentGroup, recipe_only: bool = False) -> None:
-    """Add the prune flags to an argparse parser (the command line, tasks without a dataclass)."""
+def add_arguments(
+    parser: ArgumentParser | _ArgumentGroup, brief: bool = False, timed: bool = True
+) -> None:
+    """Add the prune flags to an argparse parser (the command line, tasks without a dataclass).
+
+    Args:
+        brief: their help has the names that there are, without what they do.
+        timed: with what acts during a training. Without, flags that say when are taken, so that
+            they can be refused in a sentence, and their help is not shown.
+    """
     types = get_type_hints(Recipe)
     for f in dataclasses.fields(Recipe):
         kind = next(t for t in (float, int, str) if t in types[f.name].__args__)
-        parser.add_argument(
+        action = parser.add_argument(
             _flag(PREFIX + f.name),
             type=kind,
             default=None,
             metavar=f.metadata.get("metavar") or _metavar(f.name, kind),
-            help=help_of(f).replace("%", "%%"),
+            help=SUPPRESS
+            if f.metadata["timed"] and not timed
+            else help_of(f, brief).replace("%", "%%"),
         )
-    if not recipe_only:
+        if f.metadata["names"] is not None:  # a shell's completion, if argcomplete is there
+            names = f.metadata["names"]
+            vars(action)["completer"] = lambda names=names, **_: tuple(names())
+    if timed:
         parser.add_argument(_flag(OVERRIDE), action="store_true", help=OVERRIDE_HELP)
         parser.add_argument(_flag(KEEP), type=int, default=None, metavar="N", help=KEEP_HELP)
 

@@ -31,18 +31,29 @@ DEFAULT_GROW_BATCHES = 8  # at every exchange: 8 steps in DEFAULT_EVERY
 DEFAULT_DROP = 0.3  # Evci et al. (2020), section 3
 
 
-def _flag(default: Any, text: str | Callable[[], str], metavar: str | None = None) -> Any:
+def _flag(
+    default: Any,
+    text: str | Callable[[], str],
+    metavar: str | None = None,
+    names: Callable[[], Iterable[str]] | None = None,
+    usual: str = "",
+    timed: bool = False,
+) -> Any:
     # what is offered is asked for when help is shown: plugins register more
-    return field(default=default, metadata={"help": text, "metavar": metavar})
+    metadata = {"help": text, "metavar": metavar, "names": names, "usual": usual}
+    return field(default=default, metadata={**metadata, "timed": timed})
 
 
 def _offered(registry: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} ({entry.summary}; {entry.paper})" for name, entry in registry.items())
 
 
-def help_of(flag: "Field[Any]") -> str:
-    """What --help says of a field of a recipe."""
-    text = flag.metadata["help"]
+def help_of(flag: "Field[Any]", brief: bool = False) -> str:
+    """What --help says of a field of a recipe; in brief the names that there are, without more."""
+    text, names = flag.metadata["help"], flag.metadata["names"]
+    if brief and names is not None:
+        usual = flag.metadata["usual"]
+        return ", ".join(names()) + (f" (default {usual})" if usual else "")
     return str(text if isinstance(text, str) else text())
 
 
@@ -87,6 +98,7 @@ class Recipe:
     scheme: str | None = _flag(
         None,
         lambda: f"who pays how much: {_offered(ALLOCATIONS)}",
+        names=lambda: ALLOCATIONS,
     )
     sparsity: float | None = _flag(
         None, f"fraction of the prunable weights to remove, in [0, 1) (default {DEFAULT_SPARSITY})"
@@ -103,6 +115,8 @@ class Recipe:
             f"what a weight is worth: {_offered(SALIENCIES)}; default magnitude. What a unit is "
             f"worth: any of these, pooled, or {_offered(UNIT_SALIENCIES)}"
         ),
+        names=every_name,
+        usual="magnitude",
     )
     ratios: str | None = _flag(
         None,
@@ -138,25 +152,34 @@ class Recipe:
     schedule: str | None = _flag(
         None,
         lambda: f"when: {_offered(SCHEDULES)}; default one-shot",
+        names=lambda: SCHEDULES,
+        usual="one-shot",
+        timed=True,
     )
     start: int | None = _flag(
-        None, "first update at which to prune (default 0: before the first update)"
+        None, "first update at which to prune (default 0: before the first update)", timed=True
     )
     end: int | None = _flag(
-        None, "gradual: the update at which the sparsity is reached; set, rigl: the last exchange"
+        None,
+        "gradual: the update at which the sparsity is reached; set, rigl: the last exchange",
+        timed=True,
     )
     every: int | None = _flag(
-        None, f"gradual, set, rigl: act again every so many updates (default {DEFAULT_EVERY})"
+        None,
+        f"gradual, set, rigl: act again every so many updates (default {DEFAULT_EVERY})",
+        timed=True,
     )
     ramp: int | None = _flag(
         None,
         "gradual-threshold: the update from which the threshold rises 1.5 times as fast (default a "
         "quarter of the way)",
+        timed=True,
     )
     drop: float | None = _flag(
         None,
         "set, rigl: fraction of the surviving weights that the first exchange moves, falling along "
         f"a cosine (default {DEFAULT_DROP})",
+        timed=True,
     )
     classes: str | None = _flag(
         None,

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from fairseq import metrics
 from torch import nn
@@ -62,21 +61,17 @@ def report_rules(recipe: Recipe, model: nn.Module, weights: Weights, axes: Axes 
 
 
 def log_figures(penalty: Penalised | None, held: Held) -> None:
-    """The penalty, and the sparsity over all and by class, in per cent."""
+    """The penalty, and the sparsity over all in per cent; by class it is said at each pruning."""
     if penalty is not None:
         _log_value("penalty", lambda: penalty.value)
-    if held.holder is None:
-        return
-    _log_value("sparsity", lambda: _percent(held.rows))
-    for number, row in enumerate(held.rows):
-        now = partial(lambda n: _percent([held.rows[n]]), number)
-        _log_value(f"sparsity/{row.name}", now, priority=1500)
+    if held.holder is not None:
+        _log_value("sparsity", lambda: _percent(held.rows))
 
 
-def _log_value(key: str, now: Callable[[], float], priority: int = 500) -> None:
+def _log_value(key: str, now: Callable[[], float]) -> None:
     # derived: the value in force when the line is printed, not an average over the interval. It is
     # asked for at that time: fairseq keeps the first function it is given under a key.
-    metrics.log_derived(key, lambda _meters: now(), priority=priority)
+    metrics.log_derived(key, lambda _meters: now(), priority=500)
 
 
 def _percent(rows: Sequence[ClassRow]) -> float:

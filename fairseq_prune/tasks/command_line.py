@@ -7,7 +7,7 @@ and what differs is added, until nothing does.
 import argparse
 import ast
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from typing import Any, NoReturn
 
@@ -44,7 +44,7 @@ _SECTIONS = (
 )
 
 
-def training_flags(checkpoint: Mapping[str, Any]) -> list[str]:
+def training_flags(checkpoint: Mapping[str, Any], given: Sequence[str] = ()) -> list[str]:
     """The words that follow ``fairseq-train DATA --user-dir fairseq_prune`` to train likewise.
 
     The task, the architecture with all its sizes, the loss, the optimizer, its schedule, batches,
@@ -53,18 +53,21 @@ def training_flags(checkpoint: Mapping[str, Any]) -> list[str]:
 
     Args:
         checkpoint: as loaded, of any version of fairseq; its settings may be nested.
+        given: words that stand instead of the checkpoint's, such as ``--lr 0.001``; they come last.
 
     Raises ValueError where fairseq and this package know no such task, model, loss or optimizer,
-    or have no flag that gives a setting.
+    or have no flag that gives a setting; and where fairseq-train does not take a given word.
     """
-    saved = _Saved(checkpoint)
-    words = list(saved.names())
-    given: set[str] = set()
+    saved = Saved(checkpoint)
+    options_given = {word.partition("=")[0] for word in given if word.startswith("-")}
+    words = list(saved.names(options_given))
+    added: set[str] = set()
     while True:
-        arguments, actions = _parsed(words)
-        lacking = [a for a in actions if not _gives(arguments, a.dest, saved)]
+        arguments, actions = _parsed([*words, *given])
+        lacking = [a for a in actions if options_given.isdisjoint(a.option_strings)]
+        lacking = [a for a in lacking if not _gives(arguments, a.dest, saved)]
         lacking = [a for a in lacking if a.dest not in _FOLLOWING] or lacking
-        again = [action.dest for action in lacking if action.dest in given]
+        again = [action.dest for action in lacking if action.dest in added]
         more = [word for action in lacking for word in _words(action, saved.get(action.dest))]
         if again or (lacking and not more):
             name = (again or [lacking[0].dest])[0]
@@ -73,8 +76,8 @@ def training_flags(checkpoint: Mapping[str, Any]) -> list[str]:
                 "gives with the others"
             )
         if not more:
-            return words
-        given |= {action.dest for action in lacking}
+            return [*words, *given]
+        added |= {action.dest for action in lacking}
         words += more
 
 
@@ -84,7 +87,7 @@ def data_of(checkpoint: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) and os.path.exists(found.split(":")[0]) else "DATA"
 
 
-class _Saved:
+class Saved:
     """What a checkpoint says of its training, by the names of fairseq's flags."""
 
     def __init__(self, checkpoint: Mapping[str, Any]) -> None:
@@ -124,19 +127,25 @@ class _Saved:
             kind = TransformerConfig
         return None if kind is None else _default(kind(), name)
 
-    def names(self) -> Iterator[str]:
-        """Flags of what is chosen by name: they bring flags of their own."""
+    def names(self, given: Set[str]) -> Iterator[str]:
+        """Flags of what is chosen by name, but those that are given: they bring flags of their own.
+
+        Raises ValueError where there is no architecture.
+        """
         arch = architecture(self._checkpoint)
         if arch is None:
             raise ValueError("it does not say what architecture it has")
-        yield from ("--task", task_name(self._checkpoint) or "translation", "--arch", arch)
+        task = task_name(self._checkpoint) or "translation"
+        yield from () if "--task" in given else ("--task", task)
+        yield from ("--arch", arch)
         config = self._checkpoint.get("cfg") or {}
         old = _plain(self._checkpoint.get("args"))
         for kind, registry in REGISTRIES.items():
             part = config.get(kind, old.get(kind))
             name = part if isinstance(part, str) else _plain(part).get("_name")
-            if name and name != registry["default"]:
-                yield from ("--" + kind.replace("_", "-"), str(name))
+            flag = "--" + kind.replace("_", "-")
+            if name and name != registry["default"] and flag not in given:
+                yield from (flag, str(name))
 
 
 def _plain(part: Any) -> Mapping[str, Any]:
@@ -150,7 +159,7 @@ def _parsed(words: list[str]) -> tuple[argparse.Namespace, list[argparse.Action]
     parser = options.get_training_parser()
 
     def refuse(message: str) -> NoReturn:
-        raise ValueError(f"fairseq-train does not take {' '.join(words)[:80]}: {message[:160]}")
+        raise ValueError(f"fairseq-train does not take these flags: {message[:160]}")
 
     def ease(parser: argparse.ArgumentParser) -> None:
         for action in parser._actions:  # what is not given yet, and DATA
@@ -177,16 +186,16 @@ def _said(value: Any) -> Any:
     return None if isinstance(value, str) and value.startswith("${") else value
 
 
-def _gives(arguments: argparse.Namespace, name: str, saved: _Saved) -> bool:
+def _gives(arguments: argparse.Namespace, name: str, saved: Saved) -> bool:
     """Whether parsed flags give a setting its value; one that is not said is as good as any."""
     wanted = saved.get(name)
     found = getattr(arguments, name) if hasattr(arguments, name) else saved.default(name)
     if isinstance(wanted, list | tuple) and isinstance(found, str) and _joined(wanted) == found:
         return True  # words between commas, which a task took apart
-    return wanted is None or _value(found) == _value(wanted)
+    return wanted is None or plain_value(found) == plain_value(wanted)
 
 
-def _value(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """A setting to be compared; of some, fairseq keeps the text and reads it later."""
     value = value.value if isinstance(value, Enum) else value
     if isinstance(value, str):
@@ -194,7 +203,7 @@ def _value(value: Any) -> Any:
             value = ast.literal_eval(value)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return value
-    return [_value(item) for item in value] if isinstance(value, list | tuple) else value
+    return [plain_value(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _words(action: argparse.Action, value: Any) -> list[str]:

@@ -84,9 +84,14 @@ class OwnTask:
         """Whether it decodes by refining whole sentences, without a beam."""
         return self.name == "translation_lev"
 
+    @property
+    def classifies(self) -> bool:
+        """Whether it gives classes, and no text."""
+        return self.name in _CLASSIFIERS
+
     def check_text(self, command: str) -> None:
         """Raise ValueError where the task is none that ``command`` runs."""
-        if self.name in _CLASSIFIERS:
+        if self.classifies:
             raise ValueError(
                 f"{self.path} is a classifier (task {self.name}); {command} takes models that "
                 "write text: use fairseq-prune classify."

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -10,21 +11,23 @@ import pytest
 
 from fairseq_prune import __version__
 from fairseq_prune.cli import apply
-from fairseq_prune.cli.main import COMMANDS
+from fairseq_prune.cli.main import COMMANDS, build_parser
 from fairseq_prune.files.registry import Lazy
 from fairseq_prune.maths.schemes import ALLOCATIONS
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.refusal import Refusal
 from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES
 
+CLASSES = [name for name in ALLOCATIONS if name.startswith("class-")]
 FLAGS = ["--prune-" + f.name.replace("_", "-") for f in dataclasses.fields(Recipe)]
 
 
-def test_help_lists_every_command_and_every_prune_flag(call):
+def test_help_lists_every_command_and_no_prune_flag(call):
     code, out, _ = call("--help")
     assert code == 0
-    for word in (*COMMANDS, *FLAGS, "--prune-override"):
+    for word in COMMANDS:
         assert re.search(rf"^ +{word}\s", out, re.MULTILINE)
+    assert "--prune" not in out and "fairseq-prune flags" in out
 
 
 def test_flags_lists_every_prune_flag(call):
@@ -34,10 +37,16 @@ def test_flags_lists_every_prune_flag(call):
         assert f"  {flag} " in out
 
 
-def test_help_of_apply_has_the_flags_that_it_takes(call):
-    _, out, _ = call("apply", "--help")
-    assert all(f"  {flag} " in out for flag in FLAGS)
-    assert "--prune-override" not in out
+@pytest.mark.parametrize("name", ["apply", "sensitivity", "tickets", "retrain"])
+def test_help_has_the_prune_flags_that_mean_something_there(call, name):
+    _, out, _ = call(name, "--help")
+    for f in dataclasses.fields(Recipe):
+        shown = f"  --prune-{f.name.replace('_', '-')} " in out
+        assert shown == (name == "retrain" or not f.metadata["timed"]), f.name
+    assert ("--prune-override" in out) == (name == "retrain")
+    for scheme in ALLOCATIONS:
+        assert scheme in out
+    assert "Frankle" not in out or name == "tickets"  # what they do is said by `flags`
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -48,15 +57,45 @@ def test_each_command_has_help_with_examples(name, call):
     assert re.search(rf"^  {name} +\w", call("--help")[1], re.MULTILINE)
 
 
-def test_version(call):
-    assert call("--version")[:2] == (0, f"fairseq_prune {__version__}\n")
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_version(call, flag):
+    assert call(flag)[:2] == (0, f"fairseq_prune {__version__}\n")
 
 
-def test_no_command_is_refused(call):
+def test_without_a_command_it_says_what_to_type(call):
     code, out, err = call()
-    assert (code, out) == (2, "")
-    sentence = "the following arguments are required: COMMAND; see fairseq-prune --help."
-    assert err == f"fairseq-prune: {sentence}\n"
+    assert (code, err) == (0, "")
+    typed = re.findall(r"  fairseq-prune (.*)", out)
+    assert len(typed) == 8
+    for words in typed:
+        build_parser().parse_args(words.replace("FORMAT", "compact").split())
+
+
+def test_it_runs_as_a_module():
+    words = [sys.executable, "-m", "fairseq_prune", "-V"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, f"fairseq_prune {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("fairseq-prune retr", {"retrain"}),
+        ("fairseq-prune apply dense.pt --prune-sch", {"--prune-scheme", "--prune-schedule"}),
+        ("fairseq-prune apply dense.pt --prune-scheme class-", {*CLASSES}),
+    ],
+)
+def test_a_shell_completes_it(line, wanted, tmp_path):
+    pytest.importorskip("argcomplete", reason="pip install argcomplete")
+    found = tmp_path / "found"
+    environment = {
+        **os.environ, "_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)),
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(found), "_ARGCOMPLETE_IFS": "\n",
+    }  # fmt: skip
+    words = [sys.executable, "-m", "fairseq_prune"]
+    subprocess.run(words, env=environment, timeout=60, check=True)
+    assert {word.strip() for word in found.read_text().split("\n")} <= wanted
+    assert wanted - {"--prune-schedule"} <= {w.strip() for w in found.read_text().split("\n")}
 
 
 def test_ctrl_c_is_no_traceback_and_leaves_nothing(dense, tmp_path, call, monkeypatch):
@@ -131,7 +170,7 @@ def test_help_and_version_do_without_torch_and_fairseq():
 
 
 def test_wrong_arguments_are_refused_without_torch_and_fairseq():
-    words = [[], ["no-such"], ["verify"], ["inspect", "a.pt", "--no-such"], ["bench", "a.pt"]]
+    words = [["no-such"], ["verify"], ["inspect", "a.pt", "--no-such"], ["bench", "a.pt"]]
     words += [["apply", "a.pt", f"--prune-{what}", "no-such"] for what in ("scheme", "saliency")]
     done = without_torch(f"print([ends(*words) for words in {words}])")
     assert done.stdout == f"{[2] * len(words)}\n"

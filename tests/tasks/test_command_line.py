@@ -10,7 +10,7 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from omegaconf import OmegaConf
 
 import fairseq_prune
-from fairseq_prune.tasks.command_line import _value, training_flags
+from fairseq_prune.tasks.command_line import plain_value, training_flags
 from tests.conftest import ARCHES, TRAINING
 from tests.models.test_nested import NESTED
 
@@ -103,7 +103,8 @@ def flat(part: Any) -> Any:
     """A part's values; fairseq keeps some numbers as the text of the flag."""
     if not isinstance(part, Namespace):
         return part
-    return {name: value if value == "" else _value(value) for name, value in vars(part).items()}
+    values = vars(part).items()
+    return {name: value if value == "" else plain_value(value) for name, value in values}
 
 
 def words_of(case: str) -> list[str]:

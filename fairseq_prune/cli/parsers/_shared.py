@@ -2,6 +2,8 @@
 
 from argparse import ArgumentParser
 
+from fairseq_prune.pruning.flags import add_arguments
+
 
 def add_task(parser: ArgumentParser) -> None:
     """Add the arguments that override what a checkpoint says of its task."""
@@ -52,3 +54,9 @@ def add_results(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--output", metavar="FILE", help="results file to append to")
     parser.add_argument("--json", action="store_true", help="print the lines of results, no table")
+
+
+def add_prune_flags(parser: ArgumentParser, timed: bool = False) -> None:
+    """Add the prune flags in brief; those that say when only where something is trained."""
+    group = parser.add_argument_group("how to prune (what it all means: fairseq-prune flags)")
+    add_arguments(group, brief=True, timed=timed)

@@ -2,8 +2,7 @@
 
 from argparse import ArgumentParser
 
-from fairseq_prune.cli.parsers._shared import add_opening
-from fairseq_prune.pruning.flags import add_arguments
+from fairseq_prune.cli.parsers._shared import add_opening, add_prune_flags
 
 HELP = "prune a trained checkpoint, without training"
 DESCRIPTION = """
@@ -44,4 +43,4 @@ def add(parser: ArgumentParser) -> None:
         "--dry-run", action="store_true", help="print what would be removed, write nothing"
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON, no table")
-    add_arguments(parser.add_argument_group("how to prune"), recipe_only=True)
+    add_prune_flags(parser)

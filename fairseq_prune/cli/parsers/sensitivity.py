@@ -2,8 +2,8 @@
 
 from argparse import ArgumentParser
 
+from fairseq_prune.cli.parsers._shared import add_prune_flags
 from fairseq_prune.cli.parsers.evaluate import add_decoding
-from fairseq_prune.pruning.flags import add_arguments
 from fairseq_prune.sensitivity import SPARSITIES
 
 HELP = "perplexity (and BLEU) when one weight class is pruned at a time"
@@ -68,4 +68,4 @@ def add(parser: ArgumentParser) -> None:
         "--force", action="store_true", help="begin anew if the file is of other settings"
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON, no table")
-    add_arguments(parser.add_argument_group("how to prune"), recipe_only=True)
+    add_prune_flags(parser)

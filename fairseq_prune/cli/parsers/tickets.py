@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 
 from fairseq_prune.checkpoints import REWINDS
-from fairseq_prune.pruning.flags import add_arguments
+from fairseq_prune.cli.parsers._shared import add_prune_flags
 
 # of --controls
 TICKET_CONTROLS = {
@@ -60,7 +60,7 @@ def add(parser: ArgumentParser) -> None:
         "--control-seed", type=int, metavar="N", help="of the controls (default: --seed plus 1)"
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON at the end")
-    add_arguments(parser.add_argument_group("how to prune"), recipe_only=True)
+    add_prune_flags(parser)
     parser.add_argument(
         "command", nargs="*", metavar="-- DATA ...", help="the command line of fairseq-train"
     )

@@ -1,0 +1,71 @@
+"""A training as its log tells it: what somebody who waits for it wants to know."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+_POLL = 0.2  # seconds
+_LINE = re.compile(r"^\S+ \S+ \| (?P<level>[A-Z]+) \| (?P<name>[\w.]+) \| (?P<text>.*)$")
+_INNER = re.compile(r"epoch (?P<epoch>\d+):\s+(?P<done>\d+) / (?P<of>\d+) .*?loss=(?P<loss>[^,]+)")
+_SCORED = re.compile(r"epoch (?P<epoch>\d+) \| valid on '(?P<subset>[^']*)' subset \| (?P<rest>.*)")
+_SHOWN = ("loss", "nll_loss", "ppl", "bleu", "accuracy")
+
+
+def watch(process: "subprocess.Popen[bytes]", log: Path, begin: int) -> None:
+    """Print what a training says until it ends: each validation, what is pruned, and warnings.
+
+    Args:
+        process: what writes the log.
+        log: its file.
+        begin: the byte where this run's part begins.
+    """
+    bar = tqdm(
+        total=1, disable=not sys.stderr.isatty(), leave=False, file=sys.stderr,
+        bar_format="{desc} |{bar:30}| {elapsed}",
+    )  # fmt: skip
+    with bar:
+        for line in _lines(process, log, begin):
+            inner = _INNER.search(line)
+            if inner is not None:
+                bar.total, bar.n = int(inner["of"]), int(inner["done"])
+                epoch = int(inner["epoch"])
+                bar.set_description_str(f"epoch {epoch}, {bar.n}/{bar.total}, loss {inner['loss']}")
+            elif (sentence := told(line)) is not None:
+                bar.clear()
+                print(f"{time.strftime('%H:%M:%S')}  {sentence}", file=sys.stderr, flush=True)
+
+
+def told(line: str) -> str | None:
+    """What a line of fairseq's log tells a reader, or None."""
+    found = _LINE.match(line)
+    if found is None:
+        return None
+    scored = _SCORED.match(found["text"])
+    if scored is not None:
+        pairs = [part.split(" ", 1) for part in scored["rest"].split(" | ")]
+        values = {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
+        shown = ", ".join(f"{name} {values[name]}" for name in _SHOWN if name in values)
+        updates = values.get("num_updates", "?")
+        return f"epoch {int(scored['epoch'])}, update {updates}: {scored['subset']} {shown}"
+    if found["level"] in ("WARNING", "ERROR"):
+        return f"{found['level'].lower()}: {found['text']}"
+    return found["text"] if found["name"].startswith("fairseq_prune") else None
+
+
+def _lines(process: "subprocess.Popen[bytes]", log: Path, begin: int) -> Iterator[str]:
+    """The whole lines of a file that grows, until its writer has ended."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        rest = b""
+        while True:
+            over = process.poll() is not None  # before reading: nothing that it wrote is missed
+            *whole, rest = (rest + file.read()).split(b"\n")
+            yield from (line.decode("utf-8", "replace") for line in whole)
+            if over:
+                return
+            time.sleep(_POLL)

@@ -1,0 +1,164 @@
+"""``fairseq-prune retrain``: prune a trained model and train it further, around fairseq-train."""
+
+import logging
+import shlex
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fairseq_prune.checkpoints.checkpoint import Opened
+from fairseq_prune.checkpoints.inspection import view
+from fairseq_prune.checkpoints.resume import BEST, LAST
+from fairseq_prune.checkpoints.steps import read_steps
+from fairseq_prune.cli import _output
+from fairseq_prune.cli._fairseq_train import train
+from fairseq_prune.cli._journal import Journal
+from fairseq_prune.cli._watching import watch
+from fairseq_prune.evaluation.settings import Settings
+from fairseq_prune.evaluation.subwords import FLAGS
+from fairseq_prune.files.text import file_name, value_of
+from fairseq_prune.network.options import architecture, task_name
+from fairseq_prune.pruning.checks import checked
+from fairseq_prune.pruning.flags import recipe_of, words_of
+from fairseq_prune.pruning.recipe import Recipe
+from fairseq_prune.tasks.opening import open_checkpoint
+from fairseq_prune.tasks.own import OwnTask
+
+# what would contradict the command, and why
+_REFUSED = {
+    "--save-dir": "checkpoints go to --output DIR",
+    "--finetune-from-model": "the model to begin with is CHECKPOINT",
+    "--restore-file": "the model to begin with is CHECKPOINT",
+    "--continue-once": "the model to begin with is CHECKPOINT",
+    "--arch": "the architecture is that of CHECKPOINT",
+    "-a": "the architecture is that of CHECKPOINT",
+    "--no-save": "nothing would be left of the training",
+    "--checkpoint-suffix": "the same command goes on with checkpoint_last.pt",
+}
+
+
+def run(arguments: Namespace) -> int:
+    """Train, or print what would be run; returns the exit code."""
+    logging.basicConfig(level=logging.WARNING)  # fairseq would say what its modules lack
+    recipe = checked(recipe_of(arguments))
+    _check(arguments, recipe)
+    source = open_checkpoint(arguments.checkpoint)
+    _check_prunes(arguments, recipe, source)
+    words = _training(arguments, recipe, source)
+    folder = Path(arguments.output or _folder(arguments, recipe))
+    line = ["fairseq-train", *words, "--user-dir", _plugin(arguments), "--save-dir", str(folder)]
+    journal = Journal(folder, "retrain")
+    journal.check_folder()
+    print(shlex.join(line), flush=True)
+    if arguments.dry_run:
+        return 0
+    with journal.working({"fairseq-train": words}) as keep_open:
+        log = folder / "train.log"
+        begun = (folder / LAST).is_file()
+        _output.say(f"{'goes on' if begun else 'starts'}; all that fairseq says is in {log}")
+        train(words, folder, keep_open, plugin=_plugin(arguments), shown=watch)
+    _report(arguments, folder)
+    return 0
+
+
+def _check(arguments: Namespace, recipe: Recipe) -> None:
+    """Raise ValueError where flags make no sense, before anything is opened."""
+    rest: Sequence[str] = arguments.rest
+    for word in rest:
+        flag = word.partition("=")[0]
+        if flag in _REFUSED:
+            raise ValueError(f"leave {flag} out: {_REFUSED[flag]}.")
+    if rest and not rest[0].startswith("-"):
+        raise ValueError(
+            f"{rest[0]!r} belongs to no flag; retrain takes one CHECKPOINT, before all flags of "
+            "fairseq-train."
+        )
+    epochs = arguments.epochs
+    if epochs is not None and epochs < 1:
+        raise ValueError(f"--epochs {epochs} must be 1 or more.")
+    if epochs is not None and value_of(rest, "--max-epoch"):
+        raise ValueError("--epochs and --max-epoch say the same: leave one of them out.")
+    if arguments.dense and recipe.active:
+        flag = words_of(recipe)[0]
+        raise ValueError(f"--dense prunes nothing: leave it out, or {flag}.")
+    folder = arguments.data.split(":")[0]
+    if not Path(folder).is_dir():
+        raise ValueError(
+            f"--data {folder} is no folder; give the one that fairseq-preprocess wrote (--destdir)."
+        )
+
+
+def _check_prunes(arguments: Namespace, recipe: Recipe, source: Opened) -> None:
+    """Raise ValueError where it would train a dense model and nobody asked for that."""
+    changed = source.masks is not None or read_steps(source.content, source.path)
+    if recipe.active or arguments.dense or changed:
+        return
+    raise ValueError(
+        f"{source.path} is not pruned, and no flag prunes it: give --prune-scheme (such as "
+        "class-distribution, 80% unless --prune-sparsity says otherwise), or --dense to train it "
+        "on as it is, the control for what retraining gains."
+    )
+
+
+def _training(arguments: Namespace, recipe: Recipe, source: Opened) -> list[str]:
+    """The words of fairseq-train but the folder's."""
+    from fairseq_prune import register  # fairseq takes seconds to load
+    from fairseq_prune.tasks.retraining import retraining_flags
+
+    register()
+    rest = list(arguments.rest)
+    rest += ["--prune-override"] if arguments.prune_override else []
+    keep = arguments.prune_keep_update
+    rest += [] if keep is None else ["--prune-keep-update", str(keep)]
+    simple = [] if value_of(rest, "--log-format") else ["--log-format", "simple"]
+    given = [*simple, *rest, *words_of(recipe)]
+    try:
+        flags = retraining_flags(source.content, given, arguments.epochs)
+    except ValueError as error:
+        arch = architecture(source.content) or "unknown"
+        raise ValueError(
+            f"{source.path} (architecture {arch}) cannot be trained further: {error}."
+        ) from None
+    return [arguments.data, *flags, "--finetune-from-model", source.path]
+
+
+def _plugin(arguments: Namespace) -> str:
+    return arguments.user_dir or "fairseq_prune"
+
+
+def _folder(arguments: Namespace, recipe: Recipe) -> Path:
+    """The folder beside the checkpoint that is named after what is done with it."""
+    path = Path(arguments.checkpoint)
+    parts = [recipe.scheme, recipe.saliency, recipe.structure, recipe.schedule]
+    if recipe.scheme is not None and recipe.resolved.sparsity is not None:
+        parts.append(f"{100 * recipe.resolved.sparsity:g}")
+    if not recipe.active:
+        parts = ["dense-longer" if arguments.dense else "retrained"]
+    elif recipe.mask_from is not None:
+        parts.append("masked")
+    return path.with_name(file_name("-".join([path.stem, *filter(None, parts)])))
+
+
+def _report(arguments: Namespace, folder: Path) -> None:
+    """Say what is there now, and how it is scored."""
+    best = folder / BEST if (folder / BEST).is_file() else folder / LAST
+    made = open_checkpoint(str(best))
+    shown = view(made, made.record).as_dict() if made.record is not None else {}
+    removed = f", {shown['sparsity']:.2%} of the prunable weights removed" if shown else ""
+    print(f"{best}: {_output.size_of(str(best))}{removed}")
+    models = [arguments.checkpoint, str(best)]
+    tags = ["--tag", "stage=dense,longer"] if arguments.dense else []
+    words = [*_scoring(arguments, made.content, models), *tags]
+    print(f"to score it: {shlex.join(words)} --output results.jsonl")
+
+
+def _scoring(arguments: Namespace, content: Any, models: Sequence[str]) -> list[str]:
+    """The command that scores models of a checkpoint's task."""
+    own = OwnTask("", task_name(content) or "translation", {})
+    plugin = ["--user-dir", arguments.user_dir] if arguments.user_dir else []
+    common = [*models, "--data", arguments.data, *plugin]
+    if own.classifies:
+        return ["fairseq-prune", "classify", *common]
+    mark = Settings(data=arguments.data).subwords() if own.translates else None
+    return ["fairseq-prune", "evaluate", *common, *(FLAGS[mark].split() if mark else [])]
