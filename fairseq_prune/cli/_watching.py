@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from fairseq_prune.files.colour import coloured
+
 _POLL = 0.2  # seconds
 _LINE = re.compile(r"^\S+ \S+ \| (?P<level>[A-Z]+) \| (?P<name>[\w.]+) \| (?P<text>.*)$")
 _INNER = re.compile(r"epoch (?P<epoch>\d+):\s+(?P<done>\d+) / (?P<of>\d+) .*?loss=(?P<loss>[^,]+)")
@@ -35,6 +37,8 @@ def watch(process: "subprocess.Popen[bytes]", log: Path, begin: int) -> None:
                 bar.total, bar.n = int(inner["of"]), int(inner["done"])
                 epoch = int(inner["epoch"])
                 bar.set_description_str(f"epoch {epoch}, {bar.n}/{bar.total}, loss {inner['loss']}")
+            elif not line:
+                bar.refresh()
             elif (sentence := told(line)) is not None:
                 bar.clear()
                 print(f"{time.strftime('%H:%M:%S')}  {sentence}", file=sys.stderr, flush=True)
@@ -53,12 +57,13 @@ def told(line: str) -> str | None:
         updates = values.get("num_updates", "?")
         return f"epoch {int(scored['epoch'])}, update {updates}: {scored['subset']} {shown}"
     if found["level"] in ("WARNING", "ERROR"):
-        return f"{found['level'].lower()}: {found['text']}"
+        colour = "yellow" if found["level"] == "WARNING" else "red"
+        return f"{coloured(found['level'].lower(), colour)}: {found['text']}"
     return found["text"] if found["name"].startswith("fairseq_prune") else None
 
 
 def _lines(process: "subprocess.Popen[bytes]", log: Path, begin: int) -> Iterator[str]:
-    """The whole lines of a file that grows, until its writer has ended."""
+    """The whole lines of a file that grows, until its writer has ended; "" at each look."""
     with log.open("rb") as file:
         file.seek(begin)
         rest = b""
@@ -68,4 +73,5 @@ def _lines(process: "subprocess.Popen[bytes]", log: Path, begin: int) -> Iterato
             yield from (line.decode("utf-8", "replace") for line in whole)
             if over:
                 return
+            yield ""
             time.sleep(_POLL)

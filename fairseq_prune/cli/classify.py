@@ -1,6 +1,5 @@
 """``fairseq-prune classify``: the accuracy of classifiers, many in one process."""
 
-import logging
 from argparse import Namespace
 from dataclasses import fields
 
@@ -12,7 +11,6 @@ def run(arguments: Namespace) -> int:
     """Classify and print; returns the exit code."""
     from fairseq_prune.evaluation.classify import ClassifySettings, classify
 
-    logging.basicConfig(level=logging.WARNING)  # fairseq would log between the results
     settings = ClassifySettings(
         **{f.name: getattr(arguments, f.name) for f in fields(ClassifySettings)}
     )

@@ -18,13 +18,14 @@ _DENSE = "not pruned: the file holds no masks"
 
 def run(arguments: Namespace) -> int:
     """Look and print; returns the exit code."""
-    opened = open_checkpoint(arguments.checkpoint, arguments.prune_classes)
-    unnamed = rules_of(opened, arguments.prune_classes or "paper")
+    with _output.Progress(f"reading {arguments.checkpoint}"):
+        opened = open_checkpoint(arguments.checkpoint, arguments.prune_classes)
+        unnamed = rules_of(opened, arguments.prune_classes or "paper")
+        shown = view(opened, opened.record)
+        total = whole(shown.masks, parameters_in(opened.content["model"]))
+        zeros = {} if shown.pruned else zeros_by_class(opened.weights)
     if unnamed is not None:
         _output.note(unnamed)
-    shown = view(opened, opened.record)
-    total = whole(shown.masks, parameters_in(opened.content["model"]))
-    zeros = {} if shown.pruned else zeros_by_class(opened.weights)
     if arguments.json:
         _output.print_json(
             {"checkpoint": opened.path, **shown.as_dict(), **total.as_dict(), "zeros": zeros}

@@ -1,5 +1,6 @@
 """The command line ``fairseq-prune``: runs a subcommand, and says in a sentence what failed."""
 
+import logging
 import os
 import sys
 import traceback
@@ -13,6 +14,7 @@ from _fairseq_prune_compat import interrupts
 
 from fairseq_prune import __version__
 from fairseq_prune.cli.parsers._shared import add_plugin
+from fairseq_prune.files.colour import coloured
 from fairseq_prune.files.registry import Lazy
 from fairseq_prune.pruning.checks import check_known
 from fairseq_prune.pruning.flags import recipe_of
@@ -124,8 +126,9 @@ def parsed(argv: Sequence[str] | None = None) -> Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    # torch warns of details of files that are refused anyway
-    warnings.filterwarnings("ignore", module="torch")
+    # torch warns of details of files that are refused anyway, fairseq of what torch has renamed
+    warnings.filterwarnings("ignore", module=r"torch|fairseq(?!_prune)")
+    logging.basicConfig(level=logging.WARNING)  # fairseq would log between the results
     try:
         arguments = parsed(argv)
         if not hasattr(arguments, "run"):
@@ -134,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except ValueError as error:
         sentence = getattr(error, "sentence", error)  # of a Refusal
-        print(f"fairseq-prune: {sentence}", file=sys.stderr)
+        print(f"{coloured('fairseq-prune', 'red')}: {sentence}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         interrupts.work_ends()
@@ -145,11 +148,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:  # a full disk, a folder that may not be written
-        name = error.filename or "a file"
-        print(
-            f"fairseq-prune: {name} could not be read or written: {error.strerror or error}.",
-            file=sys.stderr,
-        )
+        name, why = error.filename or "a file", error.strerror or error
+        start = coloured("fairseq-prune", "red")
+        print(f"{start}: {name} could not be read or written: {why}.", file=sys.stderr)
         return FAILED
     except Exception:
         from fairseq_prune.pruning.refusal import what_to_send

@@ -1,6 +1,5 @@
 """``fairseq-prune retrain``: prune a trained model and train it further, around fairseq-train."""
 
-import logging
 import shlex
 from argparse import Namespace
 from collections.abc import Sequence
@@ -40,12 +39,12 @@ _REFUSED = {
 
 def run(arguments: Namespace) -> int:
     """Train, or print what would be run; returns the exit code."""
-    logging.basicConfig(level=logging.WARNING)  # fairseq would say what its modules lack
     recipe = checked(recipe_of(arguments))
     _check(arguments, recipe)
-    source = open_checkpoint(arguments.checkpoint)
-    _check_prunes(arguments, recipe, source)
-    words = _training(arguments, recipe, source)
+    with _output.Progress(f"reading {arguments.checkpoint}"):
+        source = open_checkpoint(arguments.checkpoint)
+        _check_prunes(arguments, recipe, source)
+        words = _training(arguments, recipe, source)
     folder = Path(arguments.output or _folder(arguments, recipe))
     line = ["fairseq-train", *words, "--user-dir", _plugin(arguments), "--save-dir", str(folder)]
     journal = Journal(folder, "retrain")
@@ -143,7 +142,8 @@ def _folder(arguments: Namespace, recipe: Recipe) -> Path:
 def _report(arguments: Namespace, folder: Path) -> None:
     """Say what is there now, and how it is scored."""
     best = folder / BEST if (folder / BEST).is_file() else folder / LAST
-    made = open_checkpoint(str(best))
+    with _output.Progress(f"reading {best}"):
+        made = open_checkpoint(str(best))
     shown = view(made, made.record).as_dict() if made.record is not None else {}
     removed = f", {shown['sparsity']:.2%} of the prunable weights removed" if shown else ""
     print(f"{best}: {_output.size_of(str(best))}{removed}")

@@ -5,6 +5,7 @@ from argparse import Namespace
 
 from fairseq_prune.checkpoints.audit import Audit, audit, damage
 from fairseq_prune.cli import _output
+from fairseq_prune.files.colour import coloured
 from fairseq_prune.tasks.opening import open_checkpoint
 
 
@@ -20,7 +21,8 @@ def run(arguments: Namespace) -> int:
     unusable: dict[str, str] = {}
     for path in arguments.checkpoints:
         try:
-            audits.append(_audit(path, arguments.masks_from, expected))
+            with _output.Progress(f"verifying {path}"):
+                audits.append(_audit(path, arguments.masks_from, expected))
         except ValueError as error:
             unusable[path] = str(error)
             print(f"fairseq-prune: {error}", file=sys.stderr)
@@ -47,7 +49,8 @@ def _print(one: Audit) -> None:
         share = one.removed / one.prunable if one.prunable else 0.0
         facts.append(f"{one.removed:,} of {one.prunable:,} weights removed ({share:.2%})")
         facts.append(f"masks {one.digest[:12]}")
-    print(f"{one.path}: {one.verdict}" + "".join(f"; {fact}" for fact in facts))
+    verdict = coloured(one.verdict, "green" if one.ok else "red", sys.stdout)
+    print(f"{one.path}: {verdict}" + "".join(f"; {fact}" for fact in facts))
     for finding in (*one.violations, *one.problems):
         print(f"  {finding}")
     if one.unfinished:
