@@ -27,7 +27,7 @@ def watch(process: "subprocess.Popen[bytes]", log: Path, begin: int) -> None:
         begin: the byte where this run's part begins.
     """
     bar = tqdm(
-        total=1, disable=not sys.stderr.isatty(), leave=False, file=sys.stderr,
+        total=1, desc="starting", disable=not sys.stderr.isatty(), leave=False, file=sys.stderr,
         bar_format="{desc} |{bar:30}| {elapsed}",
     )  # fmt: skip
     with bar:
