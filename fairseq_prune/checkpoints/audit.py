@@ -42,9 +42,12 @@ class Violation:
 
 @dataclass
 class Audit:
-    """What was looked at in one checkpoint, and what was found.
+    """What was looked at in one checkpoint, and what was found; printed, a line for each.
 
     Args:
+        path: the file.
+        removed, prunable: how many weights are removed, of how many that can be.
+        digest: of the masks; None without any.
         checked: the places looked at.
         violations: pruned weights that are not zero.
         problems: what else is wrong, a sentence each.
@@ -77,6 +80,17 @@ class Audit:
     def as_dict(self) -> dict[str, Any]:
         """The audit for JSON."""
         return {**asdict(self), "ok": self.ok}
+
+    def __str__(self) -> str:
+        facts = [", ".join(self.checked) + " checked"] if self.checked else []
+        if self.digest:
+            share = self.removed / self.prunable if self.prunable else 0.0
+            facts.append(f"{self.removed:,} of {self.prunable:,} weights removed ({share:.2%})")
+            facts.append(f"masks {self.digest[:12]}")
+        lines = [f"{self.path}: {self.verdict}" + "".join(f"; {fact}" for fact in facts)]
+        lines += [f"  {finding}" for finding in (*self.violations, *self.problems)]
+        lines += [f"  unfinished: {self.unfinished}"] if self.unfinished else []
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
 
 def audit(opened: Opened, masks_from: str | None = None, expected: float | None = None) -> Audit:

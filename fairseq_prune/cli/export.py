@@ -8,7 +8,7 @@ from typing import Any
 
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.cli import _output
-from fairseq_prune.exports import compact, ctranslate
+from fairseq_prune.exports import check_format, compact, ctranslate
 from fairseq_prune.exports.stripped import NOTE, stripped
 from fairseq_prune.tasks import opening
 
@@ -30,7 +30,8 @@ WRITERS: dict[str, Callable[[Mapping[str, Any], str, Callable[[int], None]], Non
 
 def run(arguments: Namespace) -> int:
     """Export; returns the exit code."""
-    _check(arguments)
+    given = arguments
+    check_format(given.format, given.half, given.data, given.quantization, given.sentencepiece)
     if arguments.format == CTRANSLATE2:
         facts, line = _folder(arguments)
     else:
@@ -40,24 +41,6 @@ def run(arguments: Namespace) -> int:
     else:
         print(line)
     return 0
-
-
-def _check(arguments: Namespace) -> None:
-    """Raises ValueError for a flag of another format."""
-    if arguments.format == CTRANSLATE2:
-        if arguments.half:
-            raise ValueError(
-                "--half is for files; --format ctranslate2 takes --quantization float16."
-            )
-        return
-    given = {"--data": arguments.data, "--quantization": arguments.quantization,
-             "--sentencepiece": arguments.sentencepiece}  # fmt: skip
-    for flag, value in given.items():
-        if value is not None:
-            raise ValueError(
-                f"{flag} {value if isinstance(value, str) else ' '.join(value)} has no effect "
-                f"with --format {arguments.format}; it is for ctranslate2."
-            )
 
 
 def _folder(arguments: Namespace) -> tuple[dict[str, Any], str]:

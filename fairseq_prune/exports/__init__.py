@@ -1,5 +1,7 @@
 """Trained models as files to keep, send and run, here and in other programs."""
 
+from collections.abc import Sequence
+
 # what flags offer stands here: --help does without torch
 
 # of export --format and --quantization
@@ -10,3 +12,30 @@ FORMATS = {
 }
 
 QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float16", "int8_float32")
+
+
+def check_format(
+    form: str, half: bool, data: str | None, quantization: str | None, pieces: Sequence[str] | None
+) -> None:
+    """Raise ValueError for a flag that this format has no use for.
+
+    Args:
+        form: one of ``FORMATS``.
+        half, data, quantization, pieces: as flags of ``export`` have them; pieces are the
+            SentencePiece models.
+    """
+    if form not in FORMATS:
+        raise ValueError(f"--format {form} is not known; the formats are {', '.join(FORMATS)}.")
+    if form == "ctranslate2":
+        if half:
+            raise ValueError(
+                "--half is for files; --format ctranslate2 takes --quantization float16."
+            )
+        return
+    given = {"--data": data, "--quantization": quantization, "--sentencepiece": pieces}
+    for flag, value in given.items():
+        if value is not None:
+            words = value if isinstance(value, str) else " ".join(map(str, value))
+            raise ValueError(
+                f"{flag} {words} has no effect with --format {form}; it is for ctranslate2."
+            )
