@@ -14,15 +14,17 @@ __version__ = "0.1.0"
 
 # the public names, and the modules that have them: torch is imported when one is asked for
 _PUBLIC = {
-    **dict.fromkeys(("Checkpoint", "Pruning", "hold", "open_checkpoint", "prune"), "interface"),
+    **dict.fromkeys(("Checkpoint", "open_checkpoint", "verify"), "interface.checkpoint"),
+    **dict.fromkeys(("Hold", "Pruning", "hold", "prune"), "interface.module"),
+    "Audit": "checkpoints.audit",
     "Masks": "masks.state",
     "register_saliency": "saliency",
     "register_schedule": "maths.schedule",
     "register_scheme": "maths.schemes",
 }
 __all__ = [  # noqa: F822  (of __getattr__)
-    "Checkpoint", "Masks", "Pruning", "hold", "open_checkpoint", "prune", "register",
-    "register_saliency", "register_schedule", "register_scheme",
+    "Audit", "Checkpoint", "Hold", "Masks", "Pruning", "hold", "open_checkpoint", "prune",
+    "register", "register_saliency", "register_schedule", "register_scheme", "verify",
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The Python interface, used as a notebook would use it: the page about it is run."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from fairseq_prune.files.registry import Registry
 from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.maths.schemes import ALLOCATIONS
 from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES
-from tests.cli.models import checkpoint, write
+from tests.cli.models import FC, checkpoint, write
+from tests.conftest import Train, differences, read
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "python" / "README.md"
 
@@ -74,6 +76,29 @@ def test_what_is_saved_is_what_apply_writes(dense: str, tmp_path: Path) -> None:
         (lambda c: c.save("x.pt"), "there is nothing to save"),
         (lambda c: c.prune(scheme="class-blind").prune(scheme="class-blind"), "save it, and open"),
         (lambda c: c.prune(scheme="class-blind").save(c.path), "say overwrite=True"),
+        (lambda c: c.prune(scheme="class-blind").shrink(), "is pruned and not saved: save it"),
+        (lambda c: c.prune(scheme="class-blind").export("x", "compact"), "is pruned and not saved"),
+        (lambda c: c.prune(scheme="class-blind").translate(["a"], "data"), "and not saved: save"),
+        (lambda c: c.prune(scheme="class-blind").evaluate("data"), "is pruned and not saved"),
+        (lambda c: c.shrink(), "has no units that are known here"),
+        (lambda c: c.export("x", "onnx"), "--format onnx is not known; the formats are checkpoint"),
+        (lambda c: c.export("x", "compact", data="d"), "--data d has no effect with --format"),
+        (lambda c: c.export("x", "compact", quantization="int8"), "--quantization int8 has no"),
+        (lambda c: c.export("x", "compact", sentencepiece=["a", "b"]), "--sentencepiece a b has"),
+        (lambda c: c.export("x", "ctranslate2"), "needs the dictionaries: give --data DATA"),
+        (lambda c: c.export("x", "ctranslate2", half=True), "takes --quantization float16"),
+        (
+            lambda c: c.export("x", "ctranslate2", data="d", quantization="int3"),
+            "int3 is not known",
+        ),
+        (lambda c: c.export(c.path, "checkpoint"), "say overwrite=True to replace it"),
+        (lambda c: c.evaluate("data", beams=3), "beams is no flag of evaluate; they are also"),
+        (lambda c: c.evaluate("data"), "--data data holds no dict.*.txt"),
+        (lambda c: fairseq_prune.verify(c.path), "masks"),
+        (lambda c: fairseq_prune.verify(c.path, expect=80), "--expect 80 is outside [0, 1)"),
+        (lambda c: fairseq_prune.verify("no.pt"), "no.pt is not a file"),
+        (lambda c: fairseq_prune.open_checkpoint("no.pt"), "no.pt is not a file"),
+        (lambda c: fairseq_prune.open_checkpoint(c.path, "nowhere"), "--user-dir nowhere cannot"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(
@@ -82,6 +107,111 @@ def test_what_makes_no_sense_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=re.escape(why)):
         do(fairseq_prune.open_checkpoint(dense))
+
+
+@pytest.fixture
+def transformer(train: Train, tmp_path: Path) -> str:
+    """A small Transformer, trained for a few updates."""
+    train(tmp_path / "run", "--max-update", 8, arch="transformer")
+    return str(tmp_path / "run" / "checkpoint_last.pt")
+
+
+def test_each_step_gives_what_its_command_writes(
+    transformer: str, corpus: Path, tmp_path: Path
+) -> None:
+    """Prune, shrink and export; each file is compared, bit for bit, with that of the command."""
+    names = ("pruned.pt", "small.pt", "plain.pt", "compact.fsz")
+    pruned, small, plain, compact = (str(tmp_path / name) for name in names)
+    by_command = tmp_path / "command"
+    flags = ["--prune-scheme", "class-uniform", "--prune-structure", "ffn"]
+    call("apply", transformer, "--output", pruned, *flags, "--prune-sparsity", "0.5")
+    call("shrink", pruned, "--output", small)
+    call("export", small, "--format", "checkpoint", "--output", plain)
+    call("export", small, "--format", "compact", "--output", compact, "--half")
+    by_command.mkdir()
+    for name in names:
+        (tmp_path / name).rename(by_command / name)
+    dense = fairseq_prune.open_checkpoint(transformer)
+    made = dense.prune(scheme="class-uniform", structure="ffn", sparsity=0.5).save(pruned)
+    assert made.path == pruned and made.sparsity > 0
+    cut = made.shrink()
+    assert cut.weights["encoder.layers.0.fc1.weight"].shape == (16, 16)
+    assert made.weights["encoder.layers.0.fc1.weight"].shape == (32, 16)
+    assert "all classes" in str(cut)
+    smaller = cut.save(small)
+    smaller.export(plain, "checkpoint")
+    smaller.export(compact, "compact", half=True)
+    for name in names[:3]:
+        assert differences(read(tmp_path / name), read(by_command / name)) == [], name
+    assert Path(compact).read_bytes() == (by_command / "compact.fsz").read_bytes()
+    lines = ["ab ba ca", "la ka"]
+    assert smaller.translate(lines, corpus) == made.translate(lines, corpus)
+
+
+def test_a_folder_of_ctranslate2_is_that_of_the_command(
+    transformer: str, corpus: Path, tmp_path: Path
+) -> None:
+    flags = ["--data", str(corpus), "--quantization", "int8"]
+    call("export", transformer, "--format", "ctranslate2", "--output", str(tmp_path / "a"), *flags)
+    dense, b = fairseq_prune.open_checkpoint(transformer), tmp_path / "b"
+    dense.export(b, "ctranslate2", data=corpus, quantization="int8")
+    files = {path.name for path in b.iterdir()}
+    assert files == {path.name for path in (tmp_path / "a").iterdir()} and "model.bin" in files
+    assert all((b / name).read_bytes() == (tmp_path / "a" / name).read_bytes() for name in files)
+    with pytest.raises(ValueError, match="say overwrite=True"):
+        dense.export(b, "ctranslate2", data=corpus)
+    dense.export(b, "ctranslate2", data=corpus, overwrite=True)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "text").touch()
+    with pytest.raises(ValueError, match="holds something else"):
+        dense.export(tmp_path / "thesis", "ctranslate2", data=corpus, overwrite=True)
+
+
+def test_scores_are_those_of_evaluate(
+    transformer: str, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("evaluate", transformer, "--data", str(corpus), "--beam", "2", "--json")
+    told = json.loads(capsys.readouterr().out)
+    row = fairseq_prune.open_checkpoint(transformer).evaluate(corpus, beam=2)
+    assert told["settings"].pop("also") == []  # the flag's default, said
+    assert {**row, "seconds": 0} == {**told, "seconds": 0}
+    with pytest.warns(UserWarning, match="--iter-decode-max-iter changes nothing of it"):
+        fairseq_prune.open_checkpoint(transformer).evaluate(corpus, iter_decode_max_iter=3)
+
+
+def test_what_apply_warns_of_is_a_warning(dense: str) -> None:
+    with pytest.warns(UserWarning, match="--data is not read: --prune-saliency magnitude"):
+        fairseq_prune.open_checkpoint(dense).prune(data="nowhere", scheme="class-blind")
+
+
+def test_verify_says_what_the_command_says(
+    dense: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "pruned.pt"
+    fairseq_prune.open_checkpoint(dense).prune(scheme="class-blind", sparsity=0.5).save(path)
+    found = fairseq_prune.verify(path, expect=0.5)
+    assert found.ok and found.removed == 172 and found.prunable == 344
+    content = torch.load(path, weights_only=True)
+    masks = fairseq_prune.open_checkpoint(path).masks
+    assert masks is not None
+    content["model"][FC][~masks[FC]] = 1.0  # as training without the plugin does
+    torch.save(content, path)
+    found = fairseq_prune.verify(path)
+    assert not found.ok and len(found.violations) == 1
+    assert call("verify", str(path), succeeds=False) == 1
+    assert capsys.readouterr().out == f"{found}\n"
+    content["task_state"]["prune"]["masks"]["digest"] = "0" * 64
+    torch.save(content, path)
+    assert "digest does not match" in str(fairseq_prune.verify(path))
+
+
+def call(*words: str, succeeds: bool = True) -> int:
+    """The exit code of a command in this process."""
+    from fairseq_prune.cli.main import main
+
+    code = main([*words])
+    assert (code == 0) == succeeds
+    return code
 
 
 def module() -> nn.Module:

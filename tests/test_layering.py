@@ -31,6 +31,7 @@ LAYERS = {
     "report": 10,
     "bench": 10,
     "cli": 11,
+    "interface": 11,
 }
 FAIRSEQ = LAYERS["tasks"]  # the first layer that may import it
 # the one file below that knows how fairseq stores data

@@ -1,5 +1,6 @@
 """Pruning a trained checkpoint as it lies, without training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ from fairseq_prune.pruning.pruner import (
 from fairseq_prune.pruning.reached import Reached, reached
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.rules import check_rules
+from fairseq_prune.pruning.summary import ClassRow, find_dead, find_unseen
 from fairseq_prune.pruning.weight_norm import check_norms
 from fairseq_prune.saliency import Probe
 from fairseq_prune.saliency.probe import Flow
@@ -77,6 +79,15 @@ class Applied:
         step, path = self.step or Step(kind=PRUNED, recipe=self._chose()), self.source.path
         return with_step(result, self.source.content, starting_at(path, step), path)
 
+    def doubts(self, rows: Sequence[ClassRow]) -> list[str]:
+        """What may be wrong with it, a sentence each.
+
+        Args:
+            rows: what is removed by weight class.
+        """
+        notes, found = self.record.notes, [] if self.reached is None else self.reached.warnings
+        return [*found, *find_unseen(notes, self.masks), *find_dead(rows, self.masks)]
+
     def _chose(self) -> Recipe | None:
         """What chose the masks, where they are another file's, too."""
         recipe = self.record.recipe
@@ -114,6 +125,12 @@ def check_recipe(recipe: Recipe, data: str | None = None) -> Recipe:
             "masks of another checkpoint."
         )
     return recipe
+
+
+def unread_data(recipe: Recipe) -> list[str]:
+    """A sentence where the recipe does not look at the data that are given."""
+    saliency = recipe.saliency or "magnitude"
+    return [] if recipe.looks else [f"--data is not read: --prune-saliency {saliency} needs none"]
 
 
 def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> Applied:

@@ -4,7 +4,7 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
-from fairseq_prune.checkpoints.apply import Applied, apply_recipe, check_recipe
+from fairseq_prune.checkpoints.apply import Applied, apply_recipe, check_recipe, unread_data
 from fairseq_prune.checkpoints.checkpoint import Opened
 from fairseq_prune.checkpoints.inspection import view
 from fairseq_prune.checkpoints.two_of_four import format_eligibility
@@ -12,7 +12,7 @@ from fairseq_prune.cli import _output
 from fairseq_prune.cli._task import given_of, looks_at
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.flags import recipe_of
-from fairseq_prune.pruning.summary import find_dead, find_unseen, format_table, whole
+from fairseq_prune.pruning.summary import format_table, whole
 from fairseq_prune.tasks.opening import open_checkpoint
 
 
@@ -41,16 +41,10 @@ def _report(applied: Applied, source: Opened, arguments: Namespace, output: str 
     notes = applied.record.notes
     recipe, found = applied.record.recipe, applied.reached
     total = whole(applied.masks, parameters_in(source.content["model"]))
-    if arguments.data is not None and not recipe.looks:
-        saliency = recipe.saliency or "magnitude"
-        _output.note(f"--data is not read: --prune-saliency {saliency} needs none")
-    for sentence in applied.remarks:
+    unread = () if arguments.data is None else unread_data(recipe)
+    for sentence in (*unread, *applied.remarks):
         _output.note(sentence)
-    for sentence in (
-        *(() if found is None else found.warnings),
-        *find_unseen(notes, applied.masks),
-        *find_dead(shown.rows, applied.masks),
-    ):
+    for sentence in applied.doubts(shown.rows):
         _output.warn(sentence)
     if arguments.json:
         size = None if output is None else os.path.getsize(output)

@@ -8,11 +8,9 @@ from typing import Any
 
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.cli import _output
-from fairseq_prune.exports import check_format, compact, ctranslate
+from fairseq_prune.exports import CTRANSLATE2, QUANTIZATIONS, check_format, compact, ctranslate
 from fairseq_prune.exports.stripped import NOTE, stripped
 from fairseq_prune.tasks import opening
-
-CTRANSLATE2 = "ctranslate2"
 
 
 def _write_checkpoint(content: Mapping[str, Any], path: str, tick: Callable[[int], None]) -> None:
@@ -45,7 +43,14 @@ def run(arguments: Namespace) -> int:
 
 def _folder(arguments: Namespace) -> tuple[dict[str, Any], str]:
     """Write a folder of CTranslate2; what there is to say of it, for programs and people."""
-    written = ctranslate.run(arguments)
+    written = ctranslate.convert(
+        arguments.checkpoint,
+        arguments.data,
+        arguments.output,
+        arguments.quantization or QUANTIZATIONS[0],
+        sentencepiece=arguments.sentencepiece,
+        force=arguments.force,
+    )
     source, target = written.languages
     line = f"{written.output}: {_output.in_units(written.size)}, {source} to {target}"
     if not written.sentencepiece:

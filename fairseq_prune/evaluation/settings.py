@@ -101,6 +101,12 @@ class Settings:
         subsets = [self.gen_subset, *(other.gen_subset for other in self.others)]
         if len(set(subsets)) < len(subsets):
             raise ValueError(f"--also names {subsets[-1]} twice, or the set that is scored anyway.")
+        self.check_decoding()
+        return self.check_text()
+
+    def check_decoding(self) -> None:
+        """Raise ValueError where there are no dictionaries, or nothing can be decoded so."""
+        self._check_dictionaries(folders_of(self.data)[0])
         if self.beam < 1:
             raise ValueError(f"--beam {self.beam} must be 1 or more.")
         if self.iter_decode_max_iter is not None and self.iter_decode_max_iter < 0:
@@ -108,14 +114,16 @@ class Settings:
                 f"--iter-decode-max-iter {self.iter_decode_max_iter} must be 0 or more."
             )
         parse_overrides(self.model_overrides)
-        return self.check_text()
 
-    def _check_subsets(self, folder: Path) -> None:
+    def _check_dictionaries(self, folder: Path) -> None:
         if not self._dictionaries(folder):
             raise ValueError(
                 f"--data {self.data} holds no dict.*.txt; give the folder that fairseq-preprocess "
                 "made."
             )
+
+    def _check_subsets(self, folder: Path) -> None:
+        self._check_dictionaries(folder)
         for subset in filter(None, (self.gen_subset, self.valid_subset)):
             if Path(subset).name != subset or not self._subset(folder, subset):
                 known = {p.name.split(".")[0] for p in folder.rglob("*.idx")}

@@ -11,6 +11,7 @@ FORMATS = {
     "ctranslate2": "a folder for that program",
 }
 
+CTRANSLATE2 = "ctranslate2"
 QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float16", "int8_float32")
 
 
@@ -26,10 +27,20 @@ def check_format(
     """
     if form not in FORMATS:
         raise ValueError(f"--format {form} is not known; the formats are {', '.join(FORMATS)}.")
-    if form == "ctranslate2":
+    if form == CTRANSLATE2:
         if half:
             raise ValueError(
                 "--half is for files; --format ctranslate2 takes --quantization float16."
+            )
+        if data is None:
+            raise ValueError(
+                "--format ctranslate2 needs the dictionaries: give --data DATA, the folder that "
+                "the model was trained on."
+            )
+        if quantization not in (None, *QUANTIZATIONS):
+            raise ValueError(
+                f"--quantization {quantization} is not known; it is one of "
+                f"{', '.join(QUANTIZATIONS)}."
             )
         return
     given = {"--data": data, "--quantization": quantization, "--sentencepiece": pieces}

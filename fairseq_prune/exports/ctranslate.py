@@ -5,7 +5,6 @@ fairseq, and knows neither shrunk models nor files that must not run code.
 """
 
 import shutil
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,28 +46,11 @@ class Written:
     sentencepiece: bool
 
 
-def run(arguments: Namespace) -> Written:
-    """Export as the command line says."""
-    if arguments.data is None:
-        raise ValueError(
-            "--format ctranslate2 needs the dictionaries: give --data DATA, the folder that the "
-            "model was trained on."
-        )
-    return convert(
-        arguments.checkpoint,
-        arguments.data,
-        arguments.output,
-        arguments.quantization or QUANTIZATIONS[0],
-        sentencepiece=arguments.sentencepiece,
-        force=arguments.force,
-    )
-
-
 def convert(
     checkpoint: str,
     data: str,
     output: str,
-    quantization: str = "float32",
+    quantization: str = QUANTIZATIONS[0],
     *,
     sentencepiece: Sequence[str] | None = None,
     force: bool = False,

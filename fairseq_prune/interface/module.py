@@ -1,19 +1,13 @@
-"""The Python interface: checkpoints and live modules, pruned in a few lines.
-
-What ``fairseq_prune.__all__`` names is public and stays; the rest of the package may change.
-"""
+"""Modules in memory: pruned at once, and held sparse in a training loop of one's own."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fairseq_prune.checkpoints import storage
-from fairseq_prune.checkpoints.apply import Applied, Views, apply_recipe, check_recipe
-from fairseq_prune.checkpoints.checkpoint import Opened
-from fairseq_prune.checkpoints.inspection import View, view
+from fairseq_prune.interface.flags import recipe_of
 from fairseq_prune.masks.hold import Holder, Slot
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.network.probing import Sample
@@ -26,119 +20,6 @@ from fairseq_prune.pruning.summary import ClassRow, by_class, format_table
 from fairseq_prune.pruning.weight_norm import check_norms
 from fairseq_prune.saliency import Probe
 from fairseq_prune.saliency.obd import NO_MOMENTS
-
-
-class Checkpoint:
-    """A fairseq checkpoint, to be looked at; pruned, it can be saved.
-
-    Printed, it is its table of weight classes.
-
-    Args:
-        source: the opened file.
-        applied: what was pruned of it, or None.
-    """
-
-    def __init__(self, source: Opened, applied: Applied | None = None) -> None:
-        self._source, self._applied = source, applied
-
-    @property
-    def path(self) -> str:
-        """The file."""
-        return self._source.path
-
-    @property
-    def weights(self) -> Mapping[str, Tensor]:
-        """The weights that can be pruned, by name; their values are those in the file."""
-        return self._source.tensors
-
-    @property
-    def classes(self) -> Mapping[str, str]:
-        """The weight class of each weight, by name."""
-        return self._source.classes
-
-    @property
-    def masks(self) -> Masks | None:
-        """What is kept: bool, by weight name; None where nothing is pruned."""
-        return self._source.masks if self._applied is None else self._applied.masks
-
-    @property
-    def sparsity(self) -> float:
-        """The fraction of the prunable weights that is removed."""
-        return 0.0 if self.masks is None else self.masks.sparsity()
-
-    @property
-    def recipe(self) -> dict[str, Any] | None:
-        """How it was pruned: the values of the prune flags in force; None where it was not."""
-        record = self._source.record if self._applied is None else self._applied.record
-        return None if record is None else record.recipe.settings
-
-    @property
-    def rows(self) -> Sequence[ClassRow]:
-        """By weight class: how many weights there are, and how many of them are removed."""
-        return self._view().rows
-
-    def __str__(self) -> str:
-        return format_table(self.rows)
-
-    def _view(self) -> View:
-        if self._applied is None:
-            return view(self._source, self._source.record)
-        return view(self._source, self._applied.record, fresh=True)
-
-    def prune(self, data: str | None = None, **flags: Any) -> "Checkpoint":
-        """The checkpoint pruned, as ``fairseq-prune apply`` does it; nothing is written yet.
-
-        Args:
-            data: binarised data, for a saliency that looks at more than the weights.
-            flags: the prune flags by name: ``scheme="class-blind", sparsity=0.8``.
-
-        Raises ValueError, in a sentence, where the flags make no sense or do not fit the model.
-        """
-        from fairseq_prune.tasks.opening import open_checkpoint
-        from fairseq_prune.tasks.own import Given
-
-        if self._applied is not None:
-            raise ValueError(f"{self.path} is pruned and not saved: save it, and open that file.")
-        recipe = check_recipe(_recipe(flags), data)
-        source = open_checkpoint(self.path, recipe.resolved.classes, recipe.excluded)
-        looks = Views()
-        if recipe.looks:
-            from fairseq_prune.tasks.offline import views_of  # fairseq takes seconds to load
-
-            looks = views_of(self.path, Given(data=str(data)), recipe, lambda *_: None)
-        return Checkpoint(source, apply_recipe(source, recipe, looks))
-
-    def save(self, path: str | Path, overwrite: bool = False) -> None:
-        """Write the pruned checkpoint whole or not at all, and open it once.
-
-        Raises ValueError where nothing was pruned, the file is there, or it cannot be written.
-        """
-        from fairseq_prune.tasks.opening import check_written
-
-        if self._applied is None:
-            raise ValueError(f"{self.path} was not pruned here: there is nothing to save.")
-        if Path(path).exists() and not overwrite:
-            raise ValueError(f"{path} exists; say overwrite=True to replace it.")
-        content = self._applied.content(lambda _: None)
-
-        def look(file: str) -> None:
-            check_written(file)
-
-        storage.save(content, path, look=look)
-
-
-def open_checkpoint(path: str | Path, user_dir: str | None = None) -> Checkpoint:
-    """The fairseq checkpoint at ``path``; only tensors and plain values are read from it.
-
-    Args:
-        user_dir: a fairseq plugin that its model needs.
-
-    Raises ValueError where the file cannot be used.
-    """
-    from fairseq_prune.tasks import opening
-
-    opening.import_plugin(user_dir)
-    return Checkpoint(opening.open_checkpoint(str(path)))
 
 
 class Pruning:
@@ -188,7 +69,7 @@ def prune(
 
     Raises ValueError, in a sentence, where the flags make no sense or do not fit the module.
     """
-    recipe = _in_memory(checked(_recipe(flags)))
+    recipe = _in_memory(checked(recipe_of(flags)))
     weights = of_module(module, recipe.resolved.classes, recipe.excluded)
     check_structure(recipe, weights)
     axes = axes_of(module, weights, recipe)
@@ -234,17 +115,6 @@ def hold(module: nn.Module, masks: Masks, optimizer: torch.optim.Optimizer) -> H
     holder = Holder(masks, parameters)
     holder.zero_weights_()
     return Hold(holder, optimizer)
-
-
-def _recipe(flags: Mapping[str, Any]) -> Recipe:
-    try:
-        return Recipe(**flags)
-    except TypeError:
-        known = set(Recipe.__dataclass_fields__)
-        odd = sorted(set(flags) - known)
-        raise ValueError(
-            f"{', '.join(odd)} is no prune flag; they are {', '.join(sorted(known))}."
-        ) from None
 
 
 def _in_memory(recipe: Recipe) -> Recipe:
