@@ -49,12 +49,12 @@ class Segmentation:
         if self.bpe_codes is not None:
             if not Path(self.bpe_codes).is_file():
                 raise ValueError(f"bpe_codes {self.bpe_codes} is not a file; give that of codes.")
-            need("subword_nmt", "bpe_codes", "recipes")
+            need("subword_nmt", "bpe_codes")
         if self.tokenizer is not None and self.tokenizer not in TOKENIZERS:
             known = ", ".join(TOKENIZERS)
             raise ValueError(f"tokenizer {self.tokenizer} is none of fairseq's: {known}.")
         if self.tokenizer in _PACKAGES:
-            need(_PACKAGES[self.tokenizer], f"tokenizer {self.tokenizer}", "recipes")
+            need(_PACKAGES[self.tokenizer], f"tokenizer {self.tokenizer}")
 
     def model_for(self, decoder: Decoder) -> str | None:
         """The SentencePiece model of the source, given or found in the data; None without any.

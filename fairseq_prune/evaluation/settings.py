@@ -198,7 +198,7 @@ class Settings:
             return self
         if self.text not in TEXTS:
             raise ValueError(f"--text {self.text} must be {' or '.join(TEXTS)}.")
-        need("sacremoses", f"--text {self.text}", "recipes")
+        need("sacremoses", f"--text {self.text}")
         return self
 
     def looks_escaped(self) -> bool:

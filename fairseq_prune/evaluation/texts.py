@@ -34,7 +34,7 @@ class Moses:
     """
 
     def __init__(self, language: str) -> None:
-        module = need("sacremoses", "--text", "recipes")
+        module = need("sacremoses", "--text")
         self.name = f"sacremoses-{module.__version__}-{language}"
         self._tokenizer = module.MosesTokenizer(lang=language)
         self._detokenizer = module.MosesDetokenizer(lang=language)

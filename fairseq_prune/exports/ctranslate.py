@@ -88,7 +88,7 @@ def convert(
 
 def _ctranslate_spec() -> Any:
     """Our module that needs CTranslate2, which is an extra."""
-    need("ctranslate2", "--format ctranslate2", extra="ctranslate2")
+    need("ctranslate2", "--format ctranslate2")
     from fairseq_prune.exports import ctranslate_spec
 
     return ctranslate_spec

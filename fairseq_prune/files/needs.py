@@ -4,12 +4,11 @@ import importlib
 from types import ModuleType
 
 
-def need(name: str, what: str, extra: str = "export") -> ModuleType:
+def need(name: str, what: str) -> ModuleType:
     """The module ``name``, of a package that is optional.
 
     Args:
         what: what it is needed for, as the sentence's subject.
-        extra: of this package, that brings it.
 
     Raises ValueError where the package is not installed.
     """
@@ -20,6 +19,6 @@ def need(name: str, what: str, extra: str = "export") -> ModuleType:
         if error.name != package:
             raise
         raise ValueError(
-            f"{what} needs {package}, which is not installed: pip install fairseq_prune[{extra}]."
+            f"{what} needs {package}, which is not installed: pip install {package}."
         ) from None
     return importlib.import_module(name)

@@ -153,9 +153,7 @@ class Cluster:
         try:
             import submitit
         except ImportError:
-            raise ValueError(
-                f"--on {cluster} needs submitit: pip install fairseq_prune[slurm]."
-            ) from None
+            raise ValueError(f"--on {cluster} needs submitit: pip install submitit.") from None
         self.slots, self.gpus = slots or 100, gpus
         values: dict[str, Any] = {"name": "fairseq-prune", "gpus_per_node": gpus}
         if cluster == "local":  # submitit would end a job after two minutes

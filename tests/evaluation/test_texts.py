@@ -222,8 +222,7 @@ def test_the_sentences_of_results_without_text_are_where_they_were() -> None:
         ),
         (
             {"text": "moses"},
-            "--text moses needs sacremoses, which is not installed: "
-            "pip install fairseq_prune[recipes].",
+            "--text moses needs sacremoses, which is not installed: pip install sacremoses.",
         ),
     ],
     ids=["another", "compounds alone", "no sacremoses"],

@@ -485,10 +485,7 @@ def test_what_could_not_be_read_is_not_written(content, tmp_path):
 @pytest.mark.parametrize("package", ["zstandard", "safetensors"])
 def test_a_missing_package_is_named(package, content, path, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    said = (
-        f"^A compact file needs {package}, which is not installed: "
-        r"pip install fairseq_prune\[export\].$"
-    )
+    said = f"^A compact file needs {package}, which is not installed: pip install {package}.$"
     with pytest.raises(ValueError, match=said):
         compact.write(content, tmp_path / "other.fsz")
     with pytest.raises(ValueError, match=package):

@@ -232,8 +232,7 @@ def test_without_ctranslate2_one_sentence_says_what_to_install(
     with pytest.raises(ValueError) as caught:
         convert("no.pt", data, str(tmp_path / "out"))
     assert str(caught.value) == (
-        "--format ctranslate2 needs ctranslate2, which is not installed: "
-        "pip install fairseq_prune[ctranslate2]."
+        "--format ctranslate2 needs ctranslate2, which is not installed: pip install ctranslate2."
     )
 
 

@@ -394,5 +394,5 @@ def test_without_the_library_there_is_a_sentence(
     import importlib.util
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"pip install fairseq_prune\[bert\]\.$"):
+    with pytest.raises(ValueError, match=r"pip install transformers\.$"):
         build(folder)

@@ -71,7 +71,7 @@ def open_bert(name: str, layer: int) -> tuple[Any, Any]:
     if importlib.util.find_spec("transformers") is None:
         raise Refusal(
             "--arch transformer_bert_fused needs transformers, which is not installed: "
-            "pip install fairseq_prune[bert]."
+            "pip install transformers."
         )
     try:
         transformers = import_transformers()

@@ -73,7 +73,7 @@ class BertReader:
             except ImportError:
                 raise Refusal(
                     f"--bert-text {self.settings.pieces}{_MOSES} needs sacremoses, which is not "
-                    "installed: pip install fairseq_prune[bert]."
+                    "installed: pip install sacremoses."
                 ) from None
             self._moses = MosesDetokenizer(self.settings.language)
 
