@@ -1,7 +1,8 @@
 """Builds and installs fairseq_prune.
 
 Beside the usual, it ships one line that Python runs at start-up, fairseq_prune_compat.pth, made of
-fairseq_prune/compat/startup.py: in wheels, in editable wheels, and removed by every uninstall.
+fairseq_prune/compat/startup.py: in wheels, in editable wheels, and removed by every uninstall. A
+source distribution has everything that a checkout has, tests and documentation included.
 """
 
 import base64
@@ -16,10 +17,17 @@ from pathlib import Path
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 from setuptools.command.develop import develop
+from setuptools.command.sdist import sdist
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE / "fairseq_prune"
 PTH = "fairseq_prune_compat.pth"
+# what a checkout has, for the source distribution
+FOLDERS = (".ci", "configs", "docs", "fairseq_prune", "scripts", "tests")
+FILES = (
+    *("LICENSE", "README.md", "setup.py"),
+    *(".gitignore", ".mypy.ini", ".pytest.ini", ".ruff.toml", ".shellcheckrc"),
+)
 
 
 def version() -> str:
@@ -32,8 +40,29 @@ def version() -> str:
 
 
 def readme() -> str:
+    """Returns README.md as a package index can show it."""
     path = HERE / "README.md"
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    return for_an_index(path.read_text(encoding="utf-8")) if path.exists() else ""
+
+
+def for_an_index(page: str) -> str:
+    """Returns a page in Markdown without what leads to files beside it, which an index has not.
+
+    Links become their text and pictures go; code stays as it is.
+    """
+    near, code = r"(?!https?://|mailto:)", []
+
+    def aside(found: "re.Match[str]") -> str:
+        code.append(found[0])
+        return f"\0{len(code) - 1}\0"
+
+    page = re.sub(r"(?ms)^```.*?^```$|`[^`\n]*`", aside, page)
+    page = re.sub(rf"!\[[^\]]*\]\({near}[^)]*\)", "", page)
+    page = re.sub(rf"\[([^\[\]]*(?:\[[^\]]*\][^\[\]]*)*)\]\({near}[^)\s]*\)", r"\1", page)
+    page = re.sub(rf"<(?:img|source)\b[^>]*\bsrc(?:set)?=[\"']{near}[^>]*>", "", page)
+    page = re.sub(rf"(?s)<a\b[^>]*\bhref=[\"']{near}[^>]*>(.*?)</a>", r"\1", page)
+    page = re.sub(r"\n{3,}", "\n\n", page)
+    return re.sub("\0(\\d+)\0", lambda found: code[int(found[1])], page)
 
 
 def pth_line() -> bytes:
@@ -61,6 +90,26 @@ class BuildPyWithPth(build_py):
         return outputs
 
 
+class SdistOfCheckout(sdist):
+    """Puts in everything that a checkout has, so that it can be tested and built from anew."""
+
+    def make_distribution(self):
+        self.filelist.extend(checkout_files())
+        super().make_distribution()
+
+
+def checkout_files() -> list[str]:
+    """Returns the files of a checkout, without what Python and its tools leave behind."""
+    found = [name for name in FILES if (HERE / name).is_file()]
+    for folder in FOLDERS:
+        for path in sorted((HERE / folder).rglob("*")):
+            parts = path.relative_to(HERE).parts
+            left_behind = any(part == "__pycache__" or part.endswith(".pyc") for part in parts)
+            if path.is_file() and not left_behind:
+                found.append(str(path.relative_to(HERE)))
+    return found
+
+
 class DevelopByWheel(develop):
     """Sends ``setup.py develop`` the way of editable wheels.
 
@@ -74,7 +123,7 @@ class DevelopByWheel(develop):
         subprocess.check_call([*command, "--editable", str(HERE)])
 
 
-COMMANDS = {"build_py": BuildPyWithPth, "develop": DevelopByWheel}
+COMMANDS = {"build_py": BuildPyWithPth, "develop": DevelopByWheel, "sdist": SdistOfCheckout}
 
 try:
     from setuptools.command.editable_wheel import editable_wheel
@@ -117,6 +166,28 @@ setup(
     long_description=readme(),
     long_description_content_type="text/markdown",
     license="MIT",
+    license_files=["LICENSE"],
+    keywords=[
+        "pruning",
+        "sparsity",
+        "compression",
+        "fairseq",
+        "translation",
+        "transformer",
+        "lstm",
+    ],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in (10, 11, 12, 13)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Text Processing :: Linguistic",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.10",
     packages=[
         *find_packages(
