@@ -39,7 +39,11 @@ def __dir__() -> list[str]:
 
 
 def register() -> None:
-    """Make fairseq's tasks and criterions prune, and ours known to it; again changes nothing."""
+    """Make fairseq's tasks and criterions prune, and ours known to it; again changes nothing.
+
+    ``--user-dir fairseq_prune`` does it, and so does importing this package after fairseq. A
+    program that imports it before, and trains with fairseq in its own process, calls it.
+    """
     from fairseq_prune import criterions, models, optim, tasks
 
     tasks.register()

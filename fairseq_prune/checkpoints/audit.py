@@ -72,7 +72,7 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """In a word."""
+        """``ok``, ``UNFINISHED`` or ``WRONG``."""
         if self.violations or self.problems:
             return "WRONG"
         return "ok" if self.unfinished is None else "UNFINISHED"

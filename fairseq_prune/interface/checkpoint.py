@@ -17,7 +17,7 @@ from fairseq_prune.checkpoints.record import Record
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.exports import CTRANSLATE2, QUANTIZATIONS, check_format, compact, ctranslate
 from fairseq_prune.exports.stripped import stripped
-from fairseq_prune.interface.flags import Files, check_names, name_of, names_of, recipe_of
+from fairseq_prune.interface.flags import check_names, name_of, names_of, recipe_of
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.pruning.summary import ClassRow, format_table
 from fairseq_prune.tasks import opening
@@ -34,7 +34,7 @@ _DECODING = (
 
 @dataclass(frozen=True)
 class _Unsaved:
-    """What was made of a checkpoint and is in no file yet.
+    """What was made of a checkpoint and is not saved yet.
 
     Args:
         done: what was done, in a word.
@@ -51,7 +51,8 @@ class Checkpoint:
     """A fairseq checkpoint; :func:`open_checkpoint` opens it. Printed, it is the table of its
     weight classes.
 
-    :meth:`prune` and :meth:`shrink` give another one, which is in no file until it is saved.
+    :meth:`prune` and :meth:`shrink` give another one, which is in memory until :meth:`save` writes
+    it.
     """
 
     def __init__(self, source: Opened, unsaved: _Unsaved | None = None) -> None:
@@ -89,7 +90,9 @@ class Checkpoint:
 
     @property
     def rows(self) -> Sequence[ClassRow]:
-        """By weight class: how many weights there are, and how many of them are removed."""
+        """By weight class, ``name``, ``tensors``, ``prunable``, ``removed``, ``sparsity`` and,
+        where known, the magnitudes ``largest_removed`` and ``smallest_kept``.
+        """
         pruned = self._unsaved is not None and self._unsaved.done == _PRUNED
         return view(self._source, self._record, fresh=pruned).rows
 
@@ -108,7 +111,7 @@ class Checkpoint:
             flags: the prune flags by name: ``scheme="class-blind", sparsity=0.8``.
 
         Raises ValueError, in a sentence, where the flags make no sense or do not fit the model, and
-        where this checkpoint is in no file.
+        where this checkpoint is not saved yet.
         """
         self._check_saved()
         recipe = check_recipe(recipe_of(flags), name_of(data))
@@ -136,7 +139,7 @@ class Checkpoint:
             anyway: cut out also the few whole units that pruning by weight left without effect.
 
         Raises ValueError, in a sentence, where there is nothing to cut out, no architecture holds
-        what is left, and where this checkpoint is in no file.
+        what is left, and where this checkpoint is not saved yet.
         """
         from fairseq_prune.models.fitting import fitted
 
@@ -172,7 +175,7 @@ class Checkpoint:
         half: bool = False,
         data: str | Path | None = None,
         quantization: str | None = None,
-        sentencepiece: Files | None = None,
+        sentencepiece: str | Path | Sequence[str | Path] | None = None,
         overwrite: bool = False,
     ) -> None:
         """Write the model for decoding only, as ``fairseq-prune export`` does.
@@ -189,7 +192,7 @@ class Checkpoint:
             overwrite: replace what is there, a folder only if it is an export.
 
         Raises ValueError, in a sentence and with nothing written, where the model cannot be written
-        so, an argument is of another format, and where this checkpoint is in no file.
+        so, an argument is of another format, and where this checkpoint is not saved yet.
         """
         self._check_saved()
         names, folder = names_of(sentencepiece), name_of(data)
@@ -209,7 +212,7 @@ class Checkpoint:
         lines: Sequence[str],
         data: str | Path,
         *,
-        sentencepiece: Files | None = None,
+        sentencepiece: str | Path | Sequence[str | Path] | None = None,
         bpe_codes: str | Path | None = None,
         tokenizer: str | None = None,
         tokens: bool = False,
@@ -230,7 +233,7 @@ class Checkpoint:
                 ``lenpen``, ``max_len_a``, ``max_len_b``, ``batch_size`` (1 unless given) and so on.
 
         Raises ValueError, in a sentence, where data, text and model do not go together, a flag is
-        none of decoding, and where this checkpoint is in no file.
+        none of decoding, and where this checkpoint is not saved yet.
         """
         self._check_saved()
         check_names(decoding, _DECODING, "flag of decoding")
@@ -257,7 +260,7 @@ class Checkpoint:
                 ``remove_bpe="sentencepiece"``, ``reference="test.en"``, ``text="moses"``, ...
 
         Raises ValueError, in a sentence, where a flag is none of the command's, the settings cannot
-        work, and where this checkpoint is in no file.
+        work, and where this checkpoint is not saved yet.
         """
         from fairseq_prune.evaluation.evaluate import check, evaluate
 

@@ -6,10 +6,8 @@ from typing import Any
 
 from fairseq_prune.pruning.recipe import Recipe
 
-Files = str | Path | Sequence[str | Path]
 
-
-def names_of(files: Files | None) -> list[str] | None:
+def names_of(files: str | Path | Sequence[str | Path] | None) -> list[str] | None:
     """The names of one file or of several; None for None."""
     if files is None:
         return None

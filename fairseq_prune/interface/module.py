@@ -28,7 +28,7 @@ class Pruning:
     Args:
         module: the module.
         masks: what is kept: bool, by parameter name.
-        rows: by weight class, how many weights there are, and how many are removed.
+        rows: by weight class, ``name``, ``tensors``, ``prunable``, ``removed`` and ``sparsity``.
     """
 
     def __init__(self, module: nn.Module, masks: Masks, rows: Sequence[ClassRow]) -> None:
@@ -43,7 +43,13 @@ class Pruning:
         return format_table(self.rows)
 
     def hold(self, optimizer: torch.optim.Optimizer) -> "Hold":
-        """See :func:`hold`."""
+        """Holds the masks while an optimizer trains the module; see :func:`hold`.
+
+        Args:
+            optimizer: of the module's parameters.
+
+        Raises ValueError where the module has other parameters by now.
+        """
         return hold(self.module, self.masks, optimizer)
 
 
@@ -55,13 +61,14 @@ def prune(
     optimizer: torch.optim.Optimizer | None = None,
     **flags: Any,
 ) -> Pruning:
-    """Prune a module in memory, at once: its pruned weights become 0.
+    """What was pruned of a module in memory, at once: its pruned weights become 0.
 
     Weights are matrices (parameters of two dimensions or more, embedding tables among them); a
     parameter that is shared counts once. Classes are those of fairseq's models where names are
     theirs, and otherwise a class for each parameter.
 
     Args:
+        module: any module; its parameters are changed in place.
         batches, loss: for a saliency that needs data: batches, and the loss of one of them, summed
             over its examples.
         optimizer: for ``saliency="obd-adam"``: Adam, after some updates.
@@ -85,7 +92,9 @@ def prune(
 
 
 class Hold:
-    """Keeps pruned weights, their gradients and an optimizer's moments at zero, until removed."""
+    """Keeps pruned weights, their gradients and an optimizer's moments at zero; made by
+    :func:`hold`.
+    """
 
     def __init__(self, holder: Holder, optimizer: torch.optim.Optimizer) -> None:
         self._holder, self._slots = holder, _slots(optimizer)
@@ -103,12 +112,15 @@ class Hold:
 
 
 def hold(module: nn.Module, masks: Masks, optimizer: torch.optim.Optimizer) -> Hold:
-    """Hold masks while an optimizer trains a module: the weights are zeroed now and at each step.
+    """What holds masks while an optimizer trains a module: pruned weights are zeroed now, and
+    after each step, with their moments.
 
     Args:
+        module: the module.
         masks: of some of the module's parameters, by name.
+        optimizer: what trains them.
 
-    Raises ValueError where a mask is for no parameter of the module.
+    Raises ValueError where a mask is for no parameter of the module, or of another shape.
     """
     parameters = dict(module.named_parameters())
     storage.check_fits(masks, parameters, "masks")

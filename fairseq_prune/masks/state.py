@@ -74,12 +74,20 @@ class Masks(Mapping[str, Tensor]):
         return f"Masks({len(self)} tensors, sparsity {self.sparsity():.4f}, {self.digest()[:12]})"
 
     def prunable(self, name: str) -> int:
-        """How many weights of this tensor can be pruned, the pruned ones included."""
+        """How many weights of this tensor can be pruned, the pruned ones included.
+
+        Args:
+            name: the weight's.
+        """
         a, b = self.fixed.get(name, (0, 0))
         return self._masks[name].numel() - (b - a)
 
     def removed(self, name: str) -> int:
-        """How many weights of this tensor are pruned."""
+        """How many weights of this tensor are pruned.
+
+        Args:
+            name: the weight's.
+        """
         if name not in self._removed:
             mask = self._masks[name]
             self._removed[name] = mask.numel() - int(torch.count_nonzero(mask))

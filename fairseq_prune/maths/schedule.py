@@ -306,9 +306,15 @@ def register_schedule(
 ) -> Callable[[Build], Build]:
     """A decorator that makes a class a schedule, for ``--prune-schedule NAME``.
 
+    The class is made with the sparsity, the start and what it takes. Its ``sparsity(step)`` is the
+    fraction removed after a step, ``due(step)`` whether it prunes there, ``last`` its last step.
+
     Args:
-        summary, paper, takes: see :class:`ScheduleEntry`; what it takes are some of "end",
-            "every", "ramp" and "drop".
+        name: what it is called: small letters, digits and hyphens.
+        summary: one line for ``--help``.
+        paper: where it is from.
+        takes: the further settings it needs, in the constructor's order: some of ``"end"``,
+            ``"every"``, ``"ramp"`` and ``"drop"``.
 
     Raises ValueError where another has the name.
     """

@@ -104,7 +104,11 @@ def register_scheme(
     tensor at most its ``numel_alive``, and together exactly what the fraction leaves.
 
     Args:
-        summary, paper, by_class, shapes_only: see :class:`SchemeEntry`.
+        name: what it is called: small letters, digits and hyphens.
+        summary: one line for ``--help``.
+        paper: author and year.
+        by_class: whether each class has a count of its own, its share; if not, all have one.
+        shapes_only: whether it looks at the shapes of tensors, whatever the scores.
 
     Raises ValueError where another has the name.
     """

@@ -146,7 +146,13 @@ def register_saliency(
     ``units``, for each unit of ``probe.axes`` (one dimension).
 
     Args:
-        summary, paper, needs, rounds: see :class:`SaliencyEntry`.
+        name: what it is called: small letters, digits and hyphens.
+        summary: one line for ``--help``.
+        paper: author and year.
+        needs: what it looks at beside the weights: ``"data"`` (batches to score on), ``"adam"``
+            (the second moments of a trained checkpoint), ``"network"`` (a linear copy of it), or
+            None.
+        rounds: in how many rounds it prunes, density d^(k / rounds) after the k-th.
         units: whether it scores units, not weights.
 
     Raises ValueError where another has the name.
