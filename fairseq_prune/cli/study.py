@@ -104,6 +104,9 @@ def _plan(laid: Laid, arguments: Namespace) -> int:
         print_what = {"run": names, "done": len(laid.points) - len(left), "slots": slots}
         _output.print_json({**print_what, "seconds": seconds, "unknown": unknown})
         return 0
+    for model in laid.study.models.values():
+        for line in model.about(laid.study.seeds):
+            print(line)
     kinds = Counter((p.model, p.data, p.stage, _amount(p.work)) for p in left)
     rows = [[*kind, str(count)] for kind, count in kinds.items()]
     if rows:

@@ -85,6 +85,7 @@ class _Block:
         self.seeds = wholes_in(self.entries.get("seeds")) or seeds
         self.name = self._name(named)
         self._check_axes()
+        self._check_files()
         self.settings = {name: self._settings(name) for name in self.stages}
         self._check_keys()
         self.starts = self._starts(named)
@@ -134,6 +135,14 @@ class _Block:
             said = ", ".join(self.stages)
             node.fail(f"{name} belongs to stages that prune, and {said} does not.")
 
+    def _check_files(self) -> None:
+        """A model that is there has to be there for every seed."""
+        for model, seed in itertools.product(self.models, self.seeds):
+            try:
+                model.file(seed)
+            except ValueError as error:
+                self.entries.get("seeds", self.node).fail(str(error))
+
     def _check_keys(self) -> None:
         mine = keys_of(self.stages)
         for key, node in self.entries.items():
@@ -180,6 +189,8 @@ class _Block:
         elif section == "retrain" and model.retrain is None:
             self.entries["stages"].fail(f"{model.name} has no section to {section} with.")
         try:
+            if STAGES[stage].new_weights and not STAGES[stage].is_dense:
+                model.check_new()
             return model.training(section, training_flags(self.entries.get("flags")))
         except ValueError as error:
             place.fail(str(error))

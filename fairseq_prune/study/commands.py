@@ -14,6 +14,8 @@ from fairseq_prune.study.point import Point, is_timed
 
 USER_DIR = str(Path(fairseq_prune.__file__).parent)
 TRAIN, OURS = "fairseq-train", "fairseq-prune"
+# flags of fairseq-train for half precision, which takes a GPU
+HALF = ("--fp16", "--bf16", "--amp", "--memory-efficient-fp16", "--memory-efficient-bf16")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def shrink(job: Job) -> list[str]:
 def sensitivity(job: Job) -> list[str]:
     """Prunes one weight class at a time."""
     point = job.point
-    tags = [f"model={point.model}", f"data={point.data}", f"seed={point.seed}"]
+    tags = [f"model={point.model}", f"data={point.data}"]
+    tags += [] if point.seed is None else [f"seed={point.seed}"]
     words = [word for tag in tags for word in ("--tag", tag)]
     start = [OURS, "sensitivity", job.sources[0], "--data", job.data]
     return [*start, *job.output, *job.flags, *words]
@@ -116,7 +119,9 @@ def sensitivity(job: Job) -> list[str]:
 
 def needs_plugin(training: Flags) -> bool:
     """Whether stock fairseq-train does not know the architecture or the learning-rate schedule."""
-    return training.get("arch") in TRAINABLE or training.get("lr-scheduler") in SCHEDULERS
+    arch = training.get("arch") or ""
+    ours = arch in TRAINABLE or arch.startswith("shrunk_")
+    return ours or training.get("lr-scheduler") in SCHEDULERS
 
 
 def _train(job: Job, plugin: bool = True) -> list[str]:

@@ -88,6 +88,9 @@ def _is_whole(name: str, content: dict[str, Any]) -> bool:
     kinds: dict[str, Any] = {}
     if name == "point":
         kinds = {"result": str, "evaluate": dict | None}
+        file = content.get("file")
+        if file is not None and not (isinstance(file, dict) and {"path", "sha256"} <= set(file)):
+            return False
     elif name == "failed":
         kinds = {"what": str, "lines": list, "log": str | None}
     elif name == "done":

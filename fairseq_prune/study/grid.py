@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from fairseq_prune.study.point import Point
 from fairseq_prune.study.settings import Cell, Study
-from fairseq_prune.study.stages import DENSE, STAGES, before, keys_of, starts_of
+from fairseq_prune.study.stages import DENSE, STAGES, before, is_drawn, keys_of, starts_of
 
 
 def points_of(study: Study) -> list[Point]:
@@ -19,7 +19,7 @@ def points_of(study: Study) -> list[Point]:
             for seed in cell.seeds:
                 for point in _with_needs(study, cell, data, seed):
                     _add(found, point)
-    return sorted(found.values(), key=lambda point: (point.seed, len(list(before(point)))))
+    return sorted(found.values(), key=lambda point: (point.seed or 0, len(list(before(point)))))
 
 
 def _add(found: dict[str, Point], point: Point) -> None:
@@ -44,8 +44,7 @@ def _with_needs(study: Study, cell: Cell, data: str, seed: int) -> Iterator[Poin
 
 def point_of(study: Study, cell: Cell, data: str, seed: int) -> Point:
     """The point of a cell."""
-    recipe = None if cell.recipe is None else replace(cell.recipe, seed=seed)
-    names = starts_of(cell.stage, recipe)
+    names = starts_of(cell.stage, cell.recipe)
     made: Point | None = None
     if names[-1] == DENSE:
         names.pop()
@@ -55,9 +54,12 @@ def point_of(study: Study, cell: Cell, data: str, seed: int) -> Point:
     for name in reversed(names):
         stage = STAGES[name]
         known = {key: value for key, value in cell.settings if key in keys_of([name])}
+        # what chance has no part in is made once, of one file for all seeds
+        same = made is not None and made.seed is None and not is_drawn(name, cell.recipe)
+        own = None if same else seed
         made = Point(
-            name, cell.model, data, seed,
-            recipe=recipe if stage.prunes else None,
+            name, cell.model, data, own,
+            recipe=replace(cell.recipe, seed=own) if cell.recipe and stage.prunes else None,
             training=cell.training if stage.training else None,
             needs=made,
             settings=tuple(known.items()),
@@ -68,5 +70,9 @@ def point_of(study: Study, cell: Cell, data: str, seed: int) -> Point:
 
 
 def _dense(study: Study, cell: Cell, data: str, seed: int) -> Point:
-    training = study.models[cell.model].dense
-    return Point(DENSE, cell.model, data, seed, training=training, checkpoint=study.checkpoint)
+    model = study.models[cell.model]
+    file = model.file(seed)
+    if file is not None:
+        own = None if model.has_one_file else seed
+        return Point(DENSE, cell.model, data, own, file=file)
+    return Point(DENSE, cell.model, data, seed, training=model.dense, checkpoint=study.checkpoint)

@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from fairseq_prune.study.grid import points_of
 from fairseq_prune.study.point import Point
 from fairseq_prune.study.scoring import EVALUATE
 from fairseq_prune.study.settings import DataSet, Study
-from fairseq_prune.study.stages import STAGES, command_of, result_of
+from fairseq_prune.study.stages import STAGES, before, command_of, result_of
 
 _SETTINGS = "study.json"
 
@@ -63,6 +63,7 @@ def check_folder(laid: Laid) -> None:
     if others and not (root / _SETTINGS).is_file():
         raise ValueError(f"--output {root} holds other files already; give a new folder.")
     strange = laid.strangers
+    _check_files(laid, strange)
     if strange:
         words = ["fairseq-prune", "study", "clean", str(laid.study.path), "--output", str(root)]
         raise ValueError(
@@ -70,6 +71,19 @@ def check_folder(laid: Laid) -> None:
             f"{strange[0].name}: its settings were others. Choose another --output, or let "
             f"{shlex.join(words)} remove them."
         )
+
+
+def _check_files(laid: Laid, strange: Sequence[Folder]) -> None:
+    """Raise ValueError where points are of a checkpoint that has become another one."""
+    now = {str(file.path): file.digest for p in laid.points if (file := p.file) is not None}
+    for folder in strange:
+        file = (folder.read("point") or {}).get("file") or {}
+        path, before_it = str(file.get("path")), str(file.get("sha256"))
+        if now.get(path, before_it) != before_it:
+            raise ValueError(
+                f"{laid.root} was made of another {path} (SHA-256 {before_it[:8]}..., now it is "
+                f"{now[path][:8]}...): choose another --output, or bring the old file back."
+            )
 
 
 def lay(laid: Laid, say: Callable[[str], None]) -> None:
@@ -93,14 +107,18 @@ def _content(laid: Laid, point: Point, data: DataSet) -> dict[str, Any]:
     evaluated = {k: v for k, v in asdict(settings).items() if k != "cpu"}
     stage = STAGES[point.stage]
     tags = {"model": point.model, "data": point.data, "stage": stage.shown_as or point.stage}
+    seed = {} if point.seed is None else {"seed": str(point.seed)}
     content = {
         "name": point.name,
         "command": command_of(point, lambda one: laid.folders[one.name].path, settings.data),
         "result": result_of(point),
         "evaluate": evaluated if stage.evaluated else None,
-        "tags": {**tags, "seed": str(point.seed), **dict(point.tags)},
+        "tags": {**tags, **seed, **dict(point.tags)},
         "keep": study.keep,
     }
+    file = [point, *before(point)][-1].file
+    if file is not None:  # before each use the file is looked at again
+        content["file"] = {"path": str(file.path), "sha256": file.digest}
     # earlier versions knew no other
     return content if study.scoring == EVALUATE else {**content, "scoring": study.scoring}
 

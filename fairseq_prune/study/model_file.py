@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 from fairseq_prune.pruning.penalty_flags import PENALTIES
 from fairseq_prune.study.document import Node, read_yaml
@@ -11,7 +12,7 @@ ALWAYS = "model"  # the section that goes into every run
 TASK = "translation"  # of a configuration that names none
 
 # what a study sets itself
-_REFUSED = (
+REFUSED = (
     "save-dir", "restore-file", "finetune-from-model", "seed", "user-dir", "no-save", "cpu",
     "no-last-checkpoints", "no-save-optimizer-state", "checkpoint-suffix", "log-file",
 )  # fmt: skip
@@ -29,14 +30,22 @@ class Flags:
         """The command line; ``DATA/`` at the beginning of a value becomes the folder ``data``."""
         words = []
         for name, value in self.pairs:
-            words.append(f"--{name}")
-            if value is not None:
-                words.append(f"{data}/{value[5:]}" if value.startswith("DATA/") else value)
+            if value is None:
+                words.append(f"--{name}")
+            elif value.startswith("-"):  # argparse would take it for a flag
+                words.append(f"--{name}={value}")
+            else:
+                place = f"{data}/{value[5:]}" if value.startswith("DATA/") else value
+                words += [f"--{name}", place]
         return words
 
     def get(self, name: str) -> str | None:
         """The value of a flag; None where it is not there."""
         return dict(self.pairs).get(name)
+
+    def only(self, names: Sequence[str]) -> "Flags":
+        """Those of these names."""
+        return Flags(tuple((name, value) for name, value in self.pairs if name in names))
 
     @property
     def length(self) -> tuple[str, float]:
@@ -51,8 +60,60 @@ class Flags:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A model: flags of fairseq-train for its dense training, and for retraining.
+class File:
+    """A checkpoint that was there before the study.
+
+    Args:
+        path: absolute.
+        digest: its SHA-256.
+    """
+
+    path: Path
+    digest: str
+
+
+class Model(Protocol):
+    """A model of a study: how it is trained, or the checkpoint that it is."""
+
+    @property
+    def name(self) -> str:
+        """Its key in the section ``models``."""
+
+    @property
+    def dense(self) -> Flags:
+        """The flags of fairseq-train for its dense training."""
+
+    @property
+    def retrain(self) -> Flags | None:
+        """Those for retraining; None where it has none."""
+
+    def file(self, seed: int) -> File | None:
+        """The trained model that is there already; None where the study trains it."""
+
+    @property
+    def has_one_file(self) -> bool:
+        """Whether that file is the same for all seeds."""
+
+    def training(self, section: str, more: Mapping[str, str | None] | None = None) -> Flags:
+        """The flags of a training.
+
+        Args:
+            section: ``dense``, ``retrain`` or ``small``, or one of its configuration.
+            more: flags that count before those of the section.
+
+        Raises ValueError where there is no such section, or it makes no sense with the model.
+        """
+
+    def check_new(self) -> None:
+        """Raises ValueError where weights of its own would not begin as the model's did."""
+
+    def about(self, seeds: Sequence[int]) -> list[str]:
+        """Sentences on what the study makes of it, for people; none where its file says all."""
+
+
+@dataclass(frozen=True)
+class Configured:
+    """A model that the study trains: flags of fairseq-train for dense training and retraining.
 
     Args:
         tree: its configuration.
@@ -64,6 +125,17 @@ class Model:
     retrain: Flags | None
     tree: Node
     sections: Mapping[str, str]
+    has_one_file = False
+
+    def file(self, seed: int) -> None:
+        """There is none: the study trains it."""
+
+    def check_new(self) -> None:
+        """All its weights are new."""
+
+    def about(self, seeds: Sequence[int]) -> list[str]:
+        """Its file says it all."""
+        return []
 
     def training(self, section: str, more: Mapping[str, str | None] | None = None) -> Flags:
         """The flags of a training.
@@ -77,14 +149,14 @@ class Model:
         return _flags(self.tree, [ALWAYS, self.sections.get(section, section)], more)
 
 
-def read_model(name: str, file: Path, sections: Mapping[str, str]) -> Model:
+def read_model(name: str, file: Path, sections: Mapping[str, str]) -> Configured:
     """A model by its configuration; it may lack the section to retrain with.
 
     Raises ValueError as :func:`read_flags` does.
     """
     tree, retrain = read_yaml(file), sections["retrain"]
     again = _flags(tree, [ALWAYS, retrain]) if retrain in tree.entries else None
-    return Model(name, _flags(tree, [ALWAYS, sections["dense"]]), again, tree, sections)
+    return Configured(name, _flags(tree, [ALWAYS, sections["dense"]]), again, tree, sections)
 
 
 def read_flags(path: Path, sections: Sequence[str]) -> Flags:
@@ -128,7 +200,7 @@ def is_recipe_flag(name: str) -> bool:
 
 
 def _check(name: str, node: Node) -> None:
-    if name in _REFUSED or is_recipe_flag(name):
+    if name in REFUSED or is_recipe_flag(name):
         node.fail(f"{name} has no place in a model's configuration: the study sets it.")
 
 

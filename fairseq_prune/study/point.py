@@ -11,7 +11,7 @@ from fairseq_prune.files.text import file_name
 from fairseq_prune.files.writing import file_digest
 from fairseq_prune.network.classes import GRANULARITIES
 from fairseq_prune.pruning.recipe import Recipe
-from fairseq_prune.study.model_file import Flags
+from fairseq_prune.study.model_file import File, Flags
 
 CHECKPOINTS = ("best", "last")
 Own = tuple[tuple[str, str | int], ...]  # settings of a stage, by the keys of a block
@@ -25,24 +25,27 @@ class Point:
 
     Args:
         stage: a key of :data:`~fairseq_prune.study.stages.STAGES`.
-        model, data, seed: of the run.
+        model, data: of the run.
+        seed: of the run; None where chance has no part in it, nor in what it starts from.
         recipe: how it prunes; None for a model that is not pruned.
         training: the flags of its fairseq-train; None where it trains nothing.
         needs: the point that it starts from, or None.
         settings: of its stage, by the keys of a block that belong to it.
         checkpoint: of a training's, the one that counts: "best" or "last".
+        file: what it is, where it was there before the study and nothing makes it.
         tags: more of its rows' tags, which decide nothing.
     """
 
     stage: str
     model: str
     data: str
-    seed: int
+    seed: int | None
     recipe: Recipe | None = None
     training: Flags | None = None
     needs: "Point | None" = None
     settings: Own = ()
     checkpoint: str = CHECKPOINTS[0]
+    file: File | None = None
     tags: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @cached_property
@@ -51,7 +54,8 @@ class Point:
         words = [self.model, self.data, self.stage]
         if self.recipe is not None:
             words += _readable(self.recipe)
-        return "-".join([*map(file_name, words), f"s{self.seed}", self.digest[:_HASH]])
+        seed = [] if self.seed is None else [f"s{self.seed}"]
+        return "-".join([*map(file_name, words), *seed, self.digest[:_HASH]])
 
     @cached_property
     def digest(self) -> str:
@@ -72,6 +76,8 @@ class Point:
         }
         if self.checkpoint != CHECKPOINTS[0]:
             settings["checkpoint"] = self.checkpoint
+        if self.file is not None:
+            settings["file"] = self.file.digest
         others = {name: value for name, value in self.settings if name not in _TICKET}
         if others:
             settings["settings"] = others

@@ -77,7 +77,7 @@ def longest_first(points: Iterable[Point], costs: Costs) -> list[Point]:
         after[point.name] = seconds
         if point.needs is not None:
             after[point.needs.name] = max(after.get(point.needs.name, 0.0), seconds)
-    return sorted(points, key=lambda point: (point.seed, -after[point.name]))
+    return sorted(points, key=lambda point: (point.seed or 0, -after[point.name]))
 
 
 def time_left(

@@ -8,9 +8,10 @@ from typing import Any
 
 from fairseq_prune.study.blocks import Cell, cells_of, names_in, wholes_in
 from fairseq_prune.study.document import Node, read_yaml
-from fairseq_prune.study.model_file import TASK, Model, read_model
+from fairseq_prune.study.model_file import TASK, Model, flags_in, read_model
 from fairseq_prune.study.point import CHECKPOINTS
 from fairseq_prune.study.scoring import EVALUATE, SCORINGS, read_settings, scoring_of
+from fairseq_prune.study.trained_model import SECTIONS, Trained, read_trained
 
 _LONGEST = 50  # letters of a name: a folder's may have 255, with all that a recipe says
 KEPT = ("all", "evaluated")
@@ -85,7 +86,7 @@ def read_study(path: str) -> Study:
     models = {n: _model(n, node, base) for n, node in _named(entries["models"])}
     scoring = _scoring(models, entries["models"])
     data = {n: _data(n, node, base, scoring) for n, node in _named(entries["data"])}
-    seeds = wholes_in(entries.get("seeds")) or (1,)
+    seeds = _seeds(entries.get("seeds"), models)
     return Study(
         path=file,
         title=entries["title"].text if "title" in entries else file.stem,
@@ -131,17 +132,58 @@ def _data(name: str, node: Node, base: Path, scoring: str) -> DataSet:
 
 
 def _model(name: str, node: Node, base: Path) -> Model:
-    sections = {"dense": "dense", "retrain": "retrain"}
     if isinstance(node.value, str):
-        config = node.text
-    else:
-        entries = node.keys(("config", *sections), needed=("config",))
-        config = entries["config"].text
-        sections |= {key: entries[key].text for key in sections if key in entries}
+        return _configured(name, node, node.text, {}, base)
+    entries = node.keys(("config", "checkpoint", *SECTIONS))
+    own = {key: entries[key] for key in SECTIONS if key in entries}
+    if ("config" in entries) == ("checkpoint" in entries):
+        node.fail(f"{node.path} needs config, a file of flags, or checkpoint, a trained model.")
+    if "config" in entries:
+        sections = {key: entry.text for key, entry in own.items()}
+        return _configured(name, node, entries["config"].text, sections, base)
+    changes = {key: flags_in(entry) for key, entry in own.items()}
     try:
-        return read_model(name, Path(os.path.normpath(base / config)), sections)
+        return read_trained(name, _checkpoints(entries["checkpoint"], base), changes)
+    except ValueError as error:
+        entries["checkpoint"].fail(str(error))
+
+
+def _configured(
+    name: str, node: Node, config: str, sections: Mapping[str, str], base: Path
+) -> Model:
+    every = {key: sections.get(key, key) for key in SECTIONS}
+    try:
+        return read_model(name, Path(os.path.normpath(base / config)), every)
     except ValueError as error:
         node.fail(f"{node.path}: {error}")
+
+
+def _checkpoints(node: Node, base: Path) -> dict[int | None, Path]:
+    """The files of a trained model: one of all seeds (None), or one of each."""
+    found: dict[int | None, Node] = {None: node}
+    if isinstance(node.value, list):
+        found = dict(enumerate(node.items, 1))
+    elif isinstance(node.value, dict):
+        found = {_seed(key, entry): entry for key, entry in node.value.items()}
+    paths = {seed: Path(os.path.normpath(base / one.text)) for seed, one in found.items()}
+    for seed, path in paths.items():
+        if not path.is_file():
+            found[seed].fail(f"checkpoint: there is no file {path}.")
+    return paths
+
+
+def _seed(key: str, node: Node) -> int:
+    if not (key.isascii() and key.isdigit() and len(key) < 10):
+        node.fail(f"{node.path}: {key!r} is no seed; give {{1: a.pt, 2: b.pt}}.")
+    return int(key)
+
+
+def _seeds(node: Node | None, models: Mapping[str, Model]) -> tuple[int, ...]:
+    """The seeds of all blocks: as they are given, those of the checkpoints, or 1."""
+    if node is not None:
+        return wholes_in(node)
+    of_files = [m.files for m in models.values() if isinstance(m, Trained) and not m.has_one_file]
+    return tuple(seed for seed in of_files[0] if seed is not None) if of_files else (1,)
 
 
 def _named(node: Node) -> Iterable[tuple[str, Node]]:

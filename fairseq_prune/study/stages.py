@@ -203,18 +203,22 @@ TAGS = tuple(name for name, stage in STAGES.items() if stage.level or stage.remo
 
 
 def result_of(point: Point) -> str:
-    """The file that a point leaves, below its folder."""
+    """The file that a point leaves, below its folder; the one that it is, where it is one."""
+    if point.file is not None:
+        return str(point.file.path)
     template = STAGES[point.stage].result
     return template.format(checkpoint=point.checkpoint, **point.own)
 
 
 def command_of(point: Point, place: Callable[[Point], Path], data: str) -> list[str]:
-    """The words of the command that makes a point.
+    """The words of the command that makes a point; none where it is a file that is there.
 
     Args:
         place: the folder of a point.
         data: binarised data.
     """
+    if point.file is not None:
+        return []
     sources = [str(place(one) / result_of(one)) for one in before(point)]
     job = Job(point, place(point), result_of(point), sources, data)
     return STAGES[point.stage].command(job)
@@ -238,3 +242,12 @@ def starts_of(stage: str, recipe: Recipe | None) -> list[str]:
 def keys_of(stages: Sequence[str]) -> dict[str, Key]:
     """The keys of a block that belong to one of the stages."""
     return {key: made for name in stages for key, made in STAGES[name].keys.items()}
+
+
+def is_drawn(stage: str, recipe: Recipe | None) -> bool:
+    """Whether a stage's seed decides anything, beside what it starts from."""
+    if STAGES[stage].training or STAGES[stage].keys:
+        return True
+    return recipe is not None and (
+        recipe.saliencies != ("magnitude",) or bool(recipe.looks) or is_timed(recipe)
+    )

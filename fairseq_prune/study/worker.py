@@ -14,9 +14,9 @@ from fairseq_prune.checkpoints.resume import LAST, is_trained
 from fairseq_prune.evaluation import results
 from fairseq_prune.files.lock import held
 from fairseq_prune.files.text import last_lines
-from fairseq_prune.files.writing import write_text
+from fairseq_prune.files.writing import file_digest, write_text
 from fairseq_prune.study import forks
-from fairseq_prune.study.commands import OURS, TRAIN, runnable
+from fairseq_prune.study.commands import HALF, OURS, TRAIN, runnable
 from fairseq_prune.study.cpu_time import EVERY, SPENT, Spent, cpu_seconds
 from fairseq_prune.study.folder import Folder
 from fairseq_prune.study.scoring import EVALUATE, SCORINGS, scored
@@ -42,6 +42,7 @@ def work(path: str, gpus: int = 1, cpu: bool = False) -> int:
         if folder.is_done:
             return OK
         try:
+            _check_file(point)
             if not folder.is_made:
                 _make(folder, point, descriptor, gpus, cpu)
             _tidy(folder, point)
@@ -73,8 +74,24 @@ def how_it_ended(code: int) -> str:
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
+def _check_file(point: dict[str, Any]) -> None:
+    """Raise ValueError where the checkpoint that the study starts from is another one by now."""
+    file = point.get("file")
+    if file is None:
+        return
+    path, digest = str(file["path"]), str(file["sha256"])
+    if not Path(path).is_file() or file_digest(path) != digest:
+        raise ValueError(
+            f"{path} is no longer the file that the study began with (SHA-256 {digest[:8]}...): "
+            "bring it back, or start a study of the new one in another --output"
+        )
+
+
 def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu: bool) -> None:
     words, spent = list(point["command"]), Spent(folder)
+    if not words:  # it was there before the study
+        folder.write("made", {"seconds": 0.0, "gpus": gpus, "cpu": None})
+        return
     if words[0] == TRAIN and is_trained(folder.path, point["result"]):
         folder.write("made", {"seconds": None, "gpus": gpus, "cpu": spent.before})
         return
@@ -84,7 +101,7 @@ def _make(folder: Folder, point: dict[str, Any], descriptor: int, gpus: int, cpu
     # fairseq adds to its log when it goes on; other commands start again
     log = folder.path / ("train.log" if trains else "make.log")
     if cpu and trains:
-        words.append("--cpu")
+        words = [*(word for word in words if word not in HALF), "--cpu"]
         if gpus > 1:  # what works without GPUs
             words += ["--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"]
     goes_on = (folder.path / LAST).exists() or (folder.path / "tickets").exists()
