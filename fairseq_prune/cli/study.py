@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._study_starts import STARTS
 from fairseq_prune.files.table import as_text
 from fairseq_prune.study.driver import Driver, Outcome
 from fairseq_prune.study.executors import Cluster, Executor, Local
@@ -20,6 +21,8 @@ from fairseq_prune.study.settings import read_study
 
 def run(arguments: Namespace) -> int:
     """Do what is asked; returns the exit code: 1 where a point failed."""
+    if arguments.action in STARTS:
+        return STARTS[arguments.action](arguments)
     laid = look(read_study(arguments.study), Path(arguments.output))
     actions = {"run": _run, "plan": _plan, "status": _status, "clean": _clean}
     try:

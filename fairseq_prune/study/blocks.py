@@ -7,12 +7,12 @@ from pathlib import Path
 
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.study.document import Node
-from fairseq_prune.study.model_file import Flags, Model, is_recipe_flag
+from fairseq_prune.study.keys import BLOCK, needed_in
+from fairseq_prune.study.model_file import TASK, Flags, Model, is_recipe_flag
 from fairseq_prune.study.point import Own
 from fairseq_prune.study.recipes import AXES, recipes_of, training_flags
+from fairseq_prune.study.scoring import EVALUATE, scoring_of
 from fairseq_prune.study.stages import ASKED, DENSE, STAGES, Key, keys_of, starts_of
-
-_GENERAL = ("name", "from", "stages", "models", "data", "seeds", *AXES, "flags", "section")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class _Block:
         named: Mapping[str, Sequence[Cell]],
     ) -> None:
         self.node, self.base = node, base
-        self.entries = node.keys((*_GENERAL, *keys_of(list(ASKED))), needed=("stages",))
+        self.entries = node.keys((*BLOCK, *keys_of(list(ASKED))), needed_in(BLOCK))
         self.stages = names_in(self.entries["stages"], tuple(ASKED))
         chosen = names_in(self.entries.get("models"), tuple(models)) or tuple(models)
         self.models = [models[name] for name in chosen]
@@ -97,6 +97,11 @@ class _Block:
             yield from itertools.chain.from_iterable(zip(*of_each, strict=True))
 
     def _cells(self, stage: str, model: Model) -> list[Cell]:
+        task = model.dense.get("task") or TASK
+        if not STAGES[stage].evaluated and scoring_of(task) != EVALUATE:
+            self.entries["stages"].fail(
+                f"the stage {stage} is for translations, and {model.name} is a classifier."
+            )
         training = self._training(stage, model)
         recipes: Sequence[Recipe | None] = [None]
         if STAGES[stage].prunes:
@@ -146,7 +151,7 @@ class _Block:
     def _check_keys(self) -> None:
         mine = keys_of(self.stages)
         for key, node in self.entries.items():
-            if key not in (*_GENERAL, *mine):
+            if key not in (*BLOCK, *mine):
                 owners = " and ".join(n for n, stage in ASKED.items() if key in stage.keys)
                 node.fail(f"{key} belongs to the stage {owners}.")
         trains = any(self._section(name) for name in self.stages)

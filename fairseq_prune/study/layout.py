@@ -77,11 +77,11 @@ def _check_files(laid: Laid, strange: Sequence[Folder]) -> None:
     """Raise ValueError where points are of a checkpoint that has become another one."""
     now = {str(file.path): file.digest for p in laid.points if (file := p.file) is not None}
     for folder in strange:
-        file = (folder.read("point") or {}).get("file") or {}
-        path, before_it = str(file.get("path")), str(file.get("sha256"))
-        if now.get(path, before_it) != before_it:
+        noted = (folder.read("point") or {}).get("file") or {}
+        path, digest = str(noted.get("path")), str(noted.get("sha256"))
+        if now.get(path, digest) != digest:
             raise ValueError(
-                f"{laid.root} was made of another {path} (SHA-256 {before_it[:8]}..., now it is "
+                f"{laid.root} was made of another {path} (SHA-256 {digest[:8]}..., now it is "
                 f"{now[path][:8]}...): choose another --output, or bring the old file back."
             )
 

@@ -4,7 +4,7 @@ import itertools
 import os
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -96,21 +96,25 @@ def training_flags(node: Node | None) -> dict[str, str | None]:
     return flags_in(Node(node.file, node.path, node.line, own))
 
 
+def recipe_keys() -> dict[str, "Field[Any]"]:
+    """The flags of a recipe that a block may have, with the recipe's fields."""
+    own = ("scheme", "saliency", "structure", "sparsity", "seed", "mask_from")
+    return {f"prune-{f.name.replace('_', '-')}": f for f in fields(Recipe) if f.name not in own}
+
+
 def _recipe_flags(node: Node | None, base: Path, training: Flags | None) -> dict[str, Any]:
     """The prune flags of a block, by the name of the recipe's field; files are made absolute."""
-    own = ("scheme", "saliency", "structure", "sparsity", "seed", "mask_from")
-    kinds = {f.name: str(f.type) for f in fields(Recipe) if f.name not in own}
-    known = {f"prune-{name.replace('_', '-')}": name for name in kinds}
+    known = recipe_keys()
     values: dict[str, Any] = {}
     mine = {} if node is None else {k: v for k, v in node.entries.items() if is_recipe_flag(k)}
     if node is not None:
         Node(node.file, node.path, node.line, mine).keys(tuple(known))
     for key, entry in mine.items():
-        name = known[key]
+        name = known[key].name
         if name in _UPDATES and entry.text.endswith("%"):
             values[name] = _share(entry, training)
         else:
-            values[name] = entry.as_kind(kinds[name])
+            values[name] = entry.as_kind(str(known[key].type))
     for name, names in (("given", ()), ("classes", GRANULARITIES)):
         if name in values and values[name] not in names:
             values[name] = os.path.normpath(base / values[name])

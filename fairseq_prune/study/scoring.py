@@ -1,7 +1,7 @@
 """How the models of a study are scored: translations by evaluate, classifiers by classify."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from fairseq_prune.evaluation import classify, results
@@ -54,17 +54,24 @@ def scoring_of(task: str) -> str:
     return CLASSIFY if task in CLASSIFIERS else EVALUATE
 
 
+def keys_of(scoring: str) -> dict[str, "Field[Any]"]:
+    """The keys of the section ``evaluate``, with the settings' fields."""
+    every = fields(SCORINGS[scoring].settings)
+    return {f.name.replace("_", "-"): f for f in every if f.name not in _PLACES}
+
+
 def read_settings(node: Node | None, scoring: str) -> dict[str, Any]:
     """The section ``evaluate`` of a study, by the names of the settings' fields."""
-    how = SCORINGS[scoring]
-    known = {f.name.replace("_", "-"): f for f in fields(how.settings) if f.name not in _PLACES}
+    known = keys_of(scoring)
     values: dict[str, Any] = {}
     for key, entry in (node.keys(tuple(known)) if node else {}).items():
-        values[known[key].name] = entry.as_kind(str(known[key].type))
+        kind = str(known[key].type)
+        none = entry.value == "" and "None" in kind  # as '' on the command line
+        values[known[key].name] = None if none else entry.as_kind(kind)
         if key == "beam" and not entry.whole:
             entry.fail("--beam 0 must be 1 or more.")
     try:
-        how.check(values)
+        SCORINGS[scoring].check(values)
     except ValueError as error:
         assert node is not None
         node.fail(f"{node.path}: {error}")

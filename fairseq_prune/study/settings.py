@@ -8,6 +8,7 @@ from typing import Any
 
 from fairseq_prune.study.blocks import Cell, cells_of, names_in, wholes_in
 from fairseq_prune.study.document import Node, read_yaml
+from fairseq_prune.study.keys import DATA, FILE, MODEL, needed_in
 from fairseq_prune.study.model_file import TASK, Model, flags_in, read_model
 from fairseq_prune.study.point import CHECKPOINTS
 from fairseq_prune.study.scoring import EVALUATE, SCORINGS, read_settings, scoring_of
@@ -79,8 +80,7 @@ def read_study(path: str) -> Study:
     """
     file = Path(path)
     tree = read_yaml(file)
-    top = ("title", "data", "models", "seeds", "grid", "evaluate", "checkpoint", "keep")
-    entries = tree.keys(top, needed=("data", "models", "grid"))
+    entries = tree.keys(tuple(FILE), needed_in(FILE))
     # what is relative is relative to the file, wherever a run is started
     base = file.absolute().parent
     models = {n: _model(n, node, base) for n, node in _named(entries["models"])}
@@ -110,7 +110,7 @@ def _scoring(models: Mapping[str, Model], node: Node) -> str:
 
 
 def _data(name: str, node: Node, base: Path, scoring: str) -> DataSet:
-    entries = node.keys(("prepare", "bin", "reference", "also"), needed=("bin",))
+    entries = node.keys(tuple(DATA), needed_in(DATA))
     script = None
     if "prepare" in entries:
         script = base / entries["prepare"].text
@@ -134,7 +134,7 @@ def _data(name: str, node: Node, base: Path, scoring: str) -> DataSet:
 def _model(name: str, node: Node, base: Path) -> Model:
     if isinstance(node.value, str):
         return _configured(name, node, node.text, {}, base)
-    entries = node.keys(("config", "checkpoint", *SECTIONS))
+    entries = node.keys(tuple(MODEL))
     own = {key: entries[key] for key in SECTIONS if key in entries}
     if ("config" in entries) == ("checkpoint" in entries):
         node.fail(f"{node.path} needs config, a file of flags, or checkpoint, a trained model.")

@@ -126,7 +126,7 @@ def _after_pruning(recipe: Recipe | None) -> str:
     return DENSE if recipe is not None and is_timed(recipe) else PRUNED
 
 
-_CONTROL = {"kinds": Key("the kinds of fairseq-prune control", _kind)}
+_CONTROL = {"kinds": Key(f"the kinds of fairseq-prune control: {', '.join(CONTROLS)}", _kind)}
 _TICKET = {
     "rounds": Key("how often it is pruned", lambda node: node.whole, 5),
     "rewind-to": Key("the update that survivors go back to", lambda node: node.whole),
@@ -144,7 +144,8 @@ STAGES: dict[str, Stage] = {
         level=True,
     ),
     "small": Stage(
-        "dense of other settings", "a dense model of another section of its configuration",
+        "dense of other settings",
+        "a dense model of another section of its configuration, or of other flags",
         training="small", new_weights=True, prunes=False, level=True, sized=True,
     ),
     PRUNED: Stage(

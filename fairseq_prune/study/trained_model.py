@@ -21,7 +21,7 @@ SECTIONS = ("dense", "retrain")
 SMALL = "small"  # what a block calls it, trained by the flags of the block
 # what a study says itself, for every run
 _OWN = (*REFUSED, "no-progress-bar", "no-epoch-checkpoints", *(flag[2:] for flag in HALF))
-_SAID = ("lr", "max-lr", "max-epoch", "max-update")  # what a plan says of its retraining
+SAID = ("lr", "max-lr", "max-epoch", "max-update")  # what a plan says of its retraining
 _VECTORS = ("encoder_embed_path", "decoder_embed_path")
 
 
@@ -75,7 +75,7 @@ class Trained:
             seeds: of the study.
         """
         files = ", ".join(f"{one.path} ({one.digest[:8]})" for one in self.files.values())
-        said = " ".join(self.retrain.only(_SAID).words("DATA"))
+        said = " ".join(self.retrain.only(SAID).words("DATA"))
         usual = "half of its learning rate, a third of its training"
         if self.changes.get("retrain"):
             usual += f", and what models.{self.name}.retrain says"

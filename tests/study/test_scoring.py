@@ -104,3 +104,9 @@ def test_a_score_is_shown_with_its_name() -> None:
     assert SCORINGS[EVALUATE].shown({"bleu": 12.345}) == "BLEU 12.35"
     assert SCORINGS[CLASSIFY].shown({"accuracy": 90}) == "accuracy 90.00"
     assert SCORINGS[EVALUATE].shown({"bleu": None, "no_bleu": "a language model"}) is None
+
+
+def test_sensitivity_of_classifiers_is_refused(tmp_path: Path) -> None:
+    grid = GRID.replace("[pruned, retrained]", "[pruned, sensitivity]")
+    with pytest.raises(ValueError, match="line 9: .* sensitivity is for translations, and m is a"):
+        read_study(str(write_classifiers(tmp_path, grid=grid)))

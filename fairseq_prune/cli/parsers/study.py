@@ -20,8 +20,9 @@ A study file runs what it names (data scripts, fairseq-train), as a Makefile doe
 """
 EXAMPLES = """
 examples:
-  fairseq-prune study plan configs/study/tiny.yaml --output runs/tiny
-  fairseq-prune study run configs/study/tiny.yaml --output runs/tiny
+  fairseq-prune study init --checkpoint dense.pt --data data-bin > my.yaml
+  fairseq-prune study plan my.yaml --output runs/my
+  fairseq-prune study run my.yaml --output runs/my
   fairseq-prune study run my.yaml --output /shared/my --on slurm --gpus 4 \\
       --slurm slurm_partition=gpu --slurm timeout_min=1440
   fairseq-prune study status my.yaml --output /shared/my
@@ -33,6 +34,11 @@ _ACTIONS = {
     "status": "say what is done, running, failed and waiting",
     "clean": "remove the points that the file no longer asks for",
 }
+_STARTS = {
+    "init": "print a commented study file to begin with, for a checkpoint and its data",
+    "keys": "print every key of a study file, with its meaning and its default",
+    "examples": "list the studies that come with the package, or copy them with what they read",
+}
 _PLACES = {
     "local": "processes of this machine",
     "slurm": "jobs of a Slurm cluster, through submitit",
@@ -43,12 +49,21 @@ _PLACES = {
 def add(parser: ArgumentParser) -> None:
     """Add this subcommand's own subcommands."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
-    for name, what in _ACTIONS.items():
-        sub = actions.add_parser(
+    subs = {
+        name: actions.add_parser(
             name, help=what, description=what, allow_abbrev=False,
             formatter_class=RawDescriptionHelpFormatter,
-        )  # fmt: skip
-        sub.add_argument("study", metavar="STUDY.yaml", help="see configs/study/tiny.yaml")
+        )
+        for name, what in {**_STARTS, **_ACTIONS}.items()
+    }  # fmt: skip
+    subs["init"].add_argument("--checkpoint", metavar="FILE", help="a dense model to start from")
+    subs["init"].add_argument("--data", metavar="BIN", help="binarised data, as it was trained on")
+    subs["examples"].add_argument(
+        "folder", nargs="?", metavar="DIR", help="copy them there: a new folder, or an empty one"
+    )
+    for name in _ACTIONS:
+        sub = subs[name]
+        sub.add_argument("study", metavar="STUDY.yaml", help="init writes one; keys explains it")
         sub.add_argument("--output", required=True, metavar="DIR", help="folder of the study")
         if name in ("run", "plan"):
             _add_execution(sub)
