@@ -28,6 +28,8 @@ FILES = (
     *("LICENSE", "README.md", "setup.py"),
     *(".gitignore", ".mypy.ini", ".pytest.ini", ".ruff.toml", ".shellcheckrc"),
 )
+# of it, what the example studies of the wheel read
+EXAMPLES = ("configs", "scripts")
 
 
 def version() -> str:
@@ -76,18 +78,29 @@ def pth_line() -> bytes:
 
 
 class BuildPyWithPth(build_py):
-    """Puts the .pth beside the packages, which is where site-packages wants it."""
+    """Puts the .pth beside the packages, which is where site-packages wants it, and the examples
+    into the package: ``fairseq-prune study examples`` copies them out.
+    """
 
     def run(self):
         super().run()
         if not getattr(self, "editable_mode", False):
             Path(self.build_lib, PTH).write_bytes(pth_line())
+            for source, target in self.examples().items():
+                self.mkpath(os.path.dirname(target))
+                self.copy_file(str(HERE / source), target)
 
     def get_outputs(self, *args, **kwargs):
         outputs = super().get_outputs(*args, **kwargs)
         if not getattr(self, "editable_mode", False):
-            outputs.append(os.path.join(self.build_lib, PTH))
+            outputs += [os.path.join(self.build_lib, PTH), *self.examples().values()]
         return outputs
+
+    def examples(self):
+        """Returns the files of configs and scripts, and where each of them goes."""
+        into = Path(self.build_lib, "fairseq_prune", "examples")
+        files = [name for name in checkout_files() if name.split("/")[0] in EXAMPLES]
+        return {str(HERE / name): str(into / name) for name in files}
 
 
 class SdistOfCheckout(sdist):
