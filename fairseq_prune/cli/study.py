@@ -12,8 +12,10 @@ from typing import Any, NoReturn
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._study_starts import STARTS
 from fairseq_prune.files.table import as_text
+from fairseq_prune.study.data import foreseen
 from fairseq_prune.study.driver import Driver, Outcome
 from fairseq_prune.study.executors import Cluster, Executor, Local
+from fairseq_prune.study.folder import POINTS
 from fairseq_prune.study.layout import Laid, check_folder, lay, look
 from fairseq_prune.study.progress import costs_of, in_words, time_left
 from fairseq_prune.study.settings import read_study
@@ -42,6 +44,9 @@ def _run(laid: Laid, arguments: Namespace) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         lay(laid, _say)
+        _say(
+            f"{len(laid.points)} points, {executor.slots} at a time; logs: {laid.root / POINTS}/*/"
+        )
         outcome = Driver(laid, executor, _say).run()
     except KeyboardInterrupt:
         _say("stopped; the same command goes on")
@@ -118,6 +123,8 @@ def _plan(laid: Laid, arguments: Namespace) -> int:
     known = f"about {in_words(seconds)}" if unknown < len(left) or not left else "not known yet"
     more = f"; not known yet for {unknown} points" if 0 < unknown < len(left) else ""
     print(f"time: {known}{more}{' (the first finished points tell)' if unknown else ''}")
+    for line in foreseen(laid.study):
+        print(f"warning: {line}")
     return 0
 
 

@@ -2,10 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fairseq_prune.evaluation import evaluate
 from fairseq_prune.evaluation.classify import ClassifySettings
@@ -143,12 +141,10 @@ def _about(model: Trained) -> str:
         "",
         f"{model.path.name}: {architecture(model.content)}, {size:,} parameters, {behind}.",
     ]
-    state: Mapping[str, Any] = model.content.get("extra_state") or {}
-    seconds = state.get("previous_training_time")
-    if isinstance(seconds, int | float) and seconds > 0:
+    if model.seconds is not None:
         lines += [
-            f"That took {in_words(seconds)}; the {_TRAININGS} trainings below, a third each, would "
-            f"take {in_words(seconds)} on such a",
+            f"That took {in_words(model.seconds)}; the {_TRAININGS} trainings below, a third each, would "
+            f"take {in_words(model.seconds)} on such a",
             "machine, one after the other. Decoding comes on top, for each of the models.",
         ]
     else:

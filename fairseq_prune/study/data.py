@@ -36,6 +36,20 @@ def prepare(study: Study, folder: Path, say: Callable[[str], None]) -> dict[str,
     return ready
 
 
+def foreseen(study: Study) -> list[str]:
+    """Sentences on data that no script makes: what a run would refuse them for, or warn of."""
+    found = []
+    for name, data in study.data.items():
+        if data.prepare is not None:
+            continue
+        try:
+            doubts = SCORINGS[study.scoring].doubts(study.settings(data).check())
+        except ValueError as error:
+            doubts = [f"no run is possible yet: {error}"]
+        found += [f"data {name}: {doubt}" for doubt in doubts]
+    return found
+
+
 def _prepare(data: DataSet, folder: Path, say: Callable[[str], None]) -> None:
     """Run the script, unless it has been; where another run does, wait for that."""
     # the script's last step is over when it says so, not when there is a folder
@@ -51,7 +65,7 @@ def _prepare(data: DataSet, folder: Path, say: Callable[[str], None]) -> None:
 
 def _run(data: DataSet, folder: Path, descriptor: int, say: Callable[[str], None]) -> None:
     log = folder.with_name(f"{data.name}.log")
-    say(f"making the data {data.name}: bash {data.prepare} {folder}")
+    say(f"making the data {data.name}: bash {data.prepare} {folder} >{log}")
     # fairseq-preprocess is where this Python is
     programs = str(Path(sys.executable).parent)
     path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"

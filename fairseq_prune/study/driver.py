@@ -8,11 +8,11 @@ from fairseq_prune.files.text import last_lines
 from fairseq_prune.study.executors import Executor, Job
 from fairseq_prune.study.layout import Laid
 from fairseq_prune.study.point import Point
-from fairseq_prune.study.progress import Costs, in_words, longest_first, time_left
+from fairseq_prune.study.progress import Costs, how_far, in_words, longest_first, time_left
 
 _LOOK = 0.2  # seconds between looks
 _ELSEWHERE = 3.0  # seconds between looks at what another run is doing
-_QUIET = 120.0  # seconds after which a sign of life is due
+_QUIET = 60.0  # seconds after which a sign of life is due
 
 
 @dataclass
@@ -150,7 +150,12 @@ class Driver:
 
     def _sign_of_life(self) -> None:
         if time.monotonic() - self.said > _QUIET:
-            self._tell("running   " + ", ".join(self.running or self.elsewhere))
+            self._tell("running   " + ", ".join(self._at_work() or self.elsewhere))
+
+    def _at_work(self) -> list[str]:
+        """What runs, with how far its training is."""
+        far = {n: how_far(r.point, self.laid.folders[n]) for n, r in self.running.items()}
+        return [f"{name} ({said})" if said else name for name, said in far.items()]
 
     def _tell(self, sentence: str) -> None:
         self.said = time.monotonic()

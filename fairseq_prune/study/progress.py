@@ -1,12 +1,19 @@
 """What a study has cost so far, and what is left of it."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from fairseq_prune.files.text import last_lines
 from fairseq_prune.study.folder import Folder
 from fairseq_prune.study.point import Point
 from fairseq_prune.study.stages import STAGES
 
+# in any of fairseq's --log-format
+_FAR = {
+    "update": re.compile(r"num_updates\W+(\d+)"),
+    "epoch": re.compile(r"\bepoch\W+(\d+)"),
+}
 Kind = tuple[str, str, str]
 
 
@@ -94,6 +101,18 @@ def time_left(
     # no sooner than the longest of them
     shared = sum(known) / max(1, min(slots, len(points)))
     return max(shared, *known, 0.0), len(found) - len(known)
+
+
+def how_far(point: Point, folder: Folder) -> str:
+    """How far a training is, by fairseq's log: "update 300 of 1060"; "" where none tells."""
+    if point.training is None:
+        return ""
+    unit, length = point.training.length
+    for line in reversed(last_lines(folder.path / "train.log", 40)):
+        found = _FAR[unit].search(line)
+        if found is not None:
+            return f"{unit} {int(found[1])} of {length:g}"
+    return ""
 
 
 def in_words(seconds: float) -> str:

@@ -15,6 +15,7 @@ from fairseq_prune.files.writing import file_digest
 from fairseq_prune.network.options import model_options
 from fairseq_prune.study.commands import HALF
 from fairseq_prune.study.model_file import REFUSED, File, Flags
+from fairseq_prune.study.progress import in_words
 
 More = Mapping[str, str | None]
 SECTIONS = ("dense", "retrain")
@@ -68,6 +69,13 @@ class Trained:
         """One of its files, to be named in sentences."""
         return next(iter(self.files.values())).path
 
+    @property
+    def seconds(self) -> float | None:
+        """How long its training took, on the machine where it ran; None where it is not said."""
+        state: Mapping[str, Any] = self.content.get("extra_state") or {}
+        found = state.get("previous_training_time")
+        return float(found) if isinstance(found, int | float) and found > 0 else None
+
     def about(self, seeds: Sequence[int]) -> list[str]:
         """Sentences on what the study makes of it, for people.
 
@@ -79,7 +87,8 @@ class Trained:
         usual = "half of its learning rate, a third of its training"
         if self.changes.get("retrain"):
             usual += f", and what models.{self.name}.retrain says"
-        found = [f"{self.name}: {files}; retrained with {said} ({usual})"]
+        took = "" if self.seconds is None else f"; its own training took {in_words(self.seconds)}"
+        found = [f"{self.name}: {files}; retrained with {said} ({usual}){took}"]
         if self.has_one_file and len(seeds) > 1:
             found.append(
                 f"{self.name}: all seeds train this one model further; their spread is that of "

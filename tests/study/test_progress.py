@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_prune.study.folder import Folder
 from fairseq_prune.study.grid import points_of
 from fairseq_prune.study.layout import look
-from fairseq_prune.study.progress import costs_of, in_words, longest_first, time_left
+from fairseq_prune.study.progress import costs_of, how_far, in_words, longest_first, time_left
 from fairseq_prune.study.settings import read_study
 from tests.study.studies import write_study
 
@@ -76,3 +77,27 @@ def test_what_the_longest_work_waits_for_is_started_first(tmp_path: Path) -> Non
     assert [p.seed for p in found] == [1, 1, 1, 2, 2, 2]
     others = [p for p in points if p.stage != "retrained"]
     assert [p.stage for p in longest_first(others, costs)] == ["dense", "pruned"] * 2
+
+
+@pytest.mark.parametrize(
+    ("length", "line", "said"),
+    [
+        ("max-update: 6", "| epoch 002:  3 / 9 loss=8.2, num_updates=4, lr=0.1", "update 4 of 6"),
+        ("max-update: 6", '{"epoch": 2, "num_updates": "4"}', "update 4 of 6"),
+        ("max-epoch: 5", "| epoch 002:  3 / 9 loss=8.2, num_updates=40, lr=0.1", "epoch 2 of 5"),
+        ("max-epoch: 5", '{"epoch": 2, "num_updates": "4"}', "epoch 2 of 5"),
+        ("max-epoch: 5", "| loaded 20 examples", ""),
+    ],
+)
+def test_a_log_says_how_far_a_training_is(
+    tmp_path: Path, length: str, line: str, said: str
+) -> None:
+    path = write_study(tmp_path)
+    config = path.with_name("config.yaml")
+    config.write_text(config.read_text().replace("max-update: 6", length))
+    dense, pruned, *_ = points_of(read_study(str(path)))
+    folder = Folder(tmp_path / "point")
+    assert how_far(dense, folder) == ""  # nothing is there yet
+    folder.path.mkdir()
+    (folder.path / "train.log").write_text(f"begins\n{line}\nsaved\n")
+    assert how_far(dense, folder) == said and how_far(pruned, folder) == ""

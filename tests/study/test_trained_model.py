@@ -249,6 +249,10 @@ def test_a_plan_says_what_becomes_of_the_model(tmp_path: Path, dense: Path, corp
     assert f"m: {dense} ({file_digest(dense)[:8]}); retrained with" in said
     assert "--lr 0.005" in said and "--max-update 3" in said
     assert "m: all seeds train this one model further" in said
+    assert "; its own training took " in said and "warning" not in said
+    path.write_text(path.read_text().replace(str(corpus), "nowhere"))
+    said = run("fairseq-prune", "study", "plan", path, "--output", tmp_path / "out")
+    assert "warning: data toy: no run is possible yet: --data" in said
 
 
 @pytest.mark.slow
