@@ -19,7 +19,17 @@ from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.flags import recipe_of, words_of
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.sensitivity import SPARSITIES
-from fairseq_prune.sensitivity.proposal import HEADER, ClassShare, as_file, as_table, propose
+from fairseq_prune.sensitivity.proposal import (
+    HEADER,
+    ClassShare,
+    as_file,
+    as_table,
+    check_limit,
+    is_all_measured,
+    predicted,
+    propose,
+    propose_at_most,
+)
 
 if TYPE_CHECKING:
     from fairseq_prune.sensitivity.measure import Asked
@@ -48,17 +58,28 @@ def run(arguments: Namespace) -> int:
             asked, looks, arguments.output, arguments.force,
             lambda label, count: progress.phase(label, 1.0 / count, 1)(1),
         )  # fmt: skip
-    parts = [] if arguments.propose is None else propose(result, arguments.propose)
+    parts, asked_for = _proposed(result, arguments)
     if arguments.proposal is not None:
         target = Path(arguments.proposal)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_text(target, as_file(parts, result, arguments.propose))
+        write_text(target, as_file(parts, result, asked_for))
     if arguments.json:
         proposal = {p.label: p.sparsity for p in parts} or None
-        _output.print_json({**result, "output": arguments.output, "proposal": proposal})
+        bits = predicted(parts) if parts else None
+        more = {"output": arguments.output, "proposal": proposal, "predicted_bits": bits}
+        _output.print_json({**result, **more})
     else:
         _print(result, parts, arguments)
     return 0
+
+
+def _proposed(result: Mapping[str, Any], arguments: Namespace) -> tuple[list[ClassShare], str]:
+    """What is proposed, and by which flag; nothing where no flag asks for it."""
+    if arguments.propose is not None:
+        return propose(result, arguments.propose), f"propose {arguments.propose:g}"
+    if arguments.at_most is not None:
+        return propose_at_most(result, arguments.at_most), f"at-most {arguments.at_most:g}"
+    return [], ""
 
 
 def _asked(arguments: Namespace) -> "Asked":
@@ -87,7 +108,7 @@ def _asked(arguments: Namespace) -> "Asked":
 
 def _each(arguments: Namespace) -> tuple[float, ...]:
     if arguments.each is None:
-        return () if arguments.propose is None else SPARSITIES
+        return SPARSITIES if _proposing(arguments) else ()
     found = []
     for word in arguments.each.split(","):
         try:
@@ -103,13 +124,19 @@ def _each(arguments: Namespace) -> tuple[float, ...]:
     return tuple(sorted(set(found)))
 
 
+def _proposing(arguments: Namespace) -> str | None:
+    """The flag that asks for a proposal, or None."""
+    given = {"--propose": arguments.propose, "--at-most": arguments.at_most}
+    return next((flag for flag, value in given.items() if value is not None), None)
+
+
 def _recipe(arguments: Namespace, each: tuple[float, ...]) -> Recipe:
     scheme, sparsity = arguments.prune_scheme, arguments.prune_sparsity
     if arguments.prune_mask_from is not None:
         raise ValueError("--prune-mask-from has no place here: sensitivity finds its own masks.")
     if each:
         given = [f"--prune-{n}" for n in ("scheme", "sparsity") if getattr(arguments, f"prune_{n}")]
-        flag = "--each" if arguments.each is not None else "--propose"
+        flag = "--each" if arguments.each is not None else _proposing(arguments)
         if given:
             raise ValueError(
                 f"{given[0]} has no effect with {flag}, which prunes each class to sparsities of "
@@ -134,12 +161,16 @@ def _check_files(arguments: Namespace) -> None:
     target, proposal = arguments.propose, arguments.proposal
     if target is not None and not 0.0 < target < 1.0:
         raise ValueError(f"--propose {target} is outside (0, 1): give the overall sparsity.")
+    if arguments.at_most is not None:
+        check_limit(arguments.at_most)
+        if target is not None:
+            raise ValueError("--propose and --at-most are two ways to ask: give one of them.")
     if arguments.output is not None:
         _output.check_output(arguments.output, force=True)
     if proposal is None:
         return
-    if target is None:
-        raise ValueError("--proposal has no effect without --propose TARGET.")
+    if _proposing(arguments) is None:
+        raise ValueError("--proposal has no effect without --propose TARGET or --at-most BITS.")
     ours = Path(proposal).is_file() and Path(proposal).read_bytes().startswith(HEADER.encode())
     _output.check_output(proposal, arguments.force or ours, "--proposal")
 
@@ -148,6 +179,8 @@ def _print(result: Mapping[str, Any], parts: list[ClassShare], arguments: Namesp
     print(as_text(_table(result)), end="")
     if parts:
         print("\n" + as_text(as_table(parts)), end="")
+    if arguments.at_most is not None and is_all_measured(parts, result):
+        print("nothing sparser was measured: --each with larger sparsities looks further")
     places = [f"result: {arguments.output}"] if arguments.output else []
     if arguments.proposal:
         places.append(f"proposal: {arguments.proposal}")

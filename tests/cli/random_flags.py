@@ -43,6 +43,7 @@ BY_DEST: Mapping[str, Values] = {
     "expect": (("0.5",), ("0.4", "1", "-1", "nan", "x")),
     "each": (("0.5", "0.3,0.9"), ("", "x", "1.5", "0.5,,", "nan")),
     "propose": (("0.3",), ("0", "1", "-1", "nan", "x")),
+    "at_most": (("0", "0.5"), ("-1", "nan", "inf", "x")),
     "source_lang": (("de",), ("en", "xx", "")),
     "target_lang": (("en",), ("de", "xx", "..")),
     "user_dir": (("fairseq_prune",), ("@missing", "@text.txt", "")),

@@ -48,7 +48,13 @@ REFUSED = [
     (["--propose", "0.5", "--prune-scheme", "erk"], "--prune-scheme has no effect with --propose, "
      "which prunes each class to sparsities of its own; leave one of them out."),
     (["--propose", "1.5"], "--propose 1.5 is outside (0, 1): give the overall sparsity."),
-    (["--proposal", "x"], "--proposal has no effect without --propose TARGET."),
+    (["--at-most", "-1"], "--at-most -1.0 must be 0 or more: give the bits a token that "
+     "log-perplexity may rise by."),
+    (["--at-most", "1", "--propose", "0.5"], "--propose and --at-most are two ways to ask: give "
+     "one of them."),
+    (["--at-most", "1", "--prune-sparsity", "0.9"], "--prune-sparsity has no effect with "
+     "--at-most, which prunes each class to sparsities of its own; leave one of them out."),
+    (["--proposal", "x"], "--proposal has no effect without --propose TARGET or --at-most BITS."),
     (["--prune-mask-from", "x"], "--prune-mask-from has no place here: sensitivity finds its own "
      "masks."),
     (["--prune-structure", "ffn"], "--prune-structure ffn prunes units, which lie in several "
@@ -212,6 +218,32 @@ def test_a_proposal_is_met_to_the_weight_and_written_again(
     file.unlink()
     assert sum(int((~mask).sum()) for mask in masks_in(made).values()) == PRUNABLE // 2
     assert call("verify", made)[0] == 0
+
+
+def test_what_a_proposal_is_predicted_to_cost_gives_its_sparsity_back(
+    dense: str, folder: str, call: Any, fake: Any, tmp_path: Path
+) -> None:
+    output, file, made = tmp_path / "curves.json", tmp_path / "given", tmp_path / "made.pt"
+    base = ("sensitivity", dense, "--data", folder, "--output", output)
+    asked = json.loads(call(*base, "--propose", "0.5", "--json")[1])
+    bits = asked["predicted_bits"]
+    measured = len(fake)
+    flags = ("--at-most", repr(bits), "--proposal", file)
+    code, out, err = call(*base, *flags)
+    assert (code, err, len(fake)) == (0, "", measured)
+    assert "50.00%" in out
+    assert file.read_text().startswith(f"# fairseq-prune sensitivity --at-most {bits:g}: for ")
+    assert call(*base, *flags)[0] == 0  # its own file is written again
+    given = ("--prune-scheme", "given", "--prune-given", file)
+    assert call("apply", dense, "--output", made, *given)[0] == 0
+    assert sum(int((~mask).sum()) for mask in masks_in(made).values()) == PRUNABLE // 2
+
+
+def test_a_limit_beyond_all_that_was_measured_says_so(
+    dense: str, folder: str, call: Any, fake: Any
+) -> None:
+    out = call("sensitivity", dense, "--data", folder, *HALF, "--at-most", "1000")[1]
+    assert "nothing sparser was measured: --each with larger sparsities looks further\n" in out
 
 
 @pytest.mark.parametrize("classes", ["component", "rules"])

@@ -4,10 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.pruning.shares import classes_of, read_shares
-from fairseq_prune.sensitivity.proposal import HEADER, ClassShare, as_file, as_table, propose
+from fairseq_prune.sensitivity.proposal import (
+    HEADER,
+    ClassShare,
+    as_file,
+    as_table,
+    predicted,
+    propose,
+    propose_at_most,
+)
 
 
 def result(**curves: list[tuple[int, float | None]]) -> dict[str, Any]:
@@ -38,6 +48,33 @@ def test_what_has_no_perplexity_and_what_lies_beyond_is_not_proposed() -> None:
         propose(broken, 0.71)
 
 
+COSTS = st.lists(st.floats(-0.5, 9.0), min_size=3, max_size=3)
+
+
+@given(st.lists(COSTS, min_size=1, max_size=4), st.integers(1, 99))
+def test_the_cost_predicted_for_a_target_gives_that_target_or_more(
+    costs: list[list[float]], percent: int
+) -> None:
+    points = {str(n): list(zip((30, 60, 99), c, strict=True)) for n, c in enumerate(costs)}
+    found = result(**{n: [(k, 1.0 + cost) for k, cost in curve] for n, curve in points.items()})
+    parts = propose(found, percent / 100)
+    limit = max(0.0, predicted(parts))
+    again = propose_at_most(found, limit)
+    removed = sum(p.removed for p in again)
+    assert predicted(again) <= limit
+    assert removed >= sum(p.removed for p in parts)
+    total = 100 * len(costs)
+    if removed < 99 * len(costs):  # one weight more costs more than that
+        assert predicted(propose(found, (removed + 1) / total)) > limit
+
+
+def test_a_limit_of_nothing_removes_what_is_predicted_to_help() -> None:
+    found = result(helps=[(50, 0.9), (90, 1.5)], costs=[(90, 91.0)])
+    assert [p.removed for p in propose_at_most(found, 0.0)] == [56, 0]
+    with pytest.raises(ValueError, match="^--at-most nan must be 0 or more: give the bits"):
+        propose_at_most(found, float("nan"))
+
+
 @pytest.mark.parametrize("weights", [1, 3, 7, 1000, 191_360, 10_000_019])
 @pytest.mark.parametrize("share", [0.0, 0.123456, 0.5, 0.9999, 1.0])
 def test_a_sparsity_stands_for_its_count_and_is_below_one(weights: int, share: float) -> None:
@@ -49,10 +86,10 @@ def test_a_sparsity_stands_for_its_count_and_is_below_one(weights: int, share: f
 def test_the_file_says_what_it_is_and_is_read_again(tmp_path: Any) -> None:
     found, file = result(dear=[(90, 9.0)], cheap=[(90, 1.5)]), tmp_path / "given"
     parts = propose(found, 0.5)
-    file.write_text(as_file(parts, found, 0.5))
-    assert file.read_text().startswith(f"{HEADER} 0.5: ")
+    file.write_text(as_file(parts, found, "propose 0.5"))
+    assert file.read_text().startswith(f"{HEADER}propose 0.5: ")
     assert read_shares(str(file)) == {p.label: p.sparsity for p in parts}
     assert classes_of(str(file)) == "component"
     found["settings"]["recipe"]["classes"] = "my rules"  # a file, wherever the proposal is used
-    file.write_text(as_file(parts, found, 0.5))
+    file.write_text(as_file(parts, found, "propose 0.5"))
     assert classes_of(str(file)) == str(Path("my rules").resolve())

@@ -20,6 +20,9 @@ have perplexity only.
 --propose TARGET turns the curves of --each into a sparsity for each class that make TARGET
 together, where the perplexity is predicted to rise least: the cheapest weights first, on the
 lower convex hull of each class's curve, costs in bits a token added up over classes.
+--at-most BITS goes the other way: the most sparsity of which no more is predicted than that rise
+of log-perplexity, whatever --bleu says: 0.5 bits a token are a perplexity 1.41 times as high, 1 bit
+is twice as high. That is before retraining, and is no number of BLEU points.
 --prune-scheme given --prune-given FILE prunes by them, here, in apply and in fairseq-train.
 
 With --output, the file is written after each class, and the same command goes on where it was cut.
@@ -30,6 +33,7 @@ examples:
   fairseq-prune sensitivity dense.pt --data data-bin --each 0.5,0.8,0.9 --prune-classes component
   fairseq-prune sensitivity dense.pt --data data-bin --output curves.json --propose 0.8 \\
       --proposal given.txt
+  fairseq-prune sensitivity dense.pt --data data-bin --output curves.json --at-most 0.5
   fairseq-prune apply dense.pt --output pruned.pt --prune-scheme given --prune-given given.txt
 """
 
@@ -49,6 +53,13 @@ def add(parser: ArgumentParser) -> None:
         metavar="TARGET",
         help="find class sparsities for this overall sparsity "
         f"(default --each: {','.join(map(str, SPARSITIES))})",
+    )
+    parser.add_argument(
+        "--at-most",
+        type=float,
+        metavar="BITS",
+        help="find the most sparsity that is predicted to cost no more than so many bits a token, "
+        "the rise of log2 perplexity (0.5: perplexity x 1.41), likewise",
     )
     parser.add_argument("--proposal", metavar="FILE", help="write them there, for --prune-given")
     parser.add_argument(
