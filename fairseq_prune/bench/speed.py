@@ -1,8 +1,10 @@
 """How fast engines translate: one after another, round after round, as ratios to the first."""
 
 import statistics
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,7 @@ def _rate(engine: Engine, batches: Batches, beam: int, clock: Callable[[], float
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
 MARKERS = "os^vDP"
+LETTERS = 36  # of an engine's name, a line
 
 
 def save_speeds(speeds: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -109,10 +112,20 @@ def save_speeds(speeds: Sequence[Mapping[str, Any]], path: Path) -> None:
     Args:
         speeds: :meth:`fairseq_prune.bench.speed.Speed.as_dict` of each.
     """
+    with drawn_speeds(speeds) as drawing:
+        save(drawing, path)
+
+
+@contextmanager
+def drawn_speeds(speeds: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
+    """The matplotlib figure of :func:`save_speeds`."""
     engines = list(dict.fromkeys(speed["engine"] for speed in speeds))
     settings = list(dict.fromkeys((speed["beam"], speed["batch"]) for speed in speeds))
+    names = [textwrap.fill(engine, LETTERS) for engine in engines]
+    rows_of_text = sum(max(2, 1 + name.count("\n")) for name in names)
     title = "Tokens a second, against the first"
-    with canvas(title, (7.5, 1.6 + 0.45 * len(engines))) as (drawing, axes):
+    with canvas(title, (7.5, 1.8 + 0.23 * rows_of_text)) as (drawing, axes):
+        drawing.suptitle(title)  # above all of the sheet: names may leave the axes half of it
         axes.axvline(1.0, color="#555555", linestyle=(0, (6, 4)), linewidth=1.2)
         for number, (beam, batch) in enumerate(settings):
             mine = [s for s in speeds if (s["beam"], s["batch"]) == (beam, batch)]
@@ -127,10 +140,12 @@ def save_speeds(speeds: Sequence[Mapping[str, Any]], path: Path) -> None:
                 middle, rows, xerr=ends, linestyle="none", label=f"beam {beam}, batch {batch}",
                 marker=MARKERS[number % len(MARKERS)], color=COLOURS[number % len(COLOURS)],
             )  # fmt: skip
-        axes.set_yticks(range(len(engines)), engines)
+        axes.set_yticks(range(len(engines)), names, fontsize=9)
         axes.invert_yaxis()
-        axes.set(xlabel="times as fast; lines from the slowest to the fastest round", title=title)
+        lines = "lines from the slowest to the fastest round"
+        axes.set_xlabel(f"times as fast\n{lines}", fontsize=9)
         axes.set_xlim(left=0)
         axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-        axes.figure.legend(loc="outside lower center", ncols=3, frameon=False)
-        save(drawing, path)
+        drawing.legend(loc="outside lower center", ncols=3, frameon=False)
+        drawing.get_layout_engine().execute(drawing)
+        yield drawing

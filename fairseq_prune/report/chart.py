@@ -20,7 +20,7 @@ _IN_A_PAGE = {
     "#dddddd": "var(--line)",
 }
 
-LETTERS = 9  # of a title, an inch
+LETTERS = 9  # of a title or of a legend's name, an inch
 WIDE = 6.5  # inches: wider figures scroll on a phone, where they would be too small
 DPI, WIDE_DPI = 200, 140  # pixels an inch
 
@@ -55,24 +55,30 @@ class Chart:
 def save_chart(chart: Chart, folder: Path, stem: str, pdf: bool = False) -> str:
     """Write STEM.png, STEM.svg and STEM.csv, and STEM.pdf where it is asked for.
 
-    Returns the SVG element, cropped below its heading, which a page has in its own letters.
+    The PDF has no heading: a paper says it in its caption. Returns the SVG element, cropped below
+    its heading, too, which a page has in its own letters.
     """
-    with sheet(chart.title, chart.size) as drawing:
-        chart.draw(drawing)
-        # matplotlib's own wrapping would read dollars as formulas
-        title = textwrap.fill(chart.title, int(LETTERS * chart.size[0]))
-        heading = drawing.suptitle(title)
-        heading.set_gid("heading")
-        drawing.get_layout_engine().execute(drawing)
-        drawing.set_layout_engine(None)  # it is laid out now, once for all forms
+    with drawn(chart) as (drawing, below):
         save(drawing, folder / f"{stem}.png", dpi=WIDE_DPI if chart.is_wide else DPI)
         if pdf:  # takes half a second
-            save_pdf(drawing, folder / f"{stem}.pdf")
+            save_pdf(drawing, folder / f"{stem}.pdf", below)
         svg = as_svg(drawing)
-        below = heading.get_window_extent().y0 / drawing.bbox.height
     write_text(folder / f"{stem}.svg", '<?xml version="1.0" encoding="utf-8"?>\n' + svg)
     write_text(folder / f"{stem}.csv", as_csv(chart.table))
     return _cropped(svg, below)
+
+
+@contextmanager
+def drawn(chart: Chart) -> Iterator[tuple[Any, float]]:
+    """The matplotlib figure of a chart, laid out; and the share of its height below its heading."""
+    with sheet(chart.title, chart.size) as drawing:
+        # matplotlib's own wrapping would read dollars as formulas
+        heading = drawing.suptitle(textwrap.fill(chart.title, int(LETTERS * chart.size[0])))
+        heading.set_gid("heading")
+        chart.draw(drawing)
+        drawing.get_layout_engine().execute(drawing)
+        drawing.set_layout_engine(None)  # it is laid out now, once for all forms
+        yield drawing, heading.get_window_extent().y0 / drawing.bbox.height
 
 
 def _cropped(svg: str, share: float) -> str:
@@ -145,10 +151,16 @@ def save(drawing: Any, path: Path, dpi: int = 200) -> None:
     write_bytes(path, file.getvalue())
 
 
-def save_pdf(drawing: Any, path: Path) -> None:
-    """Write a drawing into a PDF file, for papers; the same drawing gives the same file."""
-    file = io.BytesIO()
-    drawing.savefig(file, format="pdf", metadata={"CreationDate": None})
+def save_pdf(drawing: Any, path: Path, share: float) -> None:
+    """Write the lower ``share`` of a drawing's height into a PDF file, for papers.
+
+    The same drawing gives the same file.
+    """
+    from matplotlib.transforms import Bbox
+
+    width, height = drawing.get_size_inches()
+    box, file = Bbox.from_extents(0, 0, width, share * height), io.BytesIO()
+    drawing.savefig(file, format="pdf", metadata={"CreationDate": None}, bbox_inches=box)
     write_bytes(path, file.getvalue())
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from fairseq_prune.files.table import Table, number
 from fairseq_prune.report.chart import Chart, commands_of
 from fairseq_prune.report.figures import legend
+from fairseq_prune.report.names import Named, place_names
 from fairseq_prune.report.naming import APART
 from fairseq_prune.report.points import Point, Spread, counted, over, schemes_of, spread_of
 from fairseq_prune.report.sensitivity_files import Measured
@@ -90,8 +91,8 @@ def perplexity_by_magnitude(measured: Sequence[Measured], model: str) -> Chart |
     left = len({(m.label, row.name) for m in measured for row in m.rows}) - len(shown)
     caption = (
         "Each mark is a weight class pruned alone: the change in perplexity, on a logarithmic "
-        "axis, against the largest magnitude removed in it. Names that would lie on another are "
-        "left out."
+        "axis, against the largest magnitude removed in it. Marks of one class that lie together "
+        "share a name; names for which there is no room are left out."
     )
     if left:
         caption += f" {left} without an increase, or without a removed weight, cannot be shown."
@@ -115,6 +116,7 @@ def perplexity_by_magnitude(measured: Sequence[Measured], model: str) -> Chart |
         table=table,
         commands=_commands(measured),
         draw=lambda drawing: _scatter(drawing, shown),
+        size=(6.5, 5.4),
     )
 
 
@@ -214,7 +216,7 @@ def _draw_bars(drawing: Any, label: str, classes: Sequence[str], bars: Bars) -> 
     axes.set_xlabel(label)
     axes.grid(axis="x", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
-    legend(axes)
+    legend([axes])
 
 
 def plain_numbers(axis: Any) -> None:
@@ -237,28 +239,12 @@ def _scatter(drawing: Any, shown: Sequence[Mark]) -> None:
             axes.errorbar(
                 x, y, xerr=across, yerr=up, color=style["color"], elinewidth=0.8, linestyle="none"
             )
-    names = [
-        axes.annotate(
-            mark.name, (mark.largest.mean, mark.change.mean), fontsize=7,
-            xytext=(4, 3), textcoords="offset points",
-        )
-        for mark in sorted(shown, key=lambda mark: -mark.change.mean)
-    ]  # fmt: skip
     axes.set_yscale("log")
     plain_numbers(axes.yaxis)
     axes.set(xlabel="largest magnitude removed", ylabel="change in perplexity")
+    axes.margins(0.08)
     axes.grid(color=GRID, linewidth=0.6)
-    legend(axes)
-    _thin_out(drawing, names)
-
-
-def _thin_out(drawing: Any, names: Sequence[Any]) -> None:
-    """Remove names that would lie on one before them."""
-    drawing.draw_without_rendering()  # places are known from here on
-    kept: list[Any] = []
-    for name in names:
-        box = name.get_window_extent()
-        if any(box.overlaps(other) for other in kept):
-            name.remove()
-        else:
-            kept.append(box)
+    legend([axes])
+    drawing.get_layout_engine().execute(drawing)  # places are known from here on
+    order = sorted(shown, key=lambda mark: -mark.change.mean)
+    place_names(axes, [Named(m.name, m.largest.mean, m.change.mean) for m in order])

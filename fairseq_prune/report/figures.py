@@ -1,13 +1,14 @@
 """BLEU against what is removed: by scheme, by stage (figures 1 and 2 of See, Luong & Manning 2016),
 and over seeds."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fairseq_prune.files.table import Table, number
 from fairseq_prune.files.text import listed
-from fairseq_prune.report.chart import Chart, commands_of
+from fairseq_prune.report.chart import LETTERS, Chart, commands_of
 from fairseq_prune.report.points import (
     Point,
     Spread,
@@ -19,10 +20,13 @@ from fairseq_prune.report.points import (
     scores_of,
     select,
 )
-from fairseq_prune.report.styles import GRID, QUIET, styles_of
+from fairseq_prune.report.styles import BLACK, GRID, QUIET, styles_of
 from fairseq_prune.study.stages import PRUNED, STAGES
 
 PREFERRED, RANDOM = "class-blind", "random"
+PANELS = 3  # side by side
+# dashes and colour of level lines, told apart where several stand close together
+LEVELS = (((6, 4), QUIET), ((2, 2), BLACK), ((8, 2, 2, 2), QUIET), ((1, 3), BLACK))
 
 Bases = Sequence[tuple[str, Spread]]  # the dense models: label and score
 
@@ -146,6 +150,7 @@ def over_seeds(points: Sequence[Point], model: str) -> Chart | None:
     shown = _seed_lines(points, model)
     if not shown:
         return None
+    dense = bases_of(levels(points, model))
     table = [["stage", "scheme", "removed", "min", "25%", "median", "75%", "max", "seeds"]]
     for stage, lines in shown.items():
         for line in lines:
@@ -157,11 +162,12 @@ def over_seeds(points: Sequence[Point], model: str) -> Chart | None:
         name="figure8",
         title=f"{model}: median and spread over seeds",
         caption=f"Median {measure_of(points)} over seeds by scheme. The band runs from the lower "
-        "to the upper quartile, the thin bars from the worst to the best seed.",
+        "to the upper quartile, the thin bars from the worst to the best seed."
+        + _about_levels(dense),
         table=table,
         commands=commands_of([p.row for ls in shown.values() for line in ls for p in line.points]),
-        draw=lambda drawing: _draw_seeds(drawing, shown),
-        size=(5.2 * len(shown) + 0.6, 4.6),
+        draw=lambda drawing: _draw_seeds(drawing, dense, shown),
+        size=(4.2 * min(PANELS, len(shown)) + 0.6, 0.9 + 3.7 * -(-len(shown) // PANELS)),
     )
 
 
@@ -178,6 +184,7 @@ def _chart(
         table=_table(bases, lines, measure),
         commands=commands_of([point.row for point in everything]),
         draw=lambda drawing: _draw(drawing, bases, curves, measure),
+        size=(6.2, 4.0 + legend_height([label for label, _ in bases] + [c.label for c in curves])),
     )
 
 
@@ -191,14 +198,20 @@ def bases_of(points: Sequence[Point]) -> Bases:
 
 def about_lines(dense: Bases, curves: Sequence[Curve]) -> str:
     """What a caption says of level lines, and of several seeds."""
-    text = ""
-    if dense:
-        text = " The dashed line is the dense model." if len(dense) == 1 else (
-            " The dashed lines are the dense models."
-        )  # fmt: skip
+    text = _about_levels(dense)
     if any(a.sd is not None for _, a in [*dense, *(at for c in curves for at in c.spreads)]):
         text += " Lines are means over seeds (n), bands one standard deviation to both sides."
     return text
+
+
+def _about_levels(dense: Bases) -> str:
+    if not dense:
+        return ""
+    text = " The dashed line is the dense model" if len(dense) == 1 else (
+        " The dashed lines are the dense models"
+    )  # fmt: skip
+    several = any(a.sd is not None for _, a in dense)
+    return f"{text}, mean and standard deviation over seeds." if several else f"{text}."
 
 
 def _table(dense: Bases, lines: Sequence[Line], measure: str) -> Table:
@@ -220,21 +233,26 @@ def _draw(drawing: Any, dense: Bases, curves: Sequence[Curve], measure: str) -> 
     axes = drawing.subplots()
     draw_curves(axes, dense, curves)
     drawn = [*dense, *(at for curve in curves for at in curve.spreads)]
-    _score_axes(axes, max(a.mean for _, a in drawn), measure)
-    legend(axes)
+    _score_axes(axes, [a for _, a in drawn], measure)
+    legend([axes])
+
+
+def draw_levels(axes: Any, dense: Bases) -> None:
+    """A level line for each dense model, its score in the legend, with the spread over seeds."""
+    for number_, (label, a) in enumerate(dense):
+        dashes, color = LEVELS[number_ % len(LEVELS)]
+        said = f"{label} {a.mean:.1f}" if a.sd is None else f"{label} {a.mean:.1f} ± {a.sd:.1f}"
+        axes.axhline(
+            a.mean, color=color, linestyle=(0, dashes), linewidth=1.2,
+            label=counted(said, [len(a.values)]),
+        )  # fmt: skip
+        if a.sd:
+            axes.axhspan(a.mean - a.sd, a.mean + a.sd, color=color, alpha=0.15, linewidth=0)
 
 
 def draw_curves(axes: Any, dense: Bases, curves: Sequence[Curve]) -> None:
     """Level lines, and lines over what is removed; with the spread over seeds."""
-    for label, a in dense:
-        axes.axhline(a.mean, color=QUIET, linestyle=(0, (6, 4)), linewidth=1.2)
-        axes.annotate(
-            counted(f"{label} {a.mean:.1f}", [len(a.values)]), (0.01, a.mean),
-            xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
-            color="#333333", fontsize=10,
-        )  # fmt: skip
-        if a.sd:
-            axes.axhspan(a.mean - a.sd, a.mean + a.sd, color=QUIET, alpha=0.12, linewidth=0)
+    draw_levels(axes, dense)
     styles = styles_of(curve.style for curve in curves)
     for curve in curves:
         x, spreads = [at for at, _ in curve.spreads], [a for _, a in curve.spreads]
@@ -256,11 +274,16 @@ def band(axes: Any, x: Sequence[float], spreads: Sequence[Spread], color: str) -
     axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
 
 
-def _draw_seeds(drawing: Any, shown: dict[str, list[Line]]) -> None:
+def _draw_seeds(drawing: Any, dense: Bases, shown: dict[str, list[Line]]) -> None:
     everywhere = [p for lines in shown.values() for line in lines for p in line.points]
-    every = drawing.subplots(1, len(shown), squeeze=False)[0]
+    across = min(PANELS, len(shown))
+    every = drawing.subplots(-(-len(shown) // across), across, squeeze=False).reshape(-1)
+    for axes in every[len(shown) :]:
+        axes.set_axis_off()
     styles = styles_of(line.style for lines in shown.values() for line in lines)
-    for axes, (stage, lines) in zip(every, shown.items(), strict=True):
+    names = _counted([line for lines in shown.values() for line in lines])
+    for axes, (stage, lines) in zip(every, shown.items(), strict=False):
+        draw_levels(axes, dense)
         for number_, line in enumerate(lines):
             found = averages(line.points)
             shift = 0.5 * (number_ - (len(lines) - 1) / 2)  # bars beside each other, not on top
@@ -273,26 +296,63 @@ def _draw_seeds(drawing: Any, shown: dict[str, list[Line]]) -> None:
             style = styles[line.style]
             axes.errorbar(
                 x, middle, yerr=ends, elinewidth=0.9, capsize=2, linewidth=1.6, **style,
-                label=counted(line.label, [len(a.values) for a in spreads]),
+                label=names[line.label],
             )  # fmt: skip
             low, high = ([a.quantile(share) for a in spreads] for share in (0.25, 0.75))
             axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
         axes.set_title(STAGES[stage].label)
-        _score_axes(axes, max(p.score for p in everywhere), measure_of(everywhere))
-    legend(every[0])
+        reached = [a for line in lines for a in averages(line.points).values()]
+        _score_axes(axes, [*reached, *(a for _, a in dense)], measure_of(everywhere))
+    legend(every, 3)
 
 
-def _score_axes(axes: Any, top: float, measure: str) -> None:
+def _counted(lines: Sequence[Line]) -> dict[str, str]:
+    """The labels of lines, with the number of seeds in all panels together."""
+    counts: dict[str, list[int]] = {}
+    for line in lines:
+        found = counts.setdefault(line.label, [])
+        found += [len(a.values) for a in averages(line.points).values()]
+    return {label: counted(label, mine) for label, mine in counts.items()}
+
+
+def score_limits(spreads: Sequence[Spread]) -> tuple[float, float]:
+    """From a little below zero to a little above all scores: no band, bar or mark is cut."""
+    ends = [end for a in spreads for end in (a.values[0], a.values[-1])]
+    ends += [a.mean + sign * (a.sd or 0.0) for a in spreads for sign in (-1, 1)]
+    top = max(ends) or 1.0
+    return min(0.0, *ends) - 0.03 * top, 1.06 * top
+
+
+def _score_axes(axes: Any, spreads: Sequence[Spread], measure: str) -> None:
     axes.set(xlabel="weights removed (%)", ylabel=measure)
-    axes.set(xlim=(0, 100), ylim=(0, 1.12 * top or 1))
+    axes.set(xlim=(0, 100), ylim=score_limits(spreads))
     axes.set_xticks(range(0, 101, 10))
     axes.grid(color=GRID, linewidth=0.6)
 
 
-def legend(axes: Any, columns: int = 2) -> None:
-    """The axes' legend below all that is drawn, where no line can run through it."""
-    handles, labels = axes.get_legend_handles_labels()
-    axes.figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(columns, max(1, len(labels))),
-        frameon=False,
-    )  # fmt: skip
+def legend_height(labels: Sequence[str]) -> float:
+    """About what :func:`legend` of two columns takes on a sheet of usual width, in inches."""
+    lines = [1 + len(f"{label} 12.3 ± 0.1 (n=3)") // 54 for label in labels]
+    return 0.22 * (sum(lines) if max(map(len, labels), default=0) > 16 else -(-len(labels) // 2))
+
+
+def legend(every: Iterable[Any], columns: int = 2) -> None:
+    """One legend of some axes below all that is drawn, where no line can run through it.
+
+    It has as many columns, at most ``columns``, as the sheet is wide enough for; names that are
+    wider than the sheet are wrapped.
+    """
+    named: dict[str, Any] = {}
+    for axes in every:
+        handles, labels = axes.get_legend_handles_labels()
+        named |= {label: handle for label, handle in zip(labels, handles, strict=True)}
+    sheet = axes.figure
+    letters = int(LETTERS * sheet.get_figwidth())
+    labels = [textwrap.fill(label, letters) for label in named]
+    for count in range(min(columns, max(1, len(named))), 0, -1):
+        made = sheet.legend(
+            named.values(), labels, loc="outside lower center", ncols=count, frameon=False
+        )
+        if count == 1 or made.get_window_extent().width < 0.98 * sheet.bbox.width:
+            return
+        made.remove()

@@ -7,7 +7,14 @@ from typing import Any
 
 from fairseq_prune.files.table import Table, number
 from fairseq_prune.report.chart import Chart, commands_of
-from fairseq_prune.report.figures import Curve, about_lines, bases_of, draw_curves, legend
+from fairseq_prune.report.figures import (
+    Curve,
+    about_lines,
+    bases_of,
+    draw_curves,
+    legend,
+    score_limits,
+)
 from fairseq_prune.report.points import (
     Point,
     Spread,
@@ -75,7 +82,7 @@ def by_ratio(points: Sequence[Point], model: str, ratio: Ratio) -> Chart | None:
         table=_table(bases, curves, measure, ratio),
         commands=commands_of([p.row for p in mine]),
         draw=lambda drawing: _draw(drawing, bases, curves, measure, ratio),
-        size=(6.2, 4.2 + 0.22 * len(curves)),
+        size=(6.2, 4.0 + 0.22 * (len(curves) + len(bases))),
     )
 
 
@@ -121,5 +128,7 @@ def _draw(
     axes.set_xticks(powers, [f"{power}" for power in powers])
     axes.set_xticks([], minor=True)
     axes.set(xlabel=f"{ratio.shows} (times)", ylabel=measure)
+    drawn = [*bases, *(at for curve in curves for at in curve.spreads)]
+    axes.set_ylim(score_limits([spread for _, spread in drawn]))
     axes.grid(color=GRID, linewidth=0.6)
-    legend(axes, 1)
+    legend([axes], 1)

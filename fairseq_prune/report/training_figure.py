@@ -130,4 +130,4 @@ def _draw(drawing: Any, runs: Sequence[Run]) -> None:
     axes.set(xlabel="updates", ylabel="validation loss (bits a token)")
     axes.set_xlim(left=0)
     axes.grid(color=GRID, linewidth=0.6)
-    legend(axes, 1)
+    legend([axes], 1)

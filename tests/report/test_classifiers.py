@@ -104,7 +104,7 @@ def test_lines_and_the_dense_model_show_their_spread(
     for chart in (by_scheme(points, "m"), by_ratio(points, "m", SPEED_UP)):
         assert chart is not None and "bands one standard deviation" in chart.caption
         svg = save_chart(chart, tmp_path, chart.name)
-        assert ">dense 90.5 (n=2)<" in svg and "class-blind (n=2)<" in svg
+        assert ">dense 90.5 ± 0.7 (n=2)<" in svg and "class-blind (n=2)<" in svg
         # the line has one point, and so a bar
         assert svg.count("LineCollection") == 1
 
