@@ -48,11 +48,24 @@ SCROLL = '<div class="scroll" role="region" aria-label="table" tabindex="0"><tab
 
 
 def as_html(table: Table) -> str:
-    """The table as HTML that scrolls by itself where it is wide; every cell escaped."""
+    """The table as HTML that scrolls by itself where it is wide; every cell escaped.
+
+    Columns of text, their headers too, have the class "text". A number is never broken, but may
+    stand above its deviation.
+    """
     head, *rows = table
-    lines = ["<tr>" + "".join(f'<th scope="col">{escape(c)}</th>' for c in head) + "</tr>"]
-    lines += ["<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows]
-    return SCROLL + "\n".join(lines) + "</table></div>"
+    kinds = [' class="text"' if _is_text(table, i) else "" for i in range(len(head))]
+    cells = (f'<th scope="col"{k}>{escape(c)}</th>' for k, c in zip(kinds, head, strict=True))
+    lines = ["<thead><tr>" + "".join(cells) + "</tr></thead><tbody>"]
+    for row in rows:
+        cells = (f"<td{k}>{_in_html(c)}</td>" for k, c in zip(kinds, row, strict=True))
+        lines.append("<tr>" + "".join(cells) + "</tr>")
+    return SCROLL + "\n".join(lines) + "</tbody></table></div>"
+
+
+def _in_html(cell: str) -> str:
+    mean, sign, deviation = escape(cell).partition(" ± ")
+    return f'{mean} <span class="sd">± {deviation}</span>' if sign else mean
 
 
 _TEX = {
@@ -72,6 +85,8 @@ def as_latex(table: Table) -> str:
 
 def _in_latex(cell: str) -> str:
     text = "".join(_TEX.get(sign, sign) for sign in cell)
+    # a bracket or a star at a row's beginning would be read as of the line break before it
+    text = f"{{{text}}}" if text.startswith(("[", "*")) else text
     # a minus before a number is no hyphen
     return re.sub(r"^-(?=[\d.])", "$-$", text)
 

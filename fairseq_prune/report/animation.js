@@ -5,7 +5,8 @@
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const WIDTH = 200, HEIGHT = 64;
-  const STEP = 90, SLOW_STEP = 900; // milliseconds a step; slow where less motion is wanted
+  const RUN = 6000; // milliseconds from nothing removed to the end
+  const SLOW_STEP = 900, SLOW_STEPS = 19; // where less motion is wanted
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -95,11 +96,26 @@
     };
   }
 
+  // What a frame shows, in words: whom each scheme spares and whom it hits.
+  function inWords(data, step) {
+    if (step === 0) return "Nothing is removed yet: every weight is there.";
+    const parts = data.schemes.map((scheme) => {
+      const shares = data.classes.map((one, k) => 100 * scheme.removed[step][k] / one.weights);
+      const [low, high] = [Math.min(...shares), Math.max(...shares)];
+      const name = (share) => data.classes[shares.indexOf(share)].name;
+      if (high - low < 0.1) return `${scheme.name} the same ${high.toFixed(1)}% of each class`;
+      const least = `from ${low.toFixed(1)}% of ${name(low)}`;
+      return `${scheme.name} ${least} to ${high.toFixed(1)}% of ${name(high)}`;
+    });
+    return `At ${data.sparsities[step]}% of all weights, these are gone: ${parts.join("; ")}.`;
+  }
+
   function start(root) {
     const data = JSON.parse(root.querySelector("script").textContent);
     const slider = root.querySelector(".slider");
     const button = root.querySelector(".play");
     const now = root.querySelector(".now");
+    const seen = root.querySelector(".seen");
     const count = data.schemes.length;
     const updates = [];
     root.querySelectorAll(".histogram").forEach((cell, i) => {
@@ -116,6 +132,7 @@
       const text = `${data.sparsities[step]}%`;
       slider.setAttribute("aria-valuetext", `${text} removed`);
       now.textContent = text;
+      seen.textContent = inWords(data, step);
       for (const update of updates) update(step);
     }
 
@@ -128,13 +145,16 @@
 
     function play() {
       if (Number(slider.value) >= last) show(0);
-      const stride = calm.matches ? Math.max(1, Math.round(last / 19)) : 1;
-      const wait = (calm.matches ? SLOW_STEP : STEP) * Math.max(1, calm.matches ? 1 : 95 / last);
+      const stride = calm.matches ? Math.max(1, Math.round(last / SLOW_STEPS)) : 1;
+      const wait = calm.matches ? SLOW_STEP : RUN / last;
+      const from = Number(slider.value), begun = performance.now();
       button.textContent = "Pause";
       button.setAttribute("aria-pressed", "true");
       timer = setInterval(() => {
-        const next = Math.min(last, Number(slider.value) + stride);
-        show(next);
+        // by the clock: a slow machine skips frames, and ends in time
+        const steps = Math.max(1, Math.floor((performance.now() - begun) / wait));
+        const next = Math.min(last, from + stride * steps);
+        if (next !== Number(slider.value)) show(next);
         if (next === last) pause();
       }, wait);
     }
@@ -150,10 +170,10 @@
     addEventListener("beforeprint", () => {
       before = slider.value;
       pause();
-      show(Number(root.dataset.start));
+      show(Number(root.dataset.still));
     });
     addEventListener("afterprint", () => before !== null && show(Number(before)));
-    show(Number(root.dataset.start));
+    show(0);
   }
 
   document.querySelectorAll(".animation").forEach(start);

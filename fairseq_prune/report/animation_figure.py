@@ -15,7 +15,12 @@ from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.points import Point, dense_of, which_seed
 from fairseq_prune.report.styles import STYLES
 
-STILL = 80.0  # percent removed in the still, and where the page begins
+STILL = 80.0  # percent removed in the still, and on paper
+SEEN = (
+    "Each row is a weight class, each column a scheme. A histogram counts the weights of the class "
+    "by value, zero in the middle; as the sparsity rises, the two lines move outwards, and what "
+    "lies between them, now pale, is removed. Below, a dark cell is a weight that is still there."
+)
 
 
 def script() -> str:
@@ -41,7 +46,7 @@ def animation_of(
         "The weights of the dense model by class, and what each scheme removes from them. Between "
         "the two lines (the threshold, on both sides of zero) weights go. Heights are square roots "
         "of counts. Below, a corner of a matrix or two, a cell a weight. Thresholds and counts "
-        "are those of fairseq-prune apply; the files show 80%."
+        "are those of fairseq-prune apply; the files and paper show 80%."
     )
     chart = Chart(
         name="figure10",
@@ -110,7 +115,7 @@ def markup(made: Animation, name: str) -> str:
         name: of its own in the page, as in ids.
     """
     data = json.dumps(made.as_dict(), separators=(",", ":")).replace("<", "\\u003c")
-    start = _nearest(made, STILL)
+    still, last = _nearest(made, STILL), len(made.sparsities) - 1
     heads = "".join(f'<div class="scheme">{escape(s)}</div>' for s in made.thresholds)
     rows = [
         f'<div class="class"><p>{escape(label)} <span>{size:,} weights</span></p>'
@@ -123,13 +128,15 @@ def markup(made: Animation, name: str) -> str:
         f'<div class="three">{_cells(len(made.thresholds), "bitmap")}</div></div>'
         for b in made.bitmaps
     ]
-    return f"""<div class="animation" id="{name}" data-start="{start}">
+    return f"""<div class="animation" id="{name}" data-still="{still}">
+<p class="what">{SEEN}</p>
 <div class="controls" role="group" aria-label="the animation's controls">
 <button type="button" class="play" aria-pressed="false">Play</button>
-<label>removed <input type="range" class="slider" min="0" max="{len(made.sparsities) - 1}"
- value="{start}" step="1" aria-label="percentage of all weights removed"></label>
+<label>removed <input type="range" class="slider" min="0" max="{last}"
+ value="0" step="1" aria-label="percentage of all weights removed"></label>
 <output class="now" aria-live="off"></output>
 </div>
+<p class="seen"></p>
 <div class="three heads">{heads}</div>
 {"".join(rows)}
 <script type="application/json">{data}</script>

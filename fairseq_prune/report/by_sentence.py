@@ -26,9 +26,9 @@ class Column:
 
     @property
     def heading(self) -> str:
-        """The label, and how many seeds it is of where they are several."""
+        """The label, and how many seeds it is of."""
         count = len(self.points)
-        return self.label if count == 1 else f"{self.label}, mean of {count} seeds"
+        return f"{self.label}, {'1 seed' if count == 1 else f'mean of {count} seeds'}"
 
 
 def chosen(measures: Measures, model: str) -> list[Column]:

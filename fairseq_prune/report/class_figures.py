@@ -99,6 +99,8 @@ def perplexity_by_magnitude(measured: Sequence[Measured], model: str) -> Chart |
     several = any(mark.change.sd is not None for mark in shown)
     if several:
         caption += " Marks are means over seeds, thin lines one standard deviation."
+    else:
+        caption += " Of one seed."
     of = ("largest removed", "change in perplexity")
     heads = [head for one in of for head in (one, *([f"{one}: sd"] if several else []))]
     table = [["scheme", "class", *heads, "seeds"]]
@@ -162,6 +164,8 @@ def _bars(
         caption += f" The first {MOST} of {len(bars)} methods are drawn; the table has all."
     if any(len(seeds) > 1 for values in bars.values() for seeds in values.values()):
         caption += " Bars are means over seeds (n), thin lines one standard deviation."
+    else:
+        caption += " Of one seed."
     return Chart(
         name=name,
         title=title,

@@ -22,7 +22,7 @@ from fairseq_prune.report.points import (
     scores_of,
     times_less,
 )
-from fairseq_prune.report.significance import holm
+from fairseq_prune.report.significance import holm, verdict
 from fairseq_prune.report.sized import NEAR, SHARED
 from fairseq_prune.report.tables import full_tables
 from fairseq_prune.study.stages import STAGES
@@ -50,11 +50,12 @@ LIMITS = (
     f" {HOLM}. {SEEDS}"
 )
 TESTS = (
-    f"{AGAINST} {POOLED}, beside it that of each seed. {HOLM} (Holm 1979). 95% over sentences: the "
-    "interval of the mean difference by the same samples; over seeds: by Student's t, as if other "
-    "seeds were drawn and the test set stayed. sacreBLEU gives the smallest p to two systems that "
-    "say the same too: worse asks for a lower BLEU as well. significance.csv names the checkpoint "
-    f"that each is tested against. {SEEDS}"
+    f"{AGAINST} Result: better or worse by the corrected p; where p alone says it, that is said. "
+    f"{POOLED}, beside it that of each seed. {HOLM} (Holm 1979). 95% over sentences: the interval "
+    "of the mean difference by the same samples; over seeds: by Student's t, as if other seeds "
+    "were drawn and the test set stayed. sacreBLEU gives the smallest p to two systems that say "
+    "the same too: worse asks for a lower BLEU as well. significance.csv names the checkpoint that "
+    f"each is tested against. {SEEDS}"
 )
 DEGENERATE = (
     "Percent of the sentences. Empty: no word. Repeats: a phrase of 2 to 10 words three times in a "
@@ -155,14 +156,15 @@ def limit_table(measures: Measures) -> Table:
         return [places[place][0].percent, lost, sentences, worse, holm if corrected else p]
 
     what = ["difference", "95%", "seeds worse"]
-    head = ["model", "stage", "scheme", "against", "% removed, not worse", *what, "p",
+    head = ["model", "stage", "scheme", "seeds", "against", "% removed, not worse", *what, "p",
             "worse from %", *what, "p, Holm"]  # fmt: skip
     rows = []
     for limit in measures.limits:
         members = places[limit.harmless or limit.first_worse or limit.tested]
         rows.append(
             [
-                limit.model, STAGES[limit.stage].label, limit.scheme, _against(measures, members),
+                limit.model, STAGES[limit.stage].label, limit.scheme,
+                str(len(_tested(measures, members))), _against(measures, members),
                 *there(limit.harmless, False), *there(limit.first_worse, True),
             ]
         )  # fmt: skip
@@ -178,6 +180,14 @@ def _against(measures: Measures, members: Sequence[Point]) -> str:
     """What the members of a place are tested against."""
     bases, each = measures.tests.bases, measures.tests.each
     return " or ".join(dict.fromkeys(bases[p.key].kind.label for p in members if p.key in each))
+
+
+def _verdict(measures: Measures, members: Sequence[Point]) -> str:
+    place, against = members[0].place, _against(measures, members)
+    pooled = measures.tests.pooled.get(place)
+    if pooled is None:
+        return f"not tested together against {against}"
+    return verdict(pooled, measures.tests.corrected[place], against)
 
 
 def _difference(measures: Measures, members: Sequence[Point]) -> list[str]:
@@ -202,8 +212,8 @@ def interval(low: float, high: float) -> str:
 
 
 def comparison_table(measures: Measures) -> Table:
-    """Every tested place: BLEU, what it is tested against, and all of :func:`_difference`."""
-    table = [[*WHAT[:-1], "BLEU", "against", "difference", "95% over sentences", "95% over seeds",
+    """Every tested place: BLEU, what the test shows, and all of :func:`_difference`."""
+    table = [[*WHAT, "BLEU", "result", "difference", "95% over sentences", "95% over seeds",
               "seeds worse", "p", "p, Holm", "p of each seed"]]  # fmt: skip
     for place, members in places_of(measures.points).items():
         model, stage, scheme, _ = place
@@ -212,7 +222,8 @@ def comparison_table(measures: Measures) -> Table:
             table.append(
                 [
                     model, STAGES[stage].label, scheme or "-", members[0].percent,
-                    over(c.bleu for c in found).text(2), _against(measures, members),
+                    str(len(found)), over(c.bleu for c in found).text(2),
+                    _verdict(measures, members),
                     *_difference(measures, members), " ".join(f"{c.p:.4f}" for c in found),
                 ]
             )  # fmt: skip
@@ -255,8 +266,8 @@ def _file_of(point: Point) -> str:
 def sized_table(measures: Measures) -> Table:
     """Each dense model of another size, with what stands beside it."""
     table = [["model", "dense of another size", "BLEU of it", "as few", "stage", "scheme",
-              "% removed", "compression", "theoretical speed-up", "BLEU", "difference", "95%", "p",
-              "p, Holm"]]  # fmt: skip
+              "% removed", "seeds", "compression", "theoretical speed-up", "BLEU", "result",
+              "difference", "95%", "p", "p, Holm"]]  # fmt: skip
     tests = {(i, place): found for i, match in enumerate(measures.sized)
              for place, found in match.tests.pooled.items()}  # fmt: skip
     corrected = dict(zip(tests, holm([found.p for found in tests.values()]), strict=True))
@@ -266,14 +277,16 @@ def sized_table(measures: Measures) -> Table:
         for place, members in match.found.items():
             less = [number(times_less(measures.points, members, of), 2) for of in SHARED.values()]
             tested = tests.get((number_, place))
-            shown = ["-", "-", "-", "-"] if tested is None else [
+            shown = ["-"] * 5 if tested is None else [
+                verdict(tested, corrected[number_, place], name),
                 f"{tested.difference:+.2f}", interval(tested.low, tested.high),
                 f"{tested.p:.4f}", f"{corrected[number_, place]:.4f}",
             ]  # fmt: skip
             table.append(
                 [
                     place[0], name, score, match.shared, STAGES[place[1]].label, place[2] or "-",
-                    members[0].percent, *less, scores_of(members).text(2), *shown,
+                    members[0].percent, str(len(members)), *less, scores_of(members).text(2),
+                    *shown,
                 ]
             )  # fmt: skip
     return table

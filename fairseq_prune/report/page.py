@@ -3,21 +3,22 @@
 import base64
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from html import escape
 from importlib.resources import files
 
 from fairseq_prune.files.table import SCROLL, Table, as_html
 from fairseq_prune.report.animation_figure import markup, script
+from fairseq_prune.report.answer import ABOUT, Answer
 from fairseq_prune.report.chart import in_page
 from fairseq_prune.report.gallery import FIGURES, Drawn, Gallery
 from fairseq_prune.report.measure_tables import Section
 from fairseq_prune.report.points import Point, models_of
-from fairseq_prune.report.provenance import measured_on, signatures
+from fairseq_prune.report.provenance import made_by, measured_on, signatures, size_of
 from fairseq_prune.report.tables import glances
 
 ROWS = 200  # of a figure's table that a page shows; its file has all
 LONG = 40  # rows of a section's table that a page shows without being asked
-WRAPPED = 'dir="auto" style="white-space:normal;text-align:left;min-width:11rem"'
 
 
 def page(
@@ -27,6 +28,7 @@ def page(
     gallery: Gallery,
     notes: Sequence[str] = (),
     sections: Sequence[Section] = (),
+    found: Sequence[Answer] = (),
 ) -> str:
     """The page.
 
@@ -37,15 +39,13 @@ def page(
         gallery: the figures.
         notes: sentences on what could not be used, for its top.
         sections: what follows the figures.
+        found: what is said first, for each model.
     """
     body = "\n".join(
         [
             f"<h1>{escape(title)}</h1>",
-            *(
-                f'<p class="quiet">{name} signature: <code>{escape(signature)}</code></p>'
-                for name, signature in signatures(points)
-            ),
-            f'<p class="quiet">{escape(measured_on(points))}</p>',
+            f'<p class="quiet facts">{_facts(points)}</p>',
+            _answers(found),
             _notes(notes),
             _contents(gallery, points, sections),
             *_models(points, command, gallery),
@@ -77,6 +77,34 @@ def _head(title: str) -> str:
 """
 
 
+def _facts(points: Sequence[Point]) -> str:
+    """When, by what and where it was made, and how its scores were."""
+    today = datetime.now(timezone.utc).date()
+    made = [f"{name} <code>{escape(signed)}</code>" for name, signed in signatures(points)]
+    said = [escape(made_by(points, today)), escape(measured_on(points)), *made]
+    return "<br>".join(said)
+
+
+def _answers(found: Sequence[Answer]) -> str:
+    """What is said first."""
+    if not found:
+        return ""
+    parts = []
+    for answer in found:
+        items = "".join(f"<li>{_led(sentence)}</li>" for sentence in answer.sentences)
+        caveat = f"<p>{escape(answer.caveat)}</p>" if answer.caveat else ""
+        parts.append(f"<h3>{escape(answer.model)}</h3>{caveat}<ul>{items}</ul>")
+    if any(answer.tested for answer in found):
+        parts.append(f'<p class="quiet">{escape(ABOUT)}</p>')
+    return f'<section class="answer"><h2 id="answer">Answer</h2>{"".join(parts)}</section>'
+
+
+def _led(sentence: str) -> str:
+    """A sentence with what it is about in bold."""
+    about, colon, rest = sentence.partition(": ")
+    return f"<b>{escape(about)}</b>{colon}{escape(rest)}"
+
+
 def _notes(notes: Sequence[str]) -> str:
     if not notes:
         return ""
@@ -104,7 +132,10 @@ def _models(points: Sequence[Point], command: str, gallery: Gallery) -> list[str
     parts = []
     pairs = zip(models_of(points), glances(points), strict=True)
     for number, (model, glance) in enumerate(pairs, 1):
-        parts += [f'<h2 id="model-{number}">{escape(model)}</h2>', as_html(glance)]
+        size = size_of(points, model)
+        parts.append(f'<h2 id="model-{number}">{escape(model)}</h2>')
+        parts += [f'<p class="quiet">{escape(size)}</p>'] if size else []
+        parts.append(as_html(glance))
         parts += [_figure(drawn, command) for drawn in gallery.drawn.get(model, [])]
     return parts
 
@@ -161,12 +192,14 @@ def _section(section: Section, number: int) -> str:
 
 def _texts(table: Table) -> str:
     """A table whose columns 1 to 4 are sentences, which wrap and may run from right to left."""
-    lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in table[0]) + "</tr>"]
+    sentence = ' class="text sentence" dir="auto"'
+    kinds = [sentence if 1 <= i <= 4 else "" for i in range(len(table[0]))]
+    heads = (f'<th scope="col"{k}>{escape(c)}</th>' for k, c in zip(kinds, table[0], strict=True))
+    lines = ["<thead><tr>" + "".join(heads) + "</tr></thead><tbody>"]
     for row in table[1:]:
-        opened = [f"<td {WRAPPED}>" if 1 <= i <= 4 else "<td>" for i in range(len(row))]
-        cells = [f"{tag}{escape(cell)}</td>" for tag, cell in zip(opened, row, strict=True)]
+        cells = (f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
         lines.append("<tr>" + "".join(cells) + "</tr>")
-    return SCROLL + "\n".join(lines) + "</table></div>"
+    return SCROLL + "\n".join(lines) + "</tbody></table></div>"
 
 
 def _missing(gallery: Gallery) -> str:

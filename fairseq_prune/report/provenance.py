@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import date
 
+from fairseq_prune import __version__
 from fairseq_prune.evaluation import results
 from fairseq_prune.report.points import Point, measure_of
 
@@ -12,6 +14,26 @@ def signatures(points: Sequence[Point]) -> list[tuple[str, str]]:
     found = [pair for p in points for pair in results.signatures(p.row)]
     found += [("COMET", str(p.row["comet_signature"])) for p in points if "comet" in p.row]
     return list(dict.fromkeys(found))
+
+
+def made_by(points: Sequence[Point], today: date) -> str:
+    """When and by which version the report was made, and by which ones its rows."""
+    versions = dict.fromkeys(str(p.row["version"]) for p in points if p.row.get("version"))
+    others = [version for version in versions if version != __version__]
+    rows = f", from results of version {' and '.join(versions)}" if others else ""
+    return f"made on {today.isoformat()} by fairseq_prune {__version__}{rows}"
+
+
+def size_of(points: Sequence[Point], model: str) -> str:
+    """How large a model is, in words; "" where no row says it."""
+    mine = [p.row for p in points if p.model == model]
+    dense = [p.row for p in points if p.model == model and p.kind.is_dense]
+    counts = [int(row["parameters"]) for row in dense or mine if row.get("parameters")]
+    if not counts:
+        return ""
+    prunable = max((int(row.get("prunable") or 0) for row in mine), default=0)
+    text = f"{max(counts):,} parameters"
+    return f"{text}, of which {prunable:,} can be pruned" if prunable else text
 
 
 def measured_on(points: Sequence[Point]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from fairseq_prune.files.table import Table, as_csv, as_latex, as_markdown, as_text
 from fairseq_prune.files.text import listed
 from fairseq_prune.files.writing import write_text
+from fairseq_prune.report.answer import answers, in_markdown, in_text
 from fairseq_prune.report.comet import with_comet
 from fairseq_prune.report.gallery import draw
 from fairseq_prune.report.measure_tables import (
@@ -30,7 +31,7 @@ def write_report(
     places: Sequence[str], output: str, title: str, command: str, formats: Sequence[str] = (),
     comet: str | None = None,
 ) -> str:  # fmt: skip
-    """Write the report; returns its tables at a glance, how they were made, and its notes.
+    """Write the report; returns its answer, tables at a glance, how they were made, and notes.
 
     Leaves in ``output``: index.html, the files of :func:`write_tables`, and for each figure of each
     model MODEL-figureN.png, .svg and .csv.
@@ -61,10 +62,12 @@ def write_report(
         write_text(folder / "table.tex", _latex(tables, _signed(points)))
     gallery = draw(points, places, folder, "pdf" in formats)
     notes += [*measures.notes, *gallery.notes]
-    text = page(points, title, command, gallery, notes, [*sections, *every_number(measures)])
+    every = [*sections, *every_number(measures)]
+    text = page(points, title, command, gallery, notes, every, answers(measures))
     write_text(folder / "index.html", text)
     said = "".join(f"note: {note}\n" for note in notes)
-    return "\n".join(map(as_text, glances(points))) + _signed(points) + said
+    brief = "\n".join(map(as_text, glances(points)))
+    return f"{in_text(answers(measures))}\n{brief}{_signed(points)}{said}"
 
 
 def write_tables(measures: Measures, sections: Sequence[Section], folder: Path) -> None:
@@ -76,9 +79,12 @@ def write_tables(measures: Measures, sections: Sequence[Section], folder: Path) 
     points, flagged = measures.points, measures.flagged
     tables = [*glances(points), *_every_table(measures)]
     signed = _signed(points)
-    write_text(folder / "table.txt", "\n".join(map(as_text, tables)) + signed)
+    found = answers(measures)
+    text = "\n".join([in_text(found), *map(as_text, tables)])
+    write_text(folder / "table.txt", text + signed)
     signed = signed.replace("<", "&lt;")  # Markdown lets HTML through
-    write_text(folder / "table.md", "\n".join(map(as_markdown, tables)) + "\n" + signed)
+    text = "\n".join([in_markdown(found), *map(as_markdown, tables)])
+    write_text(folder / "table.md", f"{text}\n{signed}")
     write_text(folder / "table.csv", as_csv(full_table(points, flagged, apart=True)))
     write_text(folder / "points.csv", as_csv(point_table(points)))
     if measures.tests.each:

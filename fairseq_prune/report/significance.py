@@ -14,6 +14,7 @@ from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.unknown import count_unknown
 from fairseq_prune.files.text import listed
 from fairseq_prune.report.bootstrap import (
+    LEVEL,
     SIGNATURE,
     Comparison,
     Samples,
@@ -322,6 +323,19 @@ def _checked(found: Comparison) -> Comparison:
     if not all(isinstance(one, int | float) for one in vars(found).values()):
         raise ValueError("no comparison")
     return found
+
+
+def verdict(found: Comparison, corrected: float, against: str) -> str:
+    """What a test shows, with its direction.
+
+    Args:
+        corrected: Holm's p.
+        against: what it was tested against.
+    """
+    if found.difference == 0 or found.p >= LEVEL:
+        return f"no difference to {against} shown"
+    way = "better" if found.difference > 0 else "worse"
+    return f"{way} than {against}{'' if corrected < LEVEL else ', not by the corrected p'}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from fairseq_prune.report.points import (
     Place,
     Point,
     Spread,
-    counted,
     measure_of,
     models_of,
     multiply_adds_of,
@@ -64,9 +63,9 @@ Column = tuple[str, Callable[[Members], str]]  # its header, and the cell of a p
 def full_table(
     points: Sequence[Point], flags: Mapping[Place, str] | None = None, apart: bool = False
 ) -> Table:
-    """One row a point, or one for the seeds of a place where a place has several.
+    """One row a place, with the number of its seeds.
 
-    Where it has, numbers are means over seeds with their standard deviation.
+    Where they are several, numbers are means over seeds with their standard deviation.
 
     Args:
         points: to be shown.
@@ -75,7 +74,7 @@ def full_table(
     """
     places, flags = places_of(points), flags or {}
     seeds = any(len(members) > 1 for members in places.values())
-    columns = [*_about(places), *([("seeds", lambda m: str(len(m)))] if seeds else [])]
+    columns: list[Column] = [*_about(places), ("seeds", lambda members: str(len(members)))]
     for header, entry, digits in _numbers(points):
         columns += _columns(header, entry, digits, apart=seeds and apart)
     subsets = (name for p in points for name in p.row.get("also") or {})
@@ -176,29 +175,34 @@ def point_table(points: Sequence[Point]) -> Table:
 def glance(points: Sequence[Point], model: str) -> Table:
     """One model's scores: a row for each stage and scheme, a column for each percentage removed.
 
-    Over several seeds: mean ± standard deviation, and their number.
+    Over several seeds: mean ± standard deviation. Their number has a column; where it differs
+    within a row, it stands in the cells, too.
     """
     mine = [p for p in points if p.model == model]
     percents = sorted({0.0, *(p.removed for p in mine if not p.kind.level)})
     places = places_of(mine)
     head = f"{model}: {measure_of(mine)} at % removed"
-    table = [[head, *(f"{percent:g}" for percent in percents)]]
+    table = [[head, "seeds", *(f"{percent:g}" for percent in percents)]]
     for place, members in places.items():
         stage = STAGES[place[1]]
         if stage.level:
             name = ", ".join(filter(None, [stage.label, place[2]]))
-            table.append([name, _score(members), *("" for _ in percents[1:])])
+            table.append(_seen(name, [members, *([] for _ in percents[1:])]))
     for name, stage in STAGES.items():
         for scheme in schemes_of(p for p in mine if p.stage == name and not stage.level):
-            cells = [_score(places.get((model, name, scheme, p), [])) for p in percents]
-            table.append([f"{stage.label}, {scheme}", *cells])
+            cells = [places.get((model, name, scheme, p), []) for p in percents]
+            table.append(_seen(f"{stage.label}, {scheme}", cells))
     return table
 
 
-def _score(points: Sequence[Point]) -> str:
-    if not points:
-        return ""
-    return counted(scores_of(points).text(2), [len(points)])
+def _seen(name: str, cells: Sequence[Members]) -> list[str]:
+    """A row of :func:`glance`."""
+    counts = sorted({len(members) for members in cells if members})
+    row = [name, "-".join(map(str, dict.fromkeys((counts[0], counts[-1]))))]
+    for members in cells:
+        score = scores_of(members).text(2) if members else ""
+        row.append(f"{score} (n={len(members)})" if members and len(counts) > 1 else score)
+    return row
 
 
 def glances(points: Sequence[Point]) -> list[Table]:

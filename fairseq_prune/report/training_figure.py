@@ -71,7 +71,7 @@ def training(points: Sequence[Point], model: str, files: FileFinder) -> Chart | 
         title=f"{model}: validation loss while training",
         caption="Validation loss (negative log-likelihood, bits a token) against updates. A "
         "triangle marks each time that weights were removed. Retraining starts where the dense "
-        f"model ended.{mean if several else ''}",
+        f"model ended.{mean if several else ' Of one seed.'}",
         table=table,
         commands=commands_of([point.row for point in used]),
         draw=lambda drawing: _draw(drawing, runs),

@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,34 @@ def test_it_plays_to_the_end_and_from_there_from_the_start(page: Any, made: Anim
     assert page.locator(".slider").input_value() == str(last)
     page.locator(".play").click()
     assert int(page.locator(".slider").input_value()) < 5
+
+
+def test_it_starts_with_nothing_removed_and_says_what_is_seen(opened: Any, reported: Path) -> None:
+    shown = opened.context.new_page()
+    shown.goto((reported / "report" / "index.html").as_uri())
+    slider, seen = shown.locator(".slider"), shown.locator(".seen")
+    assert slider.input_value() == "0" and shown.locator(".now").inner_text() == "0%"
+    assert "lines move outwards" in shown.locator(".what").inner_text()
+    assert seen.inner_text() == "Nothing is removed yet: every weight is there."
+    move(shown, 60)
+    said = seen.inner_text()
+    assert said.startswith("At 60% of all weights, these are gone: class-blind from ")
+    shares = shown.locator(".histogram.class-blind b").all_inner_texts()
+    low, high = (pick(shares, key=lambda text: float(text[:-1])) for pick in (min, max))
+    assert f"from {low} of " in said and f"to {high} of " in said
+    shown.close()
+
+
+def test_it_runs_from_nothing_to_the_end_in_a_few_seconds(page: Any, made: Animation) -> None:
+    move(page, 0)
+    begun = time.monotonic()
+    page.locator(".play").click()
+    frames = set()
+    while page.locator(".play").inner_text() == "Pause":
+        frames.add(int(page.locator(".slider").input_value()))
+        assert time.monotonic() - begun < 20
+    assert page.locator(".slider").input_value() == str(len(made.sparsities) - 1)
+    assert time.monotonic() - begun > 4 and len(frames) > 10
 
 
 def test_less_motion_means_fewer_and_slower_steps(page: Any) -> None:

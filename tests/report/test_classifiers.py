@@ -43,10 +43,10 @@ def test_seeds_are_put_together_and_the_score_is_called_accuracy(
 ) -> None:
     points = read_points([write(tmp_path, *rows)])
     assert glance(points, "m") == [
-        ["m: accuracy at % removed", "0", "90"],
-        ["dense", "90.50 ± 0.71 (n=2)", ""],
-        ["pruned, class-blind", "", "71.00 ± 1.41 (n=2)"],
-        ["pruned + retrained, class-blind", "", "88.00"],
+        ["m: accuracy at % removed", "seeds", "0", "90"],
+        ["dense", "2", "90.50 ± 0.71", ""],
+        ["pruned, class-blind", "2", "", "71.00 ± 1.41"],
+        ["pruned + retrained, class-blind", "1", "", "88.00"],
     ]
     head, _, pruned, _ = full_table(points, apart=True)
     assert dict(zip(head, pruned, strict=True)) == {
@@ -134,11 +134,11 @@ def test_other_dense_models_are_lines_of_their_own(tmp_path: Path) -> None:
         row("retrained", "class-blind", 0.5, 31.0),
     ]
     points = read_points([write(tmp_path, *rows)])
-    assert [line[:2] for line in glance(points, "m")[1:]] == [
-        ["dense", "30.00"],
-        ["dense, trained on", "33.00"],
-        ["dense of other settings", "25.00"],
-        ["pruned + retrained, class-blind", ""],
+    assert [line[:3] for line in glance(points, "m")[1:]] == [
+        ["dense", "1", "30.00"],
+        ["dense, trained on", "1", "33.00"],
+        ["dense of other settings", "1", "25.00"],
+        ["pruned + retrained, class-blind", "1", ""],
     ]
     chart = by_stage(points, "m")
     assert chart is not None

@@ -47,8 +47,9 @@ def test_a_study_has_every_part(tmp_path: Path) -> None:
         f"{HEADINGS[-1]}, seed 1 of 2 seeds",
     ]
     # of 20% no seed is worse alone, both together are, but no more once p is corrected
-    limits = {row[1]: row[4:10:5] for row in parts[0].tables[0][1:]}
+    limits = {row[1]: row[5:11:5] for row in parts[0].tables[0][1:]}
     assert limits == {"pruned": ["-", "50"], "pruned + retrained": ["50", "90"]}
+    assert {row[4] for row in parts[1].tables[0][1:]} == {"2"}  # seeds
     assert {row[-4] for row in parts[1].tables[0][1:]} == {"0 of 2", "2 of 2"}
     assert [column.label for column in chosen(numbers, "m")] == [
         "dense", "pruned, class-blind, 50%",
@@ -67,13 +68,14 @@ def test_tables_have_the_spread_over_seeds(tmp_path: Path) -> None:
     bleu = spread_of([c.bleu for c in tested])
     assert bleu is not None and bleu.sd
     row = next(row for row in comparison_table(numbers)[1:] if row[1:4:2] == ["pruned", "50"])
-    assert row[4:7:2] == [
-        bleu.text(2), f"{statistics.fmean(lost):+.2f} ± {statistics.stdev(lost):.2f}"
+    assert row[4:8] == [
+        "2", bleu.text(2), "worse than dense",
+        f"{statistics.fmean(lost):+.2f} ± {statistics.stdev(lost):.2f}"
     ]  # fmt: skip
     empty = spread_of([100 * numbers.faults[p.key].long for p in pruned])
     row = next(row for row in fault_table(numbers)[1:] if row[1:4:2] == ["pruned", "50"])
     assert empty is not None and row[8] == empty.text(1)
-    assert all(" ± " in row[10] for row in limit_table(numbers)[1:])  # of the first that is worse
+    assert all(" ± " in row[11] for row in limit_table(numbers)[1:])  # of the first that is worse
     assert all(" ± " in cell for row in length_table(numbers, "m")[1:] for cell in row[2:])
 
 
@@ -81,8 +83,8 @@ def test_the_folder_has_the_tables_for_people_and_for_programs(tmp_path: Path) -
     with_texts(tmp_path / "m")
     output = tmp_path / "report"
     page = report(tmp_path / "m", output)
-    assert re.findall("<h2.*?>(.*?)</h2>", page)[: 2 + len(HEADINGS)] == [
-        "m", *HEADINGS, "Every number"
+    assert re.findall("<h2.*?>(.*?)</h2>", page)[: 3 + len(HEADINGS)] == [
+        "Answer", "m", *HEADINGS, "Every number"
     ]  # fmt: skip
     with (output / "significance.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -22,14 +22,14 @@ def test_a_glance_has_a_row_for_each_scheme_and_a_column_for_each_percentage(
     points: list[Point],
 ) -> None:
     assert as_text(glance(points, "m")) == (
-        "m: BLEU at % removed                        0     40     80\n"
-        "--------------------------------------  -----  -----  -----\n"
-        "dense                                   36.50\n"
-        "pruned, class-blind                            35.00  12.00\n"
-        "pruned, random                                  3.50   1.20\n"
-        "pruned + retrained, class-blind                36.00  36.00\n"
-        "pruned + retrained, random                     20.00  20.00\n"
-        "sparse from the beginning, class-blind                30.00\n"
+        "m: BLEU at % removed                    seeds      0     40     80\n"
+        "--------------------------------------  -----  -----  -----  -----\n"
+        "dense                                       1  36.50\n"
+        "pruned, class-blind                         1         35.00  12.00\n"
+        "pruned, random                              1          3.50   1.20\n"
+        "pruned + retrained, class-blind             1         36.00  36.00\n"
+        "pruned + retrained, random                  1         20.00  20.00\n"
+        "sparse from the beginning, class-blind      1                30.00\n"
     )
 
 
@@ -38,6 +38,7 @@ def test_every_point_stands_in_the_full_table_with_lengths_and_perplexity(
 ) -> None:
     header, first, second, *rest = full_table(points)
     assert header[4:] == [
+        "seeds",
         "BLEU",
         "chrF",
         "valid ppl",
@@ -45,8 +46,20 @@ def test_every_point_stands_in_the_full_table_with_lengths_and_perplexity(
         "brevity penalty",
         "length ratio",
     ]
-    assert first == ["m", "dense", "-", "0.00%", "36.50", "50.00", "4.50", "-", "0.988", "1.012"]
-    assert second[:5] == ["m", "pruned", "class-blind", "40.00%", "35.00"]
+    assert first == [
+        "m",
+        "dense",
+        "-",
+        "0.00%",
+        "1",
+        "36.50",
+        "50.00",
+        "4.50",
+        "-",
+        "0.988",
+        "1.012",
+    ]
+    assert second[:6] == ["m", "pruned", "class-blind", "40.00%", "1", "35.00"]
     assert len(rest) == len(points) - 2
 
 
@@ -62,7 +75,7 @@ def test_latex_has_the_same_cells_and_no_sign_that_it_reads_for_itself(
 ) -> None:
     table = full_table(points)
     lines = as_latex(table).splitlines()
-    assert lines[0] == r"\begin{tabular}{lllrrrrrrr}" and lines[-1] == r"\end{tabular}"
+    assert lines[0] == r"\begin{tabular}{lllrrrrrrrr}" and lines[-1] == r"\end{tabular}"
     rows = [line.removesuffix(r" \\").split(" & ") for line in lines if line.endswith(r"\\")]
     plain = [[cell.replace(r"\%", "%") for cell in row] for row in rows]
     assert plain == table
@@ -78,8 +91,8 @@ def test_latex_has_the_same_cells_and_no_sign_that_it_reads_for_itself(
 
 def test_markdown_aligns_numbers_to_the_right(points: list[Point]) -> None:
     lines = as_markdown(glance(points, "m")).splitlines()
-    assert lines[1] == "| --- | ---: | ---: | ---: |"
-    assert lines[3] == "| pruned, class-blind |  | 35.00 | 12.00 |"
+    assert lines[1] == "| --- | ---: | ---: | ---: | ---: |"
+    assert lines[3] == "| pruned, class-blind | 1 |  | 35.00 | 12.00 |"
 
 
 def test_a_bar_in_a_cell_does_not_split_it() -> None:
@@ -144,9 +157,19 @@ def test_programs_read_mean_deviation_and_median_in_columns(seeds: list[Point]) 
 
 def test_a_glance_has_mean_and_deviation_over_seeds(seeds: list[Point]) -> None:
     cells = {line[0]: line[1:] for line in glance(seeds, "m")}
-    assert cells["dense"] == ["37.00 ± 1.41 (n=2)", ""]
-    assert cells["pruned, class-blind"] == ["", "31.50 ± 2.12 (n=2)"]
-    assert cells["pruned + retrained, class-blind"] == ["", "33.00"]
+    assert cells["dense"] == ["2", "37.00 ± 1.41", ""]
+    assert cells["pruned, class-blind"] == ["2", "", "31.50 ± 2.12"]
+    assert cells["pruned + retrained, class-blind"] == ["1", "", "33.00"]
+
+
+def test_where_seeds_differ_in_number_each_cell_says_its_own(tmp_path: Path) -> None:
+    rows = [row("pruned", "class-blind", 0.2, 30.0, sha="1"),
+            row("pruned", "class-blind", 0.4, 20.0, sha="1"),
+            row("pruned", "class-blind", 0.4, 22.0, sha="2")]  # fmt: skip
+    for one, seed in zip(rows, "112", strict=True):
+        one["tags"]["seed"] = seed
+    table = glance(read_points([write(tmp_path, *rows)]), "m")
+    assert table[1] == ["pruned, class-blind", "1-2", "", "30.00 (n=1)", "21.00 ± 1.41 (n=2)"]
 
 
 def test_every_point_has_its_row_with_its_seed(seeds: list[Point]) -> None:
@@ -168,4 +191,4 @@ def test_differences_are_numbers() -> None:
 
 
 def test_html_is_escaped() -> None:
-    assert "<td>&lt;b&gt;</td>" in as_html([["a"], ["<b>"]])
+    assert ">&lt;b&gt;</td>" in as_html([["a"], ["<b>"]])
