@@ -37,8 +37,11 @@ class Journal:
             )
 
     @contextmanager
-    def working(self, settings: Mapping[str, Any]) -> Iterator[int]:
+    def working(self, settings: Mapping[str, Any], begun: bool = True) -> Iterator[int]:
         """Hold the folder for a run with these settings; gives the descriptor that holds it.
+
+        Args:
+            begun: whether there is anything in it that other settings would not go on with.
 
         Raises ValueError where another run holds it, or it was begun with other settings.
         """
@@ -48,11 +51,11 @@ class Journal:
                     f"another run, or a fairseq-train that one left behind, is at work in "
                     f"{self.folder}; wait for it, or choose another --output."
                 )
-            self._check_settings(settings)
+            self._check_settings(settings, begun)
             yield descriptor
 
-    def _check_settings(self, settings: Mapping[str, Any]) -> None:
-        if not self._settings.is_file():
+    def _check_settings(self, settings: Mapping[str, Any], begun: bool) -> None:
+        if not begun or not self._settings.is_file():
             write_text(self._settings, json.dumps(settings, indent=1) + "\n")
             return
         changed = differences(settings, self._read(self._settings))

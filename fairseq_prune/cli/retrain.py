@@ -52,9 +52,9 @@ def run(arguments: Namespace) -> int:
     print(shlex.join(line), flush=True)
     if arguments.dry_run:
         return 0
-    with journal.working({"fairseq-train": words}) as keep_open:
+    begun = any(folder.glob("checkpoint*.pt"))  # else what failed may be tried with other words
+    with journal.working({"fairseq-train": words}, begun) as keep_open:
         log = folder / "train.log"
-        begun = (folder / LAST).is_file()
         _output.say(f"{'goes on' if begun else 'starts'}; all that fairseq says is in {log}")
         train(words, folder, keep_open, plugin=_plugin(arguments), shown=watch)
     _report(arguments, folder)
@@ -81,10 +81,11 @@ def _check(arguments: Namespace, recipe: Recipe) -> None:
     if arguments.dense and recipe.active:
         flag = words_of(recipe)[0]
         raise ValueError(f"--dense prunes nothing: leave it out, or {flag}.")
-    folder = arguments.data.split(":")[0]
-    if not Path(folder).is_dir():
+    folder = Path(arguments.data.split(":")[0])
+    if not any((*folder.glob("train*"), *folder.glob("input0/train*"))):
+        what = "has no training data (train.*)" if folder.is_dir() else "is no folder"
         raise ValueError(
-            f"--data {folder} is no folder; give the one that fairseq-preprocess wrote (--destdir)."
+            f"--data {folder} {what}; give the folder that fairseq-preprocess wrote (--destdir)."
         )
 
 

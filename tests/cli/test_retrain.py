@@ -105,6 +105,7 @@ def test_the_dense_control_is_asked_for_by_name(dense: Path, corpus: Path, tmp_p
         (["--dense"], "--dense prunes nothing: leave it out, or --prune-scheme"),
         (["--prune-sparsity", "1.5"], "--prune-sparsity 1.5"),
         (["--data", "nowhere"], "--data nowhere is no folder"),
+        (["--data", "/tmp"], "--data /tmp has no training data"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_any_work(
@@ -120,6 +121,8 @@ def test_a_training_that_fails_says_why(dense: Path, corpus: Path, tmp_path: Pat
     given = ["--data", corpus, *PRUNE, "--output", tmp_path / "out", "--max-tokens", 2]
     refused = run("fairseq-prune", "retrain", dense, *given, fails=True)
     assert "fairseq-train failed with exit code" in refused and "train.log ends:" in refused
+    again = run("fairseq-prune", "retrain", dense, *given[:-1], 500, "--max-update", 1)
+    assert "starts" in again  # nothing was saved, so that other words are welcome
 
 
 def test_a_folder_of_others_is_left_alone(dense: Path, corpus: Path, tmp_path: Path) -> None:
