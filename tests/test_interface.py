@@ -35,11 +35,18 @@ def dense(tmp_path: Path) -> str:
 
 
 def test_the_page_runs_from_top_to_bottom(
-    dense: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    train: Train,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    train(tmp_path, "--max-update", 8, "--share-all-embeddings", arch="transformer")
+    Path("checkpoint_last.pt").rename("dense.pt")
+    Path("data-bin").symlink_to(corpus)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     space: dict[str, Any] = {}
     for number, block in enumerate(blocks):
         exec(compile(block, f"{PAGE}:{number}", "exec"), space)

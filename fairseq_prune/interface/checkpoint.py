@@ -1,7 +1,8 @@
 """Checkpoints in Python: opened, pruned, shrunk, saved, exported, scored, and made to translate."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,7 @@ class Checkpoint:
         """
         self._check_saved()
         check_names(decoding, _DECODING, "flag of decoding")
+        opening.quiet_fairseq()
         from fairseq_prune.evaluation.lines import Segmentation, translate_lines  # loads fairseq
 
         settings = Settings(data=str(data), valid_subset=None, **decoding)
@@ -246,7 +248,8 @@ class Checkpoint:
             tokenizer=tokenizer,
             tokens=tokens,
         )
-        return translate_lines(self.path, lines, settings, how)
+        with _quiet():
+            return translate_lines(self.path, lines, settings, how)
 
     def evaluate(self, data: str | Path, **settings: Any) -> dict[str, Any]:
         """The scores of the checkpoint on a test set, as ``fairseq-prune evaluate`` gives them: a
@@ -271,7 +274,9 @@ class Checkpoint:
         tasks = check([self.path], said)
         for doubt in (*said.doubts(), *said.unused(tasks)):
             warnings.warn(doubt, stacklevel=2)
-        ((row, _),) = evaluate([self.path], said)
+        opening.quiet_fairseq()
+        with _quiet():
+            ((row, _),) = evaluate([self.path], said)
         return row
 
     def _check_saved(self) -> None:
@@ -314,6 +319,14 @@ def verify(
     check_expected(expect)
     opening.import_plugin(name_of(user_dir))
     return verified(str(path), name_of(masks_from), expect)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch warns of in fairseq's way to use it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="torch")
+        yield
 
 
 def _check_new(path: str | Path, overwrite: bool) -> None:

@@ -141,7 +141,7 @@ def import_plugin(user_dir: str | None) -> None:
             f"command: leave it out, or run that copy (PYTHONPATH={given.absolute().parent} python "
             "-m fairseq_prune.cli.main ...)."
         )
-    _quiet_fairseq()
+    quiet_fairseq()
     from fairseq.utils import import_user_module
 
     try:
@@ -172,14 +172,14 @@ def check_written(path: str) -> str | None:
 
 
 def _skeleton_of(content: Mapping[str, Any]) -> "tuple[Skeleton | None, str | None]":
-    _quiet_fairseq()
+    quiet_fairseq()
     from fairseq_prune.tasks.skeleton import skeleton_of  # fairseq takes a second to load
 
     return skeleton_of(content)
 
 
-def _quiet_fairseq() -> None:
-    """Before it is imported: it would log to stdout what it lacks, between results."""
+def quiet_fairseq() -> None:
+    """Before it is imported: it would log what it reads and lacks, between results."""
     if "fairseq" not in sys.modules:
         logging.basicConfig(level=logging.WARNING)
 
