@@ -34,6 +34,14 @@ def test_the_metadata_say_what_is_known(said: dict[str, Any]) -> None:
     assert len(told["keywords"]) > 3 and told["license_files"] == ["LICENSE"]
 
 
+def test_the_page_on_installing_has_every_extra(said: dict[str, Any]) -> None:
+    text = (ROOT / "docs" / "installing.md").read_text(encoding="utf-8")
+    extras = set(said["told"]["extras_require"])
+    assert set(re.findall(r"^\| `(\w+)` \|", text, flags=re.M)) == extras
+    named = re.findall(r"'\.\[([\w,]+)\]'", text)
+    assert named and {extra for names in named for extra in names.split(",")} <= extras
+
+
 @pytest.mark.parametrize(
     ("page", "shown"),
     [

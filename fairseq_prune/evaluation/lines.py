@@ -21,7 +21,7 @@ _FEWEST = 0.05  # of a dictionary's words: fewer that look like subwords may be 
 _PACKAGES = {"moses": "sacremoses", "nltk": "nltk"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Segmentation:
     """How lines of text become the tokens of a dictionary, and are joined again.
 

@@ -242,12 +242,8 @@ class Checkpoint:
         from fairseq_prune.evaluation.lines import Segmentation, translate_lines  # loads fairseq
 
         settings = Settings(data=str(data), valid_subset=None, **decoding)
-        how = Segmentation(
-            sentencepiece=names_of(sentencepiece),
-            bpe_codes=name_of(bpe_codes),
-            tokenizer=tokenizer,
-            tokens=tokens,
-        )
+        pieces, codes = names_of(sentencepiece), name_of(bpe_codes)
+        how = Segmentation(pieces, codes, tokenizer, tokens)
         with _quiet():
             return translate_lines(self.path, lines, settings, how)
 
