@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from fairseq_prune.study.scoring import EVALUATE, scoring_of
 from fairseq_prune.study.trained_model import SAID, Trained, read_trained
 
 _PLAIN = re.compile(r"[\w./][\w./+-]*")  # what YAML takes for a text as it stands
-_TRAININGS = 3  # of the grid below, a third of the dense training each
+_TRAININGS = 3  # of the grid below
 _TEMPLATE = """\
 # {head}
 #   fairseq-prune study plan THIS --output runs/mine    what would run
@@ -33,7 +34,7 @@ models:
   {model_name:29} # a name of your own
     checkpoint: {checkpoint}
     # never written to; architecture, loss, optimizer and batches are those in the file. It is
-    # retrained with half of its learning rate for a third of its training, in flags:
+    # retrained with half of its learning rate for a third of its training (whole epochs), that is:
     {retrain}
 
 seeds: 1                        # [1, 2, 3]: what is trained is trained three times, for intervals
@@ -114,7 +115,7 @@ def begun(checkpoint: str, data: str) -> str:
         _Model(
             head=f"A study of {path.name}, written by fairseq-prune study init.",
             about=_about(model),
-            title=_quoted(f"Pruning {path.name}"),
+            title=_quoted(f"Pruning {'/'.join(path.parts[-2:])}"),
             data=_quoted(str(folder)),
             model_name=re.sub(r"\W", "_", kind)[:50] + ":",
             checkpoint=_quoted(str(path)),
@@ -137,19 +138,19 @@ def _about(model: Trained) -> str:
     epochs, updates = trained(model.content)
     size = sum(one.numel() for one in parameters_in(model.content["model"]).values())
     behind = f"{epochs} epoch{'s' if epochs != 1 else ''}, {updates:,} updates"
-    lines = [
-        "",
-        f"{model.path.name}: {architecture(model.content)}, {size:,} parameters, {behind}.",
-    ]
-    if model.seconds is not None:
-        lines += [
-            f"That took {in_words(model.seconds)}; the {_TRAININGS} trainings below, a third each, would "
-            f"take {in_words(model.seconds)} on such a",
-            "machine, one after the other. Decoding comes on top, for each of the models.",
-        ]
+    said = f"{model.path.name}: {architecture(model.content)}, {size:,} parameters, {behind}. "
+    (unit, whole), (other, length) = model.dense.length, model.retrain.length
+    each = f"The {_TRAININGS} trainings below have {length:g} {other}s each"
+    if model.seconds is None or unit != other:
+        said += f"{each}; how long the model's own took it does not say."
     else:
-        lines.append("How long that took it does not say; each training below takes a third of it.")
-    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
+        took = in_words(model.seconds * _TRAININGS * length / whole)
+        said += (
+            f"That took {in_words(model.seconds)}. {each}: {took} on such a machine, one after the "
+            "other. Decoding comes on top."
+        )
+    lines = textwrap.wrap(said, 94, break_long_words=False, break_on_hyphens=False)
+    return "".join(f"# {line}".rstrip() + "\n" for line in ["", *lines])
 
 
 def _flags(model: Trained) -> str:

@@ -84,7 +84,7 @@ class Trained:
         """
         files = ", ".join(f"{one.path} ({one.digest[:8]})" for one in self.files.values())
         said = " ".join(self.retrain.only(SAID).words("DATA"))
-        usual = "half of its learning rate, a third of its training"
+        usual = "half of its learning rate, a third of its training in whole epochs"
         if self.changes.get("retrain"):
             usual += f", and what models.{self.name}.retrain says"
         took = "" if self.seconds is None else f"; its own training took {in_words(self.seconds)}"

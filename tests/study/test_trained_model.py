@@ -1,5 +1,6 @@
 """Studies of a model that is there: its configuration, its identity, and what is refused."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from fairseq_prune.evaluation import results
 from fairseq_prune.files.writing import file_digest
 from fairseq_prune.study.grid import points_of
 from fairseq_prune.study.layout import check_folder, lay, look
@@ -16,11 +18,11 @@ from fairseq_prune.study.stages import before, command_of, result_of
 from fairseq_prune.study.worker import FAILED, OK, work
 from tests.conftest import ARCHES, TRAINING, run
 from tests.forked import train_here
-from tests.study.studies import GRID, STUDY
+from tests.study.studies import GRID, STUDY, write_study
 
 EVERY = """\
-  - stages: [longer, small]
-    flags: {encoder-embed-dim: 8}
+  - stages: longer
+  - {stages: small, flags: {encoder-embed-dim: 8}}
   - stages: [pruned, retrained, scratch, fresh, sensitivity]
     schemes: class-blind
     sparsities: 0.5
@@ -266,3 +268,36 @@ def test_a_study_of_a_checkpoint_runs(tmp_path: Path, dense: Path, corpus: Path)
         "checkpoint_best.pt", "checkpoint_last.pt",
     ]  # fmt: skip
     assert (tmp_path / "out/report/index.html").is_file()
+
+
+BOTH = """\
+  - stages: longer
+  - {stages: [pruned, retrained, scratch], schemes: class-blind, sparsities: 0.5}
+  - {stages: pruned, schemes: class-blind, saliencies: random, sparsities: 0.5}
+  - {stages: control-retrained, kinds: shuffle, schemes: class-blind, sparsities: 0.5}
+"""
+
+
+@pytest.mark.slow
+def test_a_study_of_a_dense_model_gives_what_the_study_that_trained_it_gave(
+    tmp_path: Path, corpus: Path
+) -> None:
+    """The configurations of these tests retrain with half the rate for a third of nine updates."""
+    whole = write_study(tmp_path / "whole", BOTH, data=str(corpus), dense=9)
+    words = ("--cpu", "--no-report", "--jobs", "2")
+    run("fairseq-prune", "study", "run", whole, "--output", tmp_path / "a", *words)
+    (dense,) = (tmp_path / "a").glob("points/*-dense-*/checkpoint_best.pt")
+    begun = study_of(tmp_path, dense, BOTH, data=corpus)
+    run("fairseq-prune", "study", "run", begun, "--output", tmp_path / "b", *words)
+    first, second = (measured(tmp_path / name) for name in "ab")
+    assert first == second and len(first) == 8
+
+
+def measured(root: Path) -> dict[str, list[object]]:
+    """What was measured, by what tells the points apart but their seed and digest."""
+    names = ("bleu", "chrf", "valid_ppl", "test_ppl", "sparsity", "masks_digest")
+    return {
+        re.sub(r"(-s1)?-[0-9a-f]{8}$", "", path.parent.name): [row[name] for name in names]
+        for path in root.glob("points/*/results.jsonl")
+        for row in results.read(path)
+    }
