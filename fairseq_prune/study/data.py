@@ -11,6 +11,7 @@ from fairseq_prune.files.lock import awaited
 from fairseq_prune.files.text import last_lines
 from fairseq_prune.files.writing import file_digest, write_text
 from fairseq_prune.study.executors import Process
+from fairseq_prune.study.grid import points_of
 from fairseq_prune.study.scoring import SCORINGS
 from fairseq_prune.study.settings import DataSet, Study
 
@@ -29,11 +30,23 @@ def prepare(study: Study, folder: Path, say: Callable[[str], None]) -> dict[str,
         placed = data.at(mine)
         if data.prepare is not None:
             _prepare(data, mine, say)
-        # what is wrong with the folder is said in the words of evaluate
-        for doubt in SCORINGS[study.scoring].doubts(study.settings(placed).check()):
+        for doubt in _doubts(study, placed):
             say(f"warning: data {name}: {doubt}")
         ready[name] = placed
     return ready
+
+
+def _doubts(study: Study, data: DataSet) -> list[str]:
+    """What hardly goes with the data; raises ValueError for what cannot work with them."""
+    # what is wrong with the folder is said in the words of evaluate
+    doubts = SCORINGS[study.scoring].doubts(study.settings(data).check())
+    trained = [*data.bin.glob("train*"), *data.bin.glob("input0/train*")]
+    if not trained and any(point.training for point in points_of(study)):
+        raise ValueError(
+            f"{data.bin} has no training data (train.*), and the study trains; give the folder "
+            "that fairseq-preprocess wrote."
+        )
+    return doubts
 
 
 def foreseen(study: Study) -> list[str]:
@@ -43,7 +56,7 @@ def foreseen(study: Study) -> list[str]:
         if data.prepare is not None:
             continue
         try:
-            doubts = SCORINGS[study.scoring].doubts(study.settings(data).check())
+            doubts = _doubts(study, data)
         except ValueError as error:
             doubts = [f"no run is possible yet: {error}"]
         found += [f"data {name}: {doubt}" for doubt in doubts]

@@ -14,7 +14,7 @@ from tests.study.studies import GRID, write_study
 def data(folder: Path, text: str = "a 1\n") -> None:
     folder.mkdir(exist_ok=True)
     (folder / "dict.en.txt").write_text(text)
-    for subset in ("test", "valid"):
+    for subset in ("test", "valid", "train"):
         (folder / f"{subset}.de-en.en.idx").write_text("")
 
 
@@ -94,7 +94,7 @@ def test_data_that_another_run_makes_are_waited_for(tmp_path: Path) -> None:
     log, said = tmp_path / "log", list[str]()
     (tmp_path / "make.sh").write_text(
         f'echo run >>{log}\nsleep 1.5\nmkdir -p "$1/bin"\necho "a 1" >"$1/bin/dict.en.txt"\n'
-        'for s in test valid; do : >"$1/bin/$s.de-en.en.idx"; done\n'
+        'for s in test valid train; do : >"$1/bin/$s.de-en.en.idx"; done\n'
     )
     words = (read_study(str(path)), tmp_path / "out", said.append)
     threads = [threading.Thread(target=prepare, args=words) for _ in range(3)]
@@ -126,7 +126,7 @@ def test_a_data_script_runs_once_it_has_not_ended_well(tmp_path: Path) -> None:
     script, log = tmp_path / "make.sh", tmp_path / "log"
     body = (
         f'echo run >>{log}\nmkdir -p "$1/bin"\necho "a 1" >"$1/bin/dict.en.txt"\n'
-        'for s in test valid; do : >"$1/bin/$s.de-en.en.idx"; done\n'
+        'for s in test valid train; do : >"$1/bin/$s.de-en.en.idx"; done\n'
     )
     script.write_text(body + "echo no space; exit 4\n")
     laid = look(read_study(str(path)), tmp_path / "out")

@@ -44,7 +44,7 @@ def write_data(folder: Path) -> None:
     for part in ("input0", "label"):
         (folder / part).mkdir(parents=True)
         (folder / part / "dict.txt").write_text("a 1\n")
-        for name in ("test.idx", "test.bin"):
+        for name in ("test.idx", "test.bin", "train.idx"):
             (folder / part / name).write_text(part)
 
 
