@@ -43,6 +43,8 @@ def _run(laid: Laid, arguments: Namespace) -> int:
     executor = _executor(laid, arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        for line in _abouts(laid):
+            _say(line)
         lay(laid, _say)
         _say(
             f"{len(laid.points)} points, {executor.slots} at a time; logs: {laid.root / POINTS}/*/"
@@ -54,6 +56,12 @@ def _run(laid: Laid, arguments: Namespace) -> int:
     if not arguments.no_report and outcome.done:
         _report(laid)
     return _close(laid, outcome)
+
+
+def _abouts(laid: Laid) -> list[str]:
+    """What becomes of models that are there already."""
+    study = laid.study
+    return [line for model in study.models.values() for line in model.about(study.seeds)]
 
 
 def _interrupt(*_: Any) -> NoReturn:
@@ -112,9 +120,8 @@ def _plan(laid: Laid, arguments: Namespace) -> int:
         print_what = {"run": names, "done": len(laid.points) - len(left), "slots": slots}
         _output.print_json({**print_what, "seconds": seconds, "unknown": unknown})
         return 0
-    for model in laid.study.models.values():
-        for line in model.about(laid.study.seeds):
-            print(line)
+    for line in _abouts(laid):
+        print(line)
     kinds = Counter((p.model, p.data, p.stage, _amount(p.work)) for p in left)
     rows = [[*kind, str(count)] for kind, count in kinds.items()]
     if rows:

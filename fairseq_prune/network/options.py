@@ -12,6 +12,9 @@ from typing import Any
 # of those that `changed` is for, what fairseq has in `encoder` and `decoder` where these are nested
 _NESTED = ("embed_path", "ffn_embed_dim")
 
+# flags of fairseq-train for half precision, which takes a GPU
+HALF = ("--fp16", "--bf16", "--amp", "--memory-efficient-fp16", "--memory-efficient-bf16")
+
 
 @dataclass(frozen=True)
 class Options:

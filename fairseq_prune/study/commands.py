@@ -9,13 +9,12 @@ import fairseq_prune
 from fairseq_prune.models import TRAINABLE
 from fairseq_prune.optim import SCHEDULERS
 from fairseq_prune.pruning.flags import words_of
+from fairseq_prune.pruning.penalty_flags import PENALTIES
 from fairseq_prune.study.model_file import TASK, Flags
 from fairseq_prune.study.point import Point, is_timed
 
 USER_DIR = str(Path(fairseq_prune.__file__).parent)
 TRAIN, OURS = "fairseq-train", "fairseq-prune"
-# flags of fairseq-train for half precision, which takes a GPU
-HALF = ("--fp16", "--bf16", "--amp", "--memory-efficient-fp16", "--memory-efficient-bf16")
 
 
 @dataclass(frozen=True)
@@ -118,10 +117,14 @@ def sensitivity(job: Job) -> list[str]:
 
 
 def needs_plugin(training: Flags) -> bool:
-    """Whether stock fairseq-train does not know the architecture or the learning-rate schedule."""
-    arch = training.get("arch") or ""
-    ours = arch in TRAINABLE or arch.startswith("shrunk_")
-    return ours or training.get("lr-scheduler") in SCHEDULERS
+    """Whether stock fairseq-train does not know the task, the architecture, the criterion or the
+    learning-rate schedule."""
+    arch, task = training.get("arch") or "", training.get("task") or ""
+    if arch in TRAINABLE or arch.startswith("shrunk_") or task.startswith("pruned_"):
+        return True
+    criterion = training.get("criterion") or ""
+    penalised = any(criterion.endswith(f"_{name}") for name in PENALTIES)
+    return penalised or training.get("lr-scheduler") in SCHEDULERS
 
 
 def _train(job: Job, plugin: bool = True) -> list[str]:

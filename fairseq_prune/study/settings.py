@@ -13,6 +13,7 @@ from fairseq_prune.study.model_file import TASK, Model, flags_in, read_model
 from fairseq_prune.study.point import CHECKPOINTS
 from fairseq_prune.study.scoring import EVALUATE, SCORINGS, read_settings, scoring_of
 from fairseq_prune.study.trained_model import SECTIONS, Trained, read_trained
+from fairseq_prune.tasks.own import SCORED
 
 _LONGEST = 50  # letters of a name: a folder's may have 255, with all that a recipe says
 KEPT = ("all", "evaluated")
@@ -103,7 +104,13 @@ def read_study(path: str) -> Study:
 
 def _scoring(models: Mapping[str, Model], node: Node) -> str:
     """How all models are scored; raises ValueError where some translate and some classify."""
-    found = {scoring_of(m.dense.get("task") or TASK): name for name, m in models.items()}
+    tasks = {name: model.dense.get("task") or TASK for name, model in models.items()}
+    for name, task in tasks.items():
+        if task.removeprefix("pruned_") in SCORED:
+            node.entries[name].fail(
+                f"{name} is of the task {task}: a study scores translations and classifiers."
+            )
+    found = {scoring_of(task): name for name, task in tasks.items()}
     if len(found) > 1:
         node.fail(f"{' and '.join(found.values())} are of tasks that are scored in different ways.")
     return next(iter(found))

@@ -12,8 +12,7 @@ import fairseq_prune
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.record import read_record
 from fairseq_prune.files.writing import file_digest
-from fairseq_prune.network.options import model_options
-from fairseq_prune.study.commands import HALF
+from fairseq_prune.network.options import HALF, model_options
 from fairseq_prune.study.model_file import REFUSED, File, Flags
 from fairseq_prune.study.progress import in_words
 
@@ -89,6 +88,12 @@ class Trained:
             usual += f", and what models.{self.name}.retrain says"
         took = "" if self.seconds is None else f"; its own training took {in_words(self.seconds)}"
         found = [f"{self.name}: {files}; retrained with {said} ({usual}){took}"]
+        processes = _processes(self.content)
+        if processes > 1:
+            found.append(
+                f"{self.name}: {processes} processes trained it; a point has --gpus of them, and "
+                "batches as much smaller unless retrain has another update-freq"
+            )
         if self.has_one_file and len(seeds) > 1:
             found.append(
                 f"{self.name}: all seeds train this one model further; their spread is that of "
@@ -191,6 +196,14 @@ def _first_model(content: Mapping[str, Any]) -> str | None:
     part = config.get("checkpoint") if isinstance(config, Mapping) else None
     found = part.get("finetune_from_model") if isinstance(part, Mapping) else None
     return str(found) if found else None
+
+
+def _processes(content: Mapping[str, Any]) -> int:
+    """How many processes, most often GPUs, trained a model together; 1 where it is not said."""
+    config = content.get("cfg")
+    part = config.get("distributed_training") if isinstance(config, Mapping) else None
+    found = part.get("distributed_world_size") if isinstance(part, Mapping) else None
+    return found if isinstance(found, int) else 1
 
 
 def _pairs(

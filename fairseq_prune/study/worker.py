@@ -15,8 +15,9 @@ from fairseq_prune.evaluation import results
 from fairseq_prune.files.lock import held
 from fairseq_prune.files.text import last_lines
 from fairseq_prune.files.writing import file_digest, write_text
+from fairseq_prune.network.options import HALF
 from fairseq_prune.study import forks
-from fairseq_prune.study.commands import HALF, OURS, TRAIN, runnable
+from fairseq_prune.study.commands import OURS, TRAIN, runnable
 from fairseq_prune.study.cpu_time import EVERY, SPENT, Spent, cpu_seconds
 from fairseq_prune.study.folder import Folder
 from fairseq_prune.study.scoring import EVALUATE, SCORINGS, scored

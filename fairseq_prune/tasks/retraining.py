@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from fairseq_prune.files.text import value_of
+from fairseq_prune.network.options import HALF
 from fairseq_prune.tasks.command_line import Saved, plain_value, training_flags
 
 LENGTH = Fraction(1, 3)
@@ -25,8 +26,6 @@ _UPDATES = (
 _EPOCHS = ("halve_after", "halve_every", "force_anneal")
 _LEAST = {"halve_after": 1, "force_anneal": 1}  # whole epochs, at least one
 _LIMITS = ("--max-epoch", "--max-update")
-# of the machine that it was trained on
-_HALF = ("--fp16", "--bf16", "--amp", "--memory-efficient-fp16", "--memory-efficient-bf16")
 
 
 def retraining_flags(
@@ -52,7 +51,7 @@ def retraining_flags(
     words = [*limits, *_rates(saved, said), *_schedule(saved, said, factor)]
     flags = training_flags(checkpoint, [*words, *given])
     own = len(flags) - len(given)
-    machine = ["--cpu", *(() if torch.cuda.is_available() else _HALF)]
+    machine = ["--cpu", *(() if torch.cuda.is_available() else HALF)]
     return [*(word for word in flags[:own] if word not in machine), *given]
 
 

@@ -73,6 +73,10 @@ def test_the_reports_transformer_opens_in_stock_fairseq() -> None:
         ({"arch": "see2016_lstm_iwslt"}, True),
         ({"arch": "transformer_multi30k_de_en"}, True),
         ({"arch": "transformer_bert_fused"}, True),
+        ({"arch": "shrunk_lstm"}, True),
+        ({"arch": "lstm", "task": "pruned_translation"}, True),
+        ({"arch": "lstm", "criterion": "label_smoothed_cross_entropy"}, False),
+        ({"arch": "lstm", "criterion": "label_smoothed_cross_entropy_growing"}, True),
     ],
 )
 def test_dense_training_needs_us_for_what_is_ours(pairs: dict[str, str], needs: bool) -> None:

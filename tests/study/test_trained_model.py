@@ -205,6 +205,23 @@ def changed(dense: Path, path: Path, part: str, **settings: Any) -> Path:
     return path
 
 
+def test_what_is_scored_otherwise_is_refused(tmp_path: Path, dense: Path) -> None:
+    path = study_of(tmp_path, dense)
+    config = path.with_name("config.yaml")
+    config.write_text("model: {task: language_modeling, arch: lm}\ndense: {max-update: 3}\n")
+    path.write_text(path.read_text().replace(f"{{checkpoint: {dense}}}", "config.yaml"))
+    with pytest.raises(ValueError, match="line 6: m is of the task language_modeling: a study"):
+        read_study(str(path))
+
+
+def test_the_processes_that_trained_it_are_said(tmp_path: Path, dense: Path) -> None:
+    mine = changed(dense, tmp_path / "mine.pt", "distributed_training", distributed_world_size=4)
+    study = read_study(str(study_of(tmp_path, mine)))
+    assert [line for line in study.models["m"].about((1,)) if "4 processes trained it" in line]
+    study = read_study(str(study_of(tmp_path, dense)))
+    assert not [line for line in study.models["m"].about((1,)) if "processes" in line]
+
+
 SCRATCH = "  - {stages: [scratch, retrained], schemes: class-blind, sparsities: 0.5}\n"
 
 
