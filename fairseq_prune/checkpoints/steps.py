@@ -41,7 +41,8 @@ class Step:
             unknown), ``given`` (whether under another file's masks), ``updates``, ``held`` (those
             of them under masks) and ``since`` (those since the masks last changed). Of what cuts:
             ``parameters``, before and after. Of ``shrunk`` also ``prunable``, of the source, and
-            ``cut`` of them. Of ``exported``: ``format``, ``half``, ``removed`` and ``prunable``.
+            ``cut`` of them. Of ``exported``: ``format``, ``half``, ``removed`` and ``prunable``; of
+            a folder of CTranslate2 also ``quantization``.
     """
 
     kind: str

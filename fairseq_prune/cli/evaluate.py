@@ -35,7 +35,8 @@ def run(arguments: Namespace) -> int:
             continue
         print(
             f"checkpoint {number} of {count}: {arguments.checkpoints[number - 1]}: "
-            f"{scores(row, settings)}{unknown(row)}{left(row)}{' (known)' if known else ''}",
+            f"{scores(row, settings)}{unknown(row)}{left(row)}{cost(row)}"
+            f"{' (known)' if known else ''}",
             flush=True,
         )
     if not arguments.json:
@@ -82,6 +83,18 @@ def left(row: "Row") -> str:
         text += f" ({parameters / max(before, 1):.0%} of its source's {before:,})"
     made = ", ".join(row.get("made") or [])
     return f"{text}, {made}" if made else text
+
+
+def cost(row: "Row") -> str:
+    """What a model takes: bytes of its file, time, and memory; rows of earlier versions lack it."""
+    if row.get("bytes") is None:
+        return ""
+    parts = [_output.in_units(row["bytes"])]
+    if row.get("ms_per_sentence") is not None:
+        parts.append(f"{row['ms_per_sentence']:.1f} ms a sentence")
+    if row.get("memory_bytes") is not None:
+        parts.append(f"{_output.in_units(row['memory_bytes'])} of memory")
+    return f"  {', '.join(parts)} ({row.get('engine') or 'fairseq'})"
 
 
 def unknown(row: "Row") -> str:

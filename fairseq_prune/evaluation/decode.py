@@ -6,8 +6,10 @@ defaults: their argument parsers build the configuration. Only the start-up is s
 
 import glob
 import math
+import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +26,7 @@ from fairseq_prune.data.samples import check_sample, parts_of
 from fairseq_prune.evaluation.perplexity import bits_of, drawing
 from fairseq_prune.evaluation.sentences import Sentence
 from fairseq_prune.evaluation.settings import Settings
+from fairseq_prune.files.memory import peak_resident, reset_peak
 from fairseq_prune.pruning.refusal import reason_of
 from fairseq_prune.tasks.loaded import (
     DataProblem,
@@ -77,6 +80,10 @@ class Decoder:
         self.own: Any = None
         self._scoring: Any = None
         self._translating: Any = None
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        self._scoring = self._translating = None
 
     @property
     def model(self) -> Any:
@@ -132,7 +139,7 @@ class Decoder:
         self.settings.check_task(own, "fairseq_prune")
         pair = own.pair(given)
         per_pair = own.name in A_MODEL_A_PAIR
-        self._scoring = self._translating = None  # memory, before the next ones are made
+        self.close()  # memory, before the next ones are made
         self._scoring = self._load_models(own, None if per_pair else pair)
         if not (own.translates and _is_translation(self._scoring.task)):
             return
@@ -173,7 +180,7 @@ class Decoder:
         """Decode ``subset``."""
         task, translators = self.task, self.translators
         self.prepare(subset)
-        generator = task.build_generator(translators, self.cfg.generation)
+        generator = self._generator()
         stripped = getattr(generator, "symbols_to_strip_from_output", {generator.eos})
         hypotheses: dict[int, str] = {}
         sentences: dict[int, Sentence] = {}
@@ -184,6 +191,36 @@ class Decoder:
                 sentences[number] = self._sentence(sample, row, stripped)
         order = sorted(hypotheses)
         return Translations([hypotheses[n] for n in order], [sentences[n] for n in order])
+
+    def _generator(self) -> Any:
+        return self.task.build_generator(self.translators, self.cfg.generation)
+
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, Any]]:
+        """Fills in, at its end, the ``seconds`` that passed and the peak of memory meanwhile.
+
+        ``memory_bytes`` is what the process that translates held at most, model, programs and
+        libraries included; None where the system does not say it.
+        """
+        spent: dict[str, Any] = {}
+        self._reset_peak()
+        begun = time.perf_counter()
+        yield spent
+        spent.update(seconds=time.perf_counter() - begun, memory_bytes=self._peak())
+
+    def _reset_peak(self) -> None:
+        reset_peak()
+
+    def _peak(self) -> int | None:
+        return peak_resident()
+
+    @property
+    def engine(self) -> dict[str, Any]:
+        """What a row of results says of the program that translates."""
+        return {
+            "engine": "fairseq", "device": "cuda" if self.cuda else "cpu",
+            "threads": torch.get_num_threads(), "memory_of": "a process with torch and fairseq",
+        }  # fmt: skip
 
     def prepare(self, subset: str) -> Any:
         """The data set that ``subset`` is; the models are ready for translating it."""

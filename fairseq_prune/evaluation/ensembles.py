@@ -1,6 +1,5 @@
 """What a row of results says of several models that decode together."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,33 +12,32 @@ from fairseq_prune.tasks.opening import open_checkpoint
 STAGE = "ensemble"
 
 
-def digest_of(members: Sequence[str]) -> str:
-    """The SHA-256 of a checkpoint, or one of those of an ensemble's members, in their order."""
-    digests = [file_digest(path) for path in members]
-    if len(digests) == 1:
-        return digests[0]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
 def kept_paths(members: Sequence[str], output: str | None) -> str:
     """How a row names a checkpoint or an ensemble: see :func:`results.kept_path`."""
     return ":".join(results.kept_path(path, output) for path in members)
 
 
-def provenance_of(members: Sequence[str], output: str | None) -> dict[str, Any]:
+def provenance_of(
+    members: Sequence[str], output: str | None, opened: Sequence[str] | None = None
+) -> dict[str, Any]:
     """How a checkpoint came to be; of an ensemble its members, and what they have together.
 
     No recipe, method or mask is an ensemble's. ``members`` have path, SHA-256, stage, method and
     sparsity; weights are those of all, which all take part in each translation.
+
+    Args:
+        members: as given.
+        opened: the checkpoints that fairseq opens for them; None: the same.
     """
-    each = [provenance(path) for path in members]
+    opened = members if opened is None else opened
+    each = [provenance(path) for path in opened]
     if len(each) == 1:
         return each[0]
     together = {
         "removed": sum(one["removed"] for one in each),
         # of a dense model, a row says none
         "prunable": sum(
-            one["prunable"] or _prunable(p) for p, one in zip(members, each, strict=True)
+            one["prunable"] or _prunable(p) for p, one in zip(opened, each, strict=True)
         ),
     }
     digests = [file_digest(path) for path in members]
@@ -81,4 +79,6 @@ def name_of(members: Sequence[str], base: Path) -> str:
 def _name_of(path: Path, base: Path) -> str:
     inside = path.is_relative_to(base)
     parts = path.relative_to(base).parts if inside else (path.parent.name, path.name)
-    return "-".join(parts).removesuffix(".pt")
+    name = "-".join(parts)
+    # a folder may have the name of a checkpoint that lies beside it
+    return f"{name}.ctranslate2" if path.is_dir() else name.removesuffix(".pt")

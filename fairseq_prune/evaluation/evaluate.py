@@ -3,24 +3,34 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairseq_prune.checkpoints.counts import count, together
-from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.evaluation import results
-from fairseq_prune.evaluation.ensembles import digest_of, kept_paths, name_of, provenance_of
+from fairseq_prune.evaluation.ensembles import kept_paths, name_of, provenance_of
 from fairseq_prune.evaluation.processor import made_here
-from fairseq_prune.evaluation.provenance import provenance
+from fairseq_prune.evaluation.provenance import provenance, provenance_of_folder
 from fairseq_prune.evaluation.results import Row
 from fairseq_prune.evaluation.scores import Scores, perplexity, score, tokenized_bleu
 from fairseq_prune.evaluation.sentences import write_sentences
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.evaluation.texts import Texts, split_compounds, texts_of
+from fairseq_prune.exports.ctranslate_folder import read_folder
+from fairseq_prune.exports.forms import (
+    COMPACT,
+    CTRANSLATE2,
+    as_checkpoint,
+    digest_of,
+    form_of,
+    size_of,
+    task_of,
+)
 from fairseq_prune.files.writing import inside, write_text
 from fairseq_prune.tasks.opening import open_checkpoint
-from fairseq_prune.tasks.own import OwnTask, members_of, read_task
+from fairseq_prune.tasks.own import OwnTask, members_of
 
 if TYPE_CHECKING:
     from fairseq_prune.evaluation.decode import Decoder
@@ -35,7 +45,8 @@ def evaluate(
     """Yields each checkpoint's row, in order, and whether it was known before.
 
     Args:
-        checkpoints: files of fairseq, an ensemble's with colons between them.
+        checkpoints: files of fairseq, an ensemble's with colons between them, compact files, and
+            folders of CTranslate2.
         settings: what to decode, and how.
         tags: what else the rows shall say, e.g. ``stage``; part of a measurement's identity.
         output: results file to append to and to look in; translations go to the folder
@@ -46,26 +57,40 @@ def evaluate(
     check(checkpoints, settings)
     known = {results.identity(row): row for row in results.read(output)} if output else {}
     digest = settings.data_digest()
-    decoder = LazyDecoder(settings)
+    by_fairseq, by_ctranslate2 = LazyDecoder(settings), LazyDecoder(settings, by_folder=True)
     for path, own in zip(checkpoints, results.tags_of_each(tags, len(checkpoints)), strict=True):
-        members = members_of(path)
         row: Row = {
-            "checkpoint": kept_paths(members, output),
-            "sha256": digest_of(members),
-            "data_digest": digest,
-            "settings": settings.deciding(),
-            "tags": own,
-        }
+            "checkpoint": kept_paths(members_of(path), output), "sha256": digest_of(path),
+            "data_digest": digest, "settings": settings.deciding(), "tags": own,
+        }  # fmt: skip
         found = known.get(results.identity(row))
         if found is not None and not _is_credited(found, output):
             yield told_anew(found, path, output), True
             continue
-        row.update(provenance_of(members, output))
-        row.update(_measure(decoder(), path, row, output))
-        row.update(made_here(settings.cpu))
+        decoder = by_ctranslate2 if form_of(path) == CTRANSLATE2 else by_fairseq
+        with closing(by_ctranslate2), as_checkpoint(path) as opened:
+            row.update(_provenance(path, output, opened))
+            row.update(_measure(decoder(), opened, path, row, output))
+        row.update(made_here(settings.cpu or row.get("device") == "cpu"))
         if output:
             results.append(output, row)
         yield row, False
+
+
+def _provenance(path: str, output: str | None, opened: str) -> Row:
+    """What a row says of how its model came to be, and in which form it is.
+
+    Args:
+        opened: the checkpoint that fairseq opens for it.
+    """
+    form = form_of(path)
+    if form == CTRANSLATE2:
+        found = provenance_of_folder(read_folder(path))
+    else:
+        found = provenance_of(members_of(path), output, members_of(opened))
+    if form == COMPACT and found["made"]:  # the checkpoint in it is named otherwise in reports
+        found["made"][-1] = found["made"][-1].replace("exported", "exported, compact", 1)
+    return {**found, "form": form, "bytes": size_of(path)}
 
 
 def told_anew(row: Row, path: str, output: str | None) -> Row:
@@ -95,12 +120,11 @@ def check(checkpoints: Sequence[str], settings: Settings) -> list[OwnTask]:
     Nothing is decoded, and fairseq is not loaded, for that.
     """
     settings.check()
-    for path in (member for checkpoint in checkpoints for member in members_of(checkpoint)):
-        if not Path(path).is_file():
-            raise CheckpointError(f"{path} is not a file; give the path of a fairseq checkpoint.")
-    owns = [read_task(path, settings.model_overrides) for path in checkpoints]
+    owns = [task_of(path, settings.model_overrides) for path in checkpoints]
     for own in owns:
         settings.check_task(own, "evaluate")
+        if form_of(own.path) == CTRANSLATE2:
+            read_folder(own.path).check_data(settings.given())
         if len(members_of(own.path)) > 1 and not own.translates:
             raise ValueError(
                 f"{own.path} is an ensemble of task {own.name}, which has perplexity only, and "
@@ -110,16 +134,27 @@ def check(checkpoints: Sequence[str], settings: Settings) -> list[OwnTask]:
 
 
 class LazyDecoder:
-    """The decoder, made when it is first needed: fairseq takes seconds to start."""
+    """The decoder, made when it is first needed: fairseq takes seconds to start.
 
-    def __init__(self, settings: Settings) -> None:
-        self._make: Callable[[], Any] = lambda: _decoder(settings)
+    Args:
+        by_folder: whether for folders of CTranslate2.
+    """
+
+    def __init__(self, settings: Settings, by_folder: bool = False) -> None:
+        self._make: Callable[[], Any] = lambda: (
+            _folder_decoder(settings) if by_folder else _decoder(settings)
+        )
         self._made: Any = None
 
     def __call__(self) -> "Decoder":
         self._made = self._made or self._make()
         made: Decoder = self._made
         return made
+
+    def close(self) -> None:
+        """Let go of what it has open."""
+        if self._made is not None:
+            self._made.close()
 
 
 def _decoder(settings: Settings) -> "Decoder":
@@ -128,22 +163,33 @@ def _decoder(settings: Settings) -> "Decoder":
     return Decoder(settings)
 
 
-def _measure(decoder: "Decoder", path: str, known: Row, output: str | None) -> Row:
+def _folder_decoder(settings: Settings) -> "Decoder":
+    from fairseq_prune.evaluation.decode_folder import FolderDecoder
+
+    return FolderDecoder(settings)
+
+
+def _measure(decoder: "Decoder", opened: str, path: str, known: Row, output: str | None) -> Row:
+    """What is measured of the model at ``path``, for which fairseq opens ``opened``."""
     settings = decoder.settings
     begin = time.perf_counter()
-    decoder.open(path)
-    row: Row = {"task": decoder.own.name}
+    decoder.open(opened)
+    row: Row = {"task": decoder.own.name, **decoder.engine}
     for subset in filter(None, (settings.valid_subset, settings.gen_subset)):
         nll = decoder.nll(subset)
         row[f"{subset}_nll"] = nll if math.isfinite(nll) else None
         row[f"{subset}_ppl"] = perplexity(nll)
     texts = None
     if decoder.translates:
-        texts = texts_of(settings, decoder.translate(settings.gen_subset), decoder.languages)
+        with decoder.watched() as spent:
+            made = decoder.translate(settings.gen_subset)
+        row["ms_per_sentence"] = 1000 * spent["seconds"] / max(1, len(made.hypotheses))
+        row["memory_bytes"] = spent["memory_bytes"]
+        texts = texts_of(settings, made, decoder.languages)
         row.update(_scored(texts, settings))
         if settings.also:
             row["also"] = {o.gen_subset: _scores_of(decoder, o) for o in settings.others}
-        row.update(_work(members_of(path)))
+        row.update({} if "multiply_adds" in known else _work(members_of(opened)))
     else:
         row.update(dict.fromkeys(f.name for f in fields(Scores)))
         row["no_bleu"] = decoder.why_no_bleu

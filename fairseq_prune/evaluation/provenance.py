@@ -21,6 +21,7 @@ from fairseq_prune.checkpoints.steps import (
     recipe_at,
     recipe_of,
 )
+from fairseq_prune.exports.ctranslate_folder import Folder
 from fairseq_prune.exports.stripped import NOTE
 from fairseq_prune.network.ties import nonzero_count, parameter_count, parameters_in
 from fairseq_prune.network.weights import of_state_dict
@@ -40,26 +41,20 @@ def provenance(path: str) -> dict[str, Any]:
     asks for. ``structure`` and ``schedule`` are None where they are ``weight`` and
     ``one-shot``. ``parameters`` are those of the file, ``nonzero`` those that are not zero,
     ``parameters_before`` those of what it was cut from. ``sources`` are the SHA-256 of the
-    files that it came by, the first one first.
+    files that it came by, the first one first. Of an export, ``exported_from`` is the name of the
+    file that it is of, and ``quantization`` how its weights are stored.
 
     Raises CheckpointError where the file cannot be read.
     """
     content = read(path).content
     updates = [h.get("num_updates") for h in content.get("optimizer_history") or []]
     record, steps = read_record(content, path), read_steps(content, path)
-    removed, prunable = counts_of(record, steps)
     zeros = _zeros(content) if record is None and not steps else 0.0
-    stage = stage_of(record, steps, zeros)
     row: dict[str, Any] = {
-        "stage": stage.name, "made": list(stage.made), "zeros": zeros,
-        "sparsity": removed / prunable if prunable else 0.0, "removed": removed,
-        "prunable": prunable, "sparsity_of_all": None, "sparsity_without_embeddings": None,
+        **_made_by(record, steps, zeros),
         **_sizes(content, steps),
-        "recipe": None if record is None else record.recipe.signature(),
-        "masks_digest": None, "classes": [], "updates": updates[-1] if updates else None,
-        "sources": [step.source for step in steps if step.source is not None],
-        **_method(_recipe(record, steps)),
-    }  # fmt: skip
+        "updates": updates[-1] if updates else None,
+    }
     if record is not None and record.masks is not None:
         rows = by_class(record.masks, record.classes, record.extremes)
         row.update(classes=[r.as_dict() for r in rows], masks_digest=record.masks.digest())
@@ -67,7 +62,65 @@ def provenance(path: str) -> dict[str, Any]:
         row.update(sparsity_of_all=model.of_all, sparsity_without_embeddings=model.of_others)
     elif not steps:
         row.update(_noted(content))
+    if "exported_from" in row:
+        row["quantization"] = _kinds(content["model"])
     return row
+
+
+def provenance_of_folder(folder: Folder) -> dict[str, Any]:
+    """The same of a folder of CTranslate2, as far as it says so.
+
+    ``multiply_adds`` and ``flop_sparsity`` are in it too: they are of the model, and the folder's
+    weights are not read.
+    """
+    made, steps = folder.made, folder.steps
+    row: dict[str, Any] = {
+        **_made_by(None, steps, 0.0),
+        **{name: made.get(name) for name in ("parameters", "nonzero")},
+        "parameters_before": _before(steps),
+        "updates": None,
+        **{name: made[name] for name in ("multiply_adds", "flop_sparsity") if name in made},
+    }
+    if not steps:  # of an early version
+        note = {"signature": made.get("pruned"), "sparsity": made.get("sparsity")}
+        row |= {"stage": "derived", "made": ["exported"], "exported_from": made.get("checkpoint")}
+        row |= _noted({NOTE: note})
+    return row
+
+
+def _made_by(record: Record | None, steps: Sequence[Step], zeros: float) -> dict[str, Any]:
+    """What record and steps tell: see :func:`provenance`."""
+    removed, prunable = counts_of(record, steps)
+    stage = stage_of(record, steps, zeros)
+    return {
+        "stage": stage.name, "made": list(stage.made), "zeros": zeros,
+        "sparsity": removed / prunable if prunable else 0.0, "removed": removed,
+        "prunable": prunable, "sparsity_of_all": None, "sparsity_without_embeddings": None,
+        "recipe": None if record is None else record.recipe.signature(),
+        "masks_digest": None, "classes": [],
+        "sources": [step.source for step in steps if step.source is not None],
+        **_method(_recipe(record, steps)),
+        **_exported(steps),
+    }  # fmt: skip
+
+
+def _exported(steps: Sequence[Step]) -> dict[str, Any]:
+    """Of an export: the name of the file that it is of, and how its weights are stored."""
+    if not steps or steps[-1].kind != EXPORTED:
+        return {}
+    return {"exported_from": steps[-1].file, "quantization": _stored_as(steps[-1].facts)}
+
+
+def _stored_as(facts: Mapping[str, Any]) -> str | None:
+    """How an export's weights are stored, where that is not as in what it is of."""
+    stored = facts.get("quantization")
+    return stored[:20] if isinstance(stored, str) else "float16" if facts.get("half") else None
+
+
+def _kinds(state: Mapping[str, Any]) -> str:
+    """The types of a model's floating-point tensors."""
+    floats = (v for v in state.values() if isinstance(v, Tensor) and v.is_floating_point())
+    return ", ".join(sorted({str(v.dtype).removeprefix("torch.") for v in floats}))
 
 
 def _recipe(record: Record | None, steps: Sequence[Step]) -> Recipe | None:
@@ -94,12 +147,17 @@ def _unusual(value: Any, usual: str) -> str | None:
 
 
 def _sizes(content: Mapping[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
-    cut = [step.facts["parameters"] for step in steps if step.facts.get("parameters")]
     return {
         "parameters": parameter_count(content["model"]),
         "nonzero": nonzero_count(content["model"]),
-        "parameters_before": cut[0][0] if cut else None,
+        "parameters_before": _before(steps),
     }
+
+
+def _before(steps: Sequence[Step]) -> int | None:
+    """The parameters of what a model was cut from."""
+    cut = [step.facts["parameters"] for step in steps if step.facts.get("parameters")]
+    return cut[0][0] if cut else None
 
 
 def _zeros(content: Mapping[str, Any]) -> float:
@@ -214,12 +272,19 @@ def _made(steps: Sequence[Step], first: int | None) -> tuple[str, ...]:
         elif step.kind == AVERAGED:
             made.append(f"mean of {facts.get('count')}")
         elif step.kind == EXPORTED:
-            made.append("exported, float16" if facts.get("half") else "exported")
+            made.append(_export_name(facts))
         elif step.kind == PRUNED and first is not None and number > first:
             made.append("pruned again")
         elif step.kind == TRAINED and made and facts.get("updates") and not _holds(made):
             made.append("trained on")
     return tuple(made)
+
+
+def _export_name(facts: Mapping[str, Any]) -> str:
+    """What reports call an export; a compact file has the facts of the checkpoint in it."""
+    name = "exported to CTranslate2" if facts.get("format") == "ctranslate2" else "exported"
+    stored = _stored_as(facts)
+    return name if stored is None else f"{name}, {stored}"
 
 
 def _holds(made: Sequence[str]) -> bool:

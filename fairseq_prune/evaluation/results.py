@@ -161,11 +161,13 @@ _NUMBERS = (
     "brevity_penalty", "length_ratio", "tokenized_bleu", "tokenized_bleu_split", "flop_sparsity",
     "removed", "prunable", "parameters", "nonzero", "parameters_before", "zeros", "cpu_hours",
     "unknown_words", "unknown_reference_words", "sparsity_of_all", "sparsity_without_embeddings",
+    "bytes", "memory_bytes", "ms_per_sentence", "threads",
 )  # fmt: skip
 _TEXTS = (
     "checkpoint", "sha256", "data_digest", "scheme", "saliency", "structure", "schedule", "recipe",
     "bleu_signature", "bleu_text", "tokenized_bleu_signature", "tokenized_bleu_split_signature",
     "command", "hypotheses", "masks_digest", "stage", "method", "task", "no_bleu", "processor",
+    "form", "engine", "device", "quantization", "compute_type", "exported_from", "memory_of",
 )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ find damage, not malice, which can compute them; the checks above are for that.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,22 @@ def read(path: str | Path, tick: Tick = lambda _: None) -> dict[str, Any]:
 
     Raises CheckpointError for a file that is damaged, of a later format, or no compact file.
     """
+    with _opened(path) as (file, where):
+        manifest = _manifest(file, where)
+        tensors = _tensors(file, manifest, tick)
+        model = {name: tensors[index] for name, index in manifest.names.items()}
+    return {**manifest.settings, "model": model}
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """What the checkpoint in a compact file has beside its model; raises as :func:`read` does."""
+    with _opened(path) as (file, where):
+        return dict(_manifest(file, where).settings)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[Any, Path]]:
+    """The container and its path; what is wrong with it becomes a CheckpointError."""
     containers = need("safetensors", _SUBJECT)
     where = Path(path)
     try:
@@ -100,7 +117,7 @@ def read(path: str | Path, tick: Tick = lambda _: None) -> dict[str, Any]:
             if int.from_bytes(file.read(8), "little") > _MAX_TEXT:
                 raise ValueError("its header is too long")
         with containers.safe_open(where, framework="pt") as file:
-            return _read(file, where, tick)
+            yield file, where
     except CheckpointError:
         raise
     except OSError as error:
@@ -112,7 +129,7 @@ def read(path: str | Path, tick: Tick = lambda _: None) -> dict[str, Any]:
         ) from None
 
 
-def _read(file: Any, path: Path, tick: Tick) -> dict[str, Any]:
+def _manifest(file: Any, path: Path) -> Manifest:
     facts = _facts(file, path)
     stored = set(file.keys())
     data = _part(file, _MANIFEST)[:_MAX_TEXT].tobytes() if _MANIFEST in stored else b""
@@ -122,6 +139,10 @@ def _read(file: Any, path: Path, tick: Tick) -> dict[str, Any]:
     if stored != {_MANIFEST, *manifest.parts()}:
         raise ValueError("its parts are not those of its manifest")
     manifest.check_size(os.path.getsize(path))
+    return manifest
+
+
+def _tensors(file: Any, manifest: Manifest, tick: Tick) -> list[Tensor]:
     tensors = []
     for index, entry in enumerate(manifest.tensors):
         parts = [_part(file, name) for name in entry.parts(index)]
@@ -130,8 +151,7 @@ def _read(file: Any, path: Path, tick: Tick) -> dict[str, Any]:
         flat = decode(parts, DTYPES[entry.dtype], entry.size, entry.kept, entry.base)
         tensors.append(flat.reshape(entry.shape))
         tick(entry.size)
-    model = {name: tensors[index] for name, index in manifest.names.items()}
-    return {**manifest.settings, "model": model}
+    return tensors
 
 
 def _facts(file: Any, path: Path) -> dict[str, Any]:

@@ -6,13 +6,15 @@ fairseq, and knows neither shrunk models nor files that must not run code.
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from fairseq_prune import __version__
+from fairseq_prune.checkpoints.checkpoint import opened_of
+from fairseq_prune.checkpoints.counts import count
 from fairseq_prune.checkpoints.record import read_record
 from fairseq_prune.checkpoints.steps import export_steps
 from fairseq_prune.data.dictionary import languages_of, read_dictionary
@@ -21,9 +23,9 @@ from fairseq_prune.exports.transformer import Shape, shape_of
 from fairseq_prune.files.folder import check_export, staged
 from fairseq_prune.files.needs import need
 from fairseq_prune.network.options import task_options
-from fairseq_prune.network.ties import parameter_count
+from fairseq_prune.network.ties import nonzero_count, parameter_count
 from fairseq_prune.network.weights import SHADOW
-from fairseq_prune.tasks.opening import read
+from fairseq_prune.tasks.opening import Read, read
 
 FILE = "model.bin"  # the weights; every folder of CTranslate2 has it
 PIECES = ("source.spm.model", "target.spm.model")
@@ -67,7 +69,8 @@ def convert(
     """
     spec_module = _ctranslate_spec()  # before reading a large file
     check_export(output, force, FILE)
-    content = read(checkpoint).content
+    found = read(checkpoint)
+    content = found.content
     shape = shape_of(content, checkpoint)
     pair, vocabularies = _vocabularies(content, shape, Path(data))
     if sentencepiece is None:
@@ -75,7 +78,8 @@ def convert(
     else:
         pieces = given_models(sentencepiece, vocabularies)
     _check_scales(content["model"], quantization)
-    made = _provenance(content, checkpoint)
+    made = _provenance(found, checkpoint, quantization)
+    made |= {"languages": list(pair), "positions": list(shape.positions)}
     converter = spec_module.FilledConverter(shape, content["model"], vocabularies, made)
 
     with staged("--output", output, whole=True) as folder:
@@ -122,18 +126,32 @@ def _check_scales(state: Mapping[str, Tensor], quantization: str) -> None:
             )
 
 
-def _provenance(content: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
+def _provenance(found: Read, checkpoint: str, quantization: str) -> dict[str, Any]:
     """What made the folder, for its config.json."""
+    content = found.content
     made: dict[str, Any] = {"version": __version__, "checkpoint": Path(checkpoint).name}
     record = read_record(content, checkpoint)
     if record is not None:
         made["pruned"] = record.recipe.signature()
         if record.masks is not None:
             made["sparsity"], made["digest"] = record.masks.sparsity(), record.masks.digest()
-    steps = export_steps(content, checkpoint, "ctranslate2", half=False)
+    *before, last = export_steps(content, checkpoint, "ctranslate2", half=False)
+    steps = [*before, replace(last, facts={**last.facts, "quantization": quantization})]
     made["parameters"] = parameter_count(content["model"])
+    made["nonzero"] = nonzero_count(content["model"])
+    made["quantization"] = quantization
     made["steps"] = [step.pack() for step in steps]
-    return made
+    return {**made, **_work(found, checkpoint)}
+
+
+def _work(found: Read, checkpoint: str) -> dict[str, Any]:
+    """The multiply-adds for a source and a target token, as rows of results have them."""
+    try:
+        counts = count(opened_of(checkpoint, found.content, found.layout))
+    except ValueError:  # nothing of it can be pruned
+        return {}
+    pair = [counts.dense.pair, counts.sparse.pair]
+    return {"multiply_adds": pair, "flop_sparsity": counts.work_sparsity}
 
 
 def _symbols(data: Path, language: str) -> list[str]:

@@ -81,6 +81,11 @@ class Shape:
     activation: str
     alignment_layer: int
 
+    @property
+    def positions(self) -> tuple[int, int]:
+        """How many tokens a source and a target may have."""
+        return self.encoder.positions, self.decoder.positions
+
 
 def shape_of(checkpoint: Mapping[str, Any], origin: str) -> Shape:
     """The shape of the Transformer in a checkpoint; ``origin`` is named in errors.

@@ -140,8 +140,17 @@ def read_task(path: str, model_overrides: str | None = None) -> OwnTask:
 
     Raises ValueError where the file is no checkpoint, or an override names none of its settings.
     """
+    return task_in(storage.load(members_of(path)[0]), path, model_overrides)
+
+
+def task_in(content: Mapping[str, Any], path: str, model_overrides: str | None = None) -> OwnTask:
+    """The task of a checkpoint that has been read; as :func:`read_task`.
+
+    Args:
+        content: of the checkpoint, or of the first one of an ensemble; its model may be missing.
+        path: as given.
+    """
     first = members_of(path)[0]
-    content = storage.load(first)
     overrides = parse_overrides(model_overrides)
     known = set(_names(content.get("cfg") or content.get("args")))
     for setting in overrides:

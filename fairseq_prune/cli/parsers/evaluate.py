@@ -17,6 +17,17 @@ and no BLEU. Models of several language pairs translate the pair that -s and -t 
 they give the perplexity of all pairs. Files with colons between them are an ensemble, which has no
 perplexity.
 
+Exports are taken beside checkpoints: a compact file, which fairseq decodes like the checkpoint in
+it, and a folder that export --format ctranslate2 wrote, which CTranslate2 decodes, in the batches
+that fairseq makes, with the same beam, length penalty and limits of length; perplexity is that of
+its own probabilities. --model-overrides, ensembles and sentences of more tokens than the model has
+positions are refused. Each line says its engine, how the weights are stored, and what is exported.
+
+Each line has the bytes of the file as it is, milliseconds a sentence, and the peak of memory: what
+the process that translates held at most while it translated, programs and libraries included (VmHWM
+of Linux). For fairseq that is this process, where a model may find a few per cent of memory still
+taken by the one before; for CTranslate2 one without torch. bench compares both with more care.
+
 --text adds the literature's tokenized BLEU (multi-bleu.perl's n-grams of Moses tokens), under its
 own name and signature: the two are no measure of each other, and each is compared with its like.
   --text moses  the data are Moses tokens, HTML-escaped or not, in BPE or not (Stanford's IWSLT'15
@@ -44,6 +55,7 @@ examples:
   fairseq-prune evaluate iwslt15.pt --data data-bin --text moses --beam 10
   fairseq-prune evaluate m2m.pt --data data-bin -s de -t en --remove-bpe sentencepiece
   fairseq-prune evaluate a.pt:b.pt a.pt b.pt --data data-bin
+  fairseq-prune evaluate dense.pt exported-int8/ small.fsz --data data-bin --output results.jsonl
 """
 
 
@@ -53,7 +65,8 @@ def add(parser: ArgumentParser) -> None:
         "checkpoints",
         metavar="CHECKPOINT",
         nargs="+",
-        help="checkpoints to score; colons between the files of an ensemble",
+        help="checkpoints, compact files and folders of CTranslate2 to score; colons between the "
+        "files of an ensemble",
     )
     parser.add_argument("--data", required=True, metavar="BIN", help="made by fairseq-preprocess")
     parser.add_argument("--gen-subset", default="test", help="subset to translate (default test)")

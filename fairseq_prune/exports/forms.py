@@ -1,0 +1,104 @@
+"""What commands take as a model: a checkpoint, a compact file, or a folder of CTranslate2."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.storage import CheckpointError
+from fairseq_prune.exports import compact
+from fairseq_prune.exports.ctranslate_folder import read_folder
+from fairseq_prune.files.needs import need
+from fairseq_prune.files.writing import file_digest
+from fairseq_prune.tasks.own import OwnTask, members_of, read_task, task_in
+
+CHECKPOINT, COMPACT, CTRANSLATE2 = "checkpoint", "compact", "ctranslate2"  # as export calls them
+
+
+def form_of(path: str) -> str:
+    """CHECKPOINT, COMPACT or CTRANSLATE2; of an ensemble, that of its members."""
+    members = members_of(path)
+    if any(Path(member).is_dir() for member in members):
+        return CTRANSLATE2
+    return COMPACT if any(map(storage.is_container, members)) else CHECKPOINT
+
+
+def task_of(path: str, model_overrides: str | None = None) -> OwnTask:
+    """The task of a model, or of the first one of an ensemble.
+
+    Raises ValueError, one sentence, where it is missing or cannot be used, or an override names
+    none of its settings.
+    """
+    members = members_of(path)
+    if form_of(path) == CTRANSLATE2:
+        return _task_of_folder(path, members, model_overrides)
+    for member in members:
+        if not Path(member).is_file():
+            raise CheckpointError(f"{member} is not a file; give the path of a fairseq checkpoint.")
+    if storage.is_container(members[0]):
+        return task_in(compact.read_settings(members[0]), path, model_overrides)
+    return read_task(path, model_overrides)
+
+
+def _task_of_folder(path: str, members: Sequence[str], model_overrides: str | None) -> OwnTask:
+    if len(members) > 1:
+        raise ValueError(
+            f"{path} is an ensemble, and CTranslate2 decodes with one model at a time: give the "
+            "folder alone."
+        )
+    folder = read_folder(path)
+    if model_overrides is not None:
+        raise ValueError(
+            f"--model-overrides replaces settings of a checkpoint, and {path} is a folder of "
+            "CTranslate2, which has none: evaluate it without them."
+        )
+    need("ctranslate2", path, extra="ctranslate2")
+    languages = folder.languages or (None, None)
+    names = ("source_lang", "target_lang")
+    return OwnTask(path, "translation", dict(zip(names, languages, strict=True)))
+
+
+@contextmanager
+def as_checkpoint(path: str) -> Iterator[str]:
+    """A checkpoint, or an ensemble, that fairseq opens: the same, or a compact file's content in a
+    temporary file, which errors name as the compact file."""
+    members = members_of(path)
+    if not any(map(storage.is_container, members)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="fairseq-prune-") as folder:
+        files = {}
+        for number, member in enumerate(members):
+            files[member] = member
+            if storage.is_container(member):
+                files[member] = str(Path(folder) / f"{number}.pt")
+                storage.save(compact.read(member), files[member])
+        try:
+            yield os.pathsep.join(files[member] for member in members)
+        except ValueError as error:
+            text = str(error)
+            for member, file in files.items():
+                text = text.replace(file, member)
+            if text == str(error):
+                raise
+            raise CheckpointError(text) from None
+
+
+def size_of(path: str) -> int:
+    """The bytes of a model's files as they are; of an ensemble, of all of them."""
+    if form_of(path) == CTRANSLATE2:
+        return read_folder(path).size
+    return sum(os.path.getsize(member) for member in members_of(path))
+
+
+def digest_of(path: str) -> str:
+    """The SHA-256 of a file, of a folder's files, or of those of an ensemble's members in order."""
+    if form_of(path) == CTRANSLATE2:
+        return read_folder(path).digest()
+    digests = [file_digest(member) for member in members_of(path)]
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
