@@ -1,8 +1,14 @@
-"""README and docs say what the code does: their tables, links, commands and snippets."""
+"""README and docs say what the code does: their tables, links, commands, sentences and snippets."""
 
+import ast
+import os
 import re
 import shlex
+import subprocess
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +22,7 @@ from fairseq_prune.pruning.penalty_flags import PENALTIES
 from fairseq_prune.pruning.pruner import Pruner
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, Probe
+from tests.conftest import BIN
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -78,8 +85,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
-def commands() -> list[tuple[str, str]]:
-    """Every line of ``fairseq-prune`` in a fence of a page, with the page's name."""
+def lines_of(*programs: str) -> list[tuple[str, str]]:
+    """Every command line of these programs in a fence of a page, with the page's name."""
     found = []
     for page in PAGES:
         for language, body in FENCE.findall(page.read_text(encoding="utf-8")):
@@ -87,14 +94,122 @@ def commands() -> list[tuple[str, str]]:
             found += [
                 (str(page.relative_to(ROOT)), line.strip())
                 for line in lines
-                if line.strip().startswith("fairseq-prune ")
+                if line.strip().startswith(tuple(f"{program} " for program in programs))
             ]
     return found
 
 
-@pytest.mark.parametrize(("page", "line"), commands())
+def words_of(line: str) -> list[str]:
+    """The words after the program's name; ``...`` stands for more of the same."""
+    return [word for word in shlex.split(line, comments=True) if word != "..."][1:]
+
+
+@pytest.mark.parametrize(("page", "line"), lines_of("fairseq-prune"))
 def test_every_command_of_ours_is_taken(page: str, line: str) -> None:
-    """What a page shows is parsed; ``...`` stands for more of the same."""
-    words = [word for word in shlex.split(line, comments=True) if word != "..."]
-    words = words[: words.index(">")] if ">" in words else words  # the shell's own
-    build_parser().parse_args(words[1:])
+    build_parser().parse_args(words_of(line))
+
+
+FAIRSEQ = ("fairseq-train", "fairseq-generate", "fairseq-preprocess", "fairseq-interactive")
+
+
+@pytest.mark.parametrize(("page", "line"), lines_of(*FAIRSEQ))
+def test_every_command_of_fairseq_is_taken(
+    page: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By fairseq's own parser, with our flags, architectures and criterions."""
+    from fairseq import options
+
+    import fairseq_prune
+
+    fairseq_prune.register()
+    program, words = line.split()[0].removeprefix("fairseq-"), words_of(line)
+    if "--user-dir" in words:  # which is this package, or a page's own: imported here already
+        place = words.index("--user-dir")
+        del words[place : place + 2]
+    kind = {"train": "training", "generate": "generation", "preprocess": "preprocessing"}
+    parser = getattr(options, f"get_{kind.get(program, program)}_parser")()
+    try:
+        if program == "preprocess":
+            parser.parse_args(words)
+        else:
+            options.parse_args_and_arch(parser, words)
+    except SystemExit:
+        pytest.fail(f"{line}\n{capsys.readouterr().err[-300:]}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_of_the_repository_that_a_page_names_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace("scripts/SET/", "scripts/multi30k/")
+    named = re.findall(r"(?<![\w/.])((?:scripts|configs|tests)/[\w./-]+\.(?:sh|py|yaml))", text)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_bytes()) <= 10_000
+
+
+def test_every_page_is_linked_from_the_index() -> None:
+    index = ROOT / "docs" / "README.md"
+    links = re.findall(r"\]\(([^)#\s]+)", index.read_text(encoding="utf-8"))
+    linked = {(index.parent / link).resolve() for link in links if "://" not in link}
+    assert {page for page in PAGES if page not in (README, index)} <= linked
+
+
+@cache
+def sentences() -> list[str]:
+    """Patterns of all texts in the package that have a part of forty fixed characters."""
+    found = []
+    for file in (ROOT / "fairseq_prune").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            parts: list[Any] = []
+            if isinstance(node, ast.JoinedStr):
+                parts = [getattr(part, "value", None) for part in node.values]
+            elif isinstance(node, ast.Constant):
+                parts = [node.value]
+            fixed = [part if isinstance(part, str) else None for part in parts]
+            if max((len(part) for part in fixed if part), default=0) >= 40:
+                found.append("".join(".*" if part is None else re.escape(part) for part in fixed))
+    return found
+
+
+def quoted() -> Iterator[str]:
+    """The sentences of ours that are shown as what goes wrong."""
+    for page in ("troubleshooting.md", "checkpoints-and-safety.md"):
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        for language, body in FENCE.findall(text):
+            if language == "text":
+                yield from body.splitlines()
+
+
+@pytest.mark.parametrize("sentence", quoted())
+def test_a_sentence_that_is_quoted_is_one_of_ours(sentence: str) -> None:
+    assert any(re.search(pattern, sentence) for pattern in sentences())
+
+
+def parts(page: str) -> dict[str, list[str]]:
+    """By heading, the shell commands of a page."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    headed = re.split(r"^## (.+)$", text, flags=re.M)[1:]
+    return {
+        title: [fence for language, fence in FENCE.findall(body) if language == "bash"]
+        for title, body in zip(headed[::2], headed[1::2], strict=True)
+    }
+
+
+@pytest.mark.slow
+def test_getting_started_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    """On a tenth of the embedded corpus, which is what a reader's own text is afterwards, too."""
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    titles = parts("getting-started.md")
+    del titles["Set up"]
+    own = "\n".join(titles.pop("Your own data")).replace("vocab_size=2000", "vocab_size=400")
+    lines = ["set -euo pipefail", *(fence for fences in titles.values() for fence in fences)]
+    lines += ["mkdir own", "cp corpus/raw/* own", "cd own", own]
+    env = {"PATH": f"{BIN}:{os.environ['PATH']}", "PAIRS": "2000", "VOCAB": "400"}
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(lines)], cwd=tmp_path, env={**os.environ, **env},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1800,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert (tmp_path / "report" / "index.html").exists()
+    assert (tmp_path / "own" / "data-bin" / "test.de-en.en.idx").exists()
