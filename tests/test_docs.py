@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -106,7 +105,9 @@ def words_of(line: str) -> list[str]:
 
 @pytest.mark.parametrize(("page", "line"), lines_of("fairseq-prune"))
 def test_every_command_of_ours_is_taken(page: str, line: str) -> None:
-    build_parser().parse_args(words_of(line))
+    words = words_of(line)
+    if words not in (["--version"], ["-V"]):  # which print and exit
+        build_parser().parse_args(words)
 
 
 FAIRSEQ = ("fairseq-train", "fairseq-generate", "fairseq-preprocess", "fairseq-interactive")
@@ -141,7 +142,8 @@ def test_every_command_of_fairseq_is_taken(
 def test_files_of_the_repository_that_a_page_names_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8").replace("scripts/SET/", "scripts/multi30k/")
     named = re.findall(r"(?<![\w/.])((?:scripts|configs|tests)/[\w./-]+\.(?:sh|py|yaml))", text)
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    gone = {"scripts/methods_table.sh"}  # of the commit that the page names
+    assert [name for name in named if name not in gone and not (ROOT / name).exists()] == []
 
 
 def test_the_readme_is_short() -> None:
@@ -157,18 +159,16 @@ def test_every_page_is_linked_from_the_index() -> None:
 
 @cache
 def sentences() -> list[str]:
-    """Patterns of all texts in the package that have a part of forty fixed characters."""
+    """Patterns of all texts in the package that have a part of thirty fixed characters."""
     found = []
     for file in (ROOT / "fairseq_prune").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            parts: list[Any] = []
-            if isinstance(node, ast.JoinedStr):
-                parts = [getattr(part, "value", None) for part in node.values]
-            elif isinstance(node, ast.Constant):
-                parts = [node.value]
-            fixed = [part if isinstance(part, str) else None for part in parts]
-            if max((len(part) for part in fixed if part), default=0) >= 40:
-                found.append("".join(".*" if part is None else re.escape(part) for part in fixed))
+            values = node.values if isinstance(node, ast.JoinedStr) else [node]
+            fixed = [getattr(value, "value", None) for value in values]
+            parts = [part if isinstance(part, str) else "%s" for part in fixed]
+            pieces = re.split(r"%[\d.]*[sdfg]", "".join(parts).replace("%%", "%"))
+            if max(map(len, pieces)) >= 30:
+                found.append(".*".join(map(re.escape, pieces)))
     return found
 
 
