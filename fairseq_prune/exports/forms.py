@@ -55,7 +55,7 @@ def _task_of_folder(path: str, members: Sequence[str], model_overrides: str | No
             f"--model-overrides replaces settings of a checkpoint, and {path} is a folder of "
             "CTranslate2, which has none: evaluate it without them."
         )
-    need("ctranslate2", path, extra="ctranslate2")
+    need("ctranslate2", path)
     languages = folder.languages or (None, None)
     names = ("source_lang", "target_lang")
     return OwnTask(path, "translation", dict(zip(names, languages, strict=True)))

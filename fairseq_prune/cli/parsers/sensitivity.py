@@ -42,6 +42,28 @@ def add(parser: ArgumentParser) -> None:
     """Add this subcommand's arguments."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a dense checkpoint")
     parser.add_argument("--data", required=True, metavar="BIN", help="made by fairseq-preprocess")
+    _add_curves(parser)
+    parser.add_argument(
+        "--subset", default="valid", help="what to take perplexity and BLEU of (default valid)"
+    )
+    parser.add_argument("--bleu", action="store_true", help="translate and score too (slow)")
+    add_decoding(parser)
+    parser.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="say this too in the result, e.g. model=lstm; may be repeated",
+    )
+    parser.add_argument("--output", metavar="FILE.json", help="write the result there")
+    parser.add_argument(
+        "--force", action="store_true", help="begin anew if the file is of other settings"
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON, no table")
+    add_prune_flags(parser)
+
+
+def _add_curves(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--each",
         metavar="SPARSITY,...",
@@ -62,21 +84,3 @@ def add(parser: ArgumentParser) -> None:
         "the rise of log2 perplexity (0.5: perplexity x 1.41), likewise",
     )
     parser.add_argument("--proposal", metavar="FILE", help="write them there, for --prune-given")
-    parser.add_argument(
-        "--subset", default="valid", help="what to take perplexity and BLEU of (default valid)"
-    )
-    parser.add_argument("--bleu", action="store_true", help="translate and score too (slow)")
-    add_decoding(parser)
-    parser.add_argument(
-        "--tag",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="say this too in the result, e.g. model=lstm; may be repeated",
-    )
-    parser.add_argument("--output", metavar="FILE.json", help="write the result there")
-    parser.add_argument(
-        "--force", action="store_true", help="begin anew if the file is of other settings"
-    )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON, no table")
-    add_prune_flags(parser)
