@@ -14,12 +14,8 @@ from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.exports import ctranslate
 from fairseq_prune.tasks.own import OwnTask, members_of
 
-ENGINE_KINDS = {
-    "fairseq": "fairseq in float32",
-    "fairseq-csr": "fairseq, its linear layers as sparse matrices (CSR)",
-    "ctranslate2": "CTranslate2 in float32",
-    "ctranslate2-int8": "CTranslate2 in int8",
-}
+BY_FAIRSEQ = ("fairseq", "fairseq-csr")  # the second: linear layers as sparse matrices
+BY_CTRANSLATE2 = "ctranslate2"  # in float32; with a hyphen and a quantization, in that
 
 Batches = Sequence[Sequence[int]]  # the numbers of the sentences
 
@@ -69,11 +65,7 @@ class Fairseq:
     @cached_property
     def sentences(self) -> list[list[str]]:
         """The source sentences as their tokens, without their ends."""
-        symbols = self._task.source_dictionary.symbols
-        return [
-            [symbols[int(token)] for token in self._data[number]["source"][:-1]]
-            for number in range(len(self._data))
-        ]
+        return sentences_of(self._task, self._data)
 
     def translate(self, batches: Batches, beam: int) -> int:
         """As ``fairseq-generate`` does."""
@@ -88,6 +80,15 @@ class Fairseq:
             found = self._task.inference_step(generator, self._models, sample)
             count += sum(len(hypotheses[0]["tokens"]) for hypotheses in found)
         return count
+
+
+def sentences_of(task: Any, data: Any) -> list[list[str]]:
+    """The source sentences of a data set as their tokens, without their ends."""
+    symbols = task.source_dictionary.symbols
+    return [
+        [symbols[int(token)] for token in data[number]["source"][:-1]]
+        for number in range(len(data))
+    ]
 
 
 class CTranslate2:
@@ -115,6 +116,7 @@ class CTranslate2:
                 [self._sentences[number] for number in batch],
                 beam_size=beam,
                 max_decoding_length=self._most,
+                max_input_length=0,
             )
             count += sum(len(result.hypotheses[0]) + 1 for result in found)
         return count
@@ -155,9 +157,10 @@ def with_sparse_layers_(model: nn.Module) -> None:
 def build(
     kind: str, checkpoint: str, settings: Settings, stock: Fairseq, folder: Path, threads: int
 ) -> Engine:
-    """An engine of one of `ENGINE_KINDS` for a checkpoint.
+    """An engine for a checkpoint.
 
     Args:
+        kind: one of `BY_FAIRSEQ`, or `BY_CTRANSLATE2` with a quantization.
         stock: fairseq with the same checkpoint.
         folder: for what has to be written.
 
@@ -173,6 +176,6 @@ def build(
         raise ValueError(
             f"the task {stock.own.name} decodes in a way of its own, and CTranslate2 in another."
         )
-    quantization = "int8" if kind.endswith("int8") else "float32"
+    quantization = kind.removeprefix(BY_CTRANSLATE2).removeprefix("-") or "float32"
     ctranslate.convert(checkpoint, settings.data, str(folder / kind), quantization, force=True)
     return CTranslate2(str(folder / kind), stock.sentences, settings.max_len_b, threads)

@@ -28,12 +28,16 @@ class Speed:
     Args:
         rates: target tokens a second.
         ratios: to the first engine in the same round.
+        against: another engine that it is compared with too; "" for none.
+        against_ratios: to that one in the same round.
     """
 
     engine: str
     setting: Setting
     rates: list[float] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
+    against: str = ""
+    against_ratios: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
@@ -46,20 +50,43 @@ class Speed:
         return statistics.median(self.ratios)
 
     @property
+    def against_ratio(self) -> float | None:
+        """The median; None where there is none to compare with."""
+        return statistics.median(self.against_ratios) if self.against_ratios else None
+
+    @property
     def gain(self) -> str:
         """The ratio with its spread, and whether it is above 1 in every round."""
-        low, high = min(self.ratios), max(self.ratios)
-        if low == high == 1.0:
-            return "1, the first"
-        text = f"{self.ratio:.2f}x ({low:.2f} to {high:.2f})"
-        return text if low > 1.0 else f"{text}, no speed gain"
+        return _gain(self.ratios, "1, the first")
+
+    @property
+    def against_gain(self) -> str:
+        """The same of :attr:`against`; "-" where there is none."""
+        if not self.against_ratios:
+            return "-"
+        return "1, itself" if self.against == self.engine else _gain(self.against_ratios)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "engine": self.engine, **asdict(self.setting), "tokens_per_second": self.rate,
-            "ratio": self.ratio, "rates": self.rates, "ratios": self.ratios,
+            "ratio": self.ratio, "rates": self.rates, "ratios": self.ratios, "gain": self.gain,
+            "against": self.against or None, "against_ratios": self.against_ratios,
+            "against_ratio": self.against_ratio, "against_gain": self.against_gain,
         }  # fmt: skip
+
+
+def _gain(ratios: Sequence[float], same: str = "") -> str:
+    """Ratios with their spread, and whether all are above 1.
+
+    Args:
+        same: is said instead where every ratio is 1 exactly.
+    """
+    low, high = min(ratios), max(ratios)
+    if same and low == high == 1.0:
+        return same
+    text = f"{statistics.median(ratios):.2f}x ({low:.2f} to {high:.2f})"
+    return text if low > 1.0 else f"{text}, no speed gain"
 
 
 def batches_of(lengths: Sequence[int], size: int) -> list[list[int]]:
@@ -74,16 +101,19 @@ def measure(
     settings: Sequence[Setting],
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
+    against: Mapping[str, str] | None = None,
 ) -> Iterator[list[Speed]]:
     """The speeds of all engines in one setting after another.
 
     Args:
         engines: by name; the first is what the others are compared with.
         lengths: of the sentences, in source tokens.
+        against: by an engine's name, that of another one that it is compared with too.
     """
+    others = against or {}
     for setting in settings:
         batches = batches_of(lengths, setting.batch)
-        found = {name: Speed(name, setting) for name in engines}
+        found = {n: Speed(n, setting, against=others.get(n, "")) for n in engines}
         for engine in engines.values():  # what is done once is done before
             engine.translate(batches[:1], setting.beam)
         for _ in range(rounds):
@@ -92,6 +122,8 @@ def measure(
             first = next(iter(found.values())).rates[-1]
             for speed in found.values():
                 speed.ratios.append(speed.rates[-1] / first)
+                if speed.against:
+                    speed.against_ratios.append(speed.rates[-1] / found[speed.against].rates[-1])
         yield list(found.values())
 
 

@@ -1,12 +1,11 @@
 """``fairseq-prune bench``: what a model takes and how fast it translates, told as it is."""
 
-import contextlib
 import logging
-import tempfile
+import os
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._task import TASK
@@ -14,41 +13,53 @@ from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.files.folder import check_folder
 from fairseq_prune.files.table import Table, as_markdown, as_text
 from fairseq_prune.files.writing import write_text
-from fairseq_prune.tasks.own import members_of, read_task
-
-if TYPE_CHECKING:
-    from fairseq_prune.bench.engines import Engine
-    from fairseq_prune.bench.speed import Speed
+from fairseq_prune.tasks.own import members_of
 
 
 def run(arguments: Namespace) -> int:
     """Measure and print; returns the exit code."""
     _check(arguments)
     settings = _settings(arguments)
-    for path in arguments.checkpoints:
+    models, against = _models(arguments)
+    for path in models.values():
         _check_task(path, settings)
     logging.basicConfig(level=logging.WARNING)  # fairseq would log to stdout
-    facts: dict[str, Any] = {"models": {}, "left_out": [], "speeds": []}
-    with tempfile.TemporaryDirectory() as temporary:
-        folders: dict[str, Path] = {}
-        for path, label in zip(arguments.checkpoints, _labels(arguments.checkpoints), strict=True):
-            folders[path] = Path(temporary) / str(len(folders))
-            folders[path].mkdir()
-            facts["models"][label] = {"checkpoint": path, **_of_the_file(path, folders[path])}
-        for speeds in _speeds(arguments, settings, folders, facts["left_out"]):
-            facts["speeds"] += [speed.as_dict() | {"gain": speed.gain} for speed in speeds]
-            _output.say(f"measured beam {speeds[0].setting.beam}, batch {speeds[0].setting.batch}")
-    tables = [_sizes_table(facts["models"]), _work_table(facts["models"]), _speed_table(facts)]
-    notes = [f"left out: {sentence}" for sentence in facts["left_out"]]
+
+    from fairseq_prune.bench.benchmark import Asked
+    from fairseq_prune.bench.benchmark import run as measured
+    from fairseq_prune.bench.tables import tables_of
+
+    names = ("beams", "batches", "sentences", "rounds", "threads")
+    asked = Asked(
+        models=models, against=against, settings=settings, kinds=arguments.engines,
+        **{name: getattr(arguments, name) for name in names},
+    )  # fmt: skip
+    facts = measured(asked, _output.say)
+    tables = tables_of(facts)
+    notes = [f"left out: {sentence}" for sentence in facts["left_out"]] + _how(facts, arguments)
     if arguments.output:
         _write(arguments, facts, tables, notes)
     if arguments.json:
         _output.print_json(facts)
         return 0
     print("\n".join(map(as_text, tables)), end="")
-    end = f"{_how(arguments)}; {arguments.output}" if arguments.output else _how(arguments)
-    print("\n".join([*notes, end]))
+    print("\n".join(notes) + (f"; {arguments.output}" if arguments.output else ""))
     return 0
+
+
+def _models(arguments: Namespace) -> tuple[dict[str, str], str]:
+    """The models by their labels, and the label of the one that is compared with."""
+    paths = list(arguments.checkpoints)
+    against = paths[0] if arguments.against is None else arguments.against
+    same = [path for path in paths if _normal(path) == _normal(against)]
+    paths += [] if same else [against]
+    labels = _labels(paths)
+    index = paths.index(same[0] if same else against)
+    return dict(zip(labels, paths, strict=True)), labels[index]
+
+
+def _normal(path: str) -> str:
+    return os.pathsep.join(map(os.path.normpath, members_of(path)))
 
 
 def _check(arguments: Namespace) -> None:
@@ -59,7 +70,7 @@ def _check(arguments: Namespace) -> None:
     for name in ("beams", "batches"):
         if min(getattr(arguments, name)) < 1:
             raise ValueError(f"--{name} {min(getattr(arguments, name))} must be 1 or more.")
-    if len(set(arguments.checkpoints)) < len(arguments.checkpoints):
+    if len(set(map(_normal, arguments.checkpoints))) < len(arguments.checkpoints):
         raise ValueError("a checkpoint is given twice; name each once.")
     if arguments.output:
         check_folder("--output", arguments.output)
@@ -74,8 +85,13 @@ def _settings(arguments: Namespace) -> Settings:
 
 
 def _check_task(path: str, settings: Settings) -> None:
-    own = read_task(path, settings.model_overrides)
+    from fairseq_prune.exports.ctranslate_folder import read_folder
+    from fairseq_prune.exports.forms import CTRANSLATE2, form_of, task_of
+
+    own = task_of(path, settings.model_overrides)
     settings.check_task(own, "bench")
+    if form_of(path) == CTRANSLATE2:
+        read_folder(path).check_data(settings.given())
     own.check_translates("bench")
     if own.pairs and own.pair(settings.given()) is None:
         raise ValueError(
@@ -94,84 +110,6 @@ def _labels(paths: Sequence[str]) -> list[str]:
     return list(paths)
 
 
-def _of_the_file(path: str, folder: Path) -> dict[str, Any]:
-    from fairseq_prune.bench.sizes import sizes
-    from fairseq_prune.checkpoints.counts import count, together
-    from fairseq_prune.tasks.opening import open_checkpoint
-
-    every = [open_checkpoint(member) for member in members_of(path)]
-    bytes_of = [sizes(opened.path, opened.content, folder) for opened in every]
-    return {
-        **together([count(opened) for opened in every]).as_dict(),
-        "bytes": {form: sum(one[form] for one in bytes_of) for form in bytes_of[0]},
-    }
-
-
-def _speeds(
-    arguments: Namespace, settings: Settings, folders: Mapping[str, Path], left_out: list[str]
-) -> "Iterator[list[Speed]]":
-    import torch
-
-    from fairseq_prune.bench.engines import Fairseq, build
-    from fairseq_prune.bench.speed import Setting, measure
-
-    torch.set_num_threads(arguments.threads)
-    engines: dict[str, Engine] = {}
-    lengths: list[int] = []
-    for label, (path, folder) in zip(_labels(list(folders)), folders.items(), strict=True):
-        stock = Fairseq(path, settings)
-        size = min(arguments.sentences, len(stock.data))
-        lengths = [int(stock.data.num_tokens(number)) for number in range(size)]
-        first = ["fairseq"] if not engines else []  # what the others are compared with
-        for kind in dict.fromkeys([*first, *arguments.engines]):
-            no_beam = " (no beam: it refines whole sentences)" if stock.own.refines else ""
-            try:
-                with contextlib.redirect_stdout(None):
-                    engines[f"{label}: {kind}{no_beam}"] = build(
-                        kind, path, settings, stock, folder, arguments.threads
-                    )
-            except ValueError as error:
-                left_out.append(f"{label} in {kind}: {error}")
-    grid = [Setting(beam, batch) for beam in arguments.beams for batch in arguments.batches]
-    return measure(engines, lengths, grid, arguments.rounds)
-
-
-def _sizes_table(models: Mapping[str, Any]) -> Table:
-    forms = list(next(iter(models.values()))["bytes"])
-    first = next(iter(models.values()))["bytes"]["stripped"]
-    rows = [["bytes, and of the first stripped", *models]]
-    for form in forms:
-        cells = [facts["bytes"][form] for facts in models.values()]
-        rows.append([form, *(f"{size:,} ({size / first:.0%})" for size in cells)])
-    return rows
-
-
-def _work_table(models: Mapping[str, Any]) -> Table:
-    rows = [["weights and work", *models]]
-    for label, read in (
-        ("parameters", lambda f: f"{f['parameters']:,}"),
-        ("not zero", lambda f: f"{f['nonzero']:,} ({f['nonzero'] / f['parameters']:.0%})"),
-        ("multiply-adds a source token", lambda f: _pair(f["multiply_adds_per_source_token"])),
-        ("multiply-adds a target token", lambda f: _pair(f["multiply_adds_per_target_token"])),
-        ("of them with zeros", lambda f: f"{f['work_sparsity']:.0%}"),
-    ):
-        rows.append([label, *(read(facts) for facts in models.values())])
-    return rows
-
-
-def _pair(values: Sequence[int]) -> str:
-    dense, sparse = values
-    return f"{dense:,}" if dense == sparse else f"{dense:,} ({sparse:,} without zeros)"
-
-
-def _speed_table(facts: Mapping[str, Any]) -> Table:
-    rows = [["beam", "batch", "model: engine", "tokens/s", "against the first"]]
-    for speed in facts["speeds"]:
-        rate = f"{speed['tokens_per_second']:.0f}"
-        rows.append([str(speed["beam"]), str(speed["batch"]), speed["engine"], rate, speed["gain"]])
-    return rows
-
-
 def _write(arguments: Namespace, facts: Any, tables: list[Table], notes: list[str]) -> None:
     import json
 
@@ -180,13 +118,24 @@ def _write(arguments: Namespace, facts: Any, tables: list[Table], notes: list[st
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     text = "\n".join(map(as_markdown, tables)) + "".join(f"\n{note}\n" for note in notes)
-    write_text(folder / "table.md", text + f"\n{_how(arguments)}\n")
+    write_text(folder / "table.md", text)
     write_text(folder / "bench.json", json.dumps(facts, indent=1) + "\n")
     save_speeds(facts["speeds"], folder / "bench.png")
 
 
-def _how(arguments: Namespace) -> str:
-    return (
+def _how(facts: Any, arguments: Namespace) -> list[str]:
+    """What the numbers are, and of what."""
+    from fairseq_prune.bench.tables import compares
+
+    notes = [
+        "peak memory: resident, of a process that translates these sentences only, beam "
+        f"{max(arguments.beams)}, batch {max(arguments.batches)}, its programs and libraries "
+        "included (torch and fairseq, or CTranslate2 alone)"
+    ]
+    if compares(facts):
+        notes.append(f"of {facts['against']}'s: in the same engine and form; where it has none, -")
+    return [
+        *notes,
         f"{arguments.sentences} sentences of {arguments.gen_subset}, {arguments.rounds} rounds, "
-        f"{arguments.threads} thread{'s' if arguments.threads > 1 else ''}"
-    )
+        f"{arguments.threads} thread{'s' if arguments.threads > 1 else ''}",
+    ]

@@ -35,6 +35,20 @@ def test_engines_take_turns_and_are_compared_in_the_same_round() -> None:
     assert (slow.gain, fast.gain) == ("1, the first", "2.00x (2.00 to 2.00)")
 
 
+def test_each_is_compared_with_another_of_its_engine_in_the_same_round() -> None:
+    clock, log = [0.0], list[str]()
+    seconds = {"a: x": 1.0, "a: y": 0.25, "b: x": 0.5, "b: y": 0.5, "c: z": 1.0}
+    engines = {name: Counted(clock, each, log, name) for name, each in seconds.items()}
+    against = {"a: x": "a: x", "b: x": "a: x", "a: y": "a: y", "b: y": "a: y"}
+    (speeds,) = measure(engines, [1], [Setting(1, 1)], 2, lambda: clock[0], against)
+    found = {speed.engine: speed for speed in speeds}
+    assert found["b: x"].against_ratios == [2.0, 2.0]
+    assert found["b: y"].against_gain == "0.50x (0.50 to 0.50), no speed gain"
+    assert found["b: y"].ratios == [2.0, 2.0]  # to the first of all
+    assert found["a: y"].against_gain == "1, itself"
+    assert (found["c: z"].against_gain, found["c: z"].as_dict()["against"]) == ("-", None)
+
+
 def test_one_round_that_is_no_faster_is_no_gain() -> None:
     speed = Speed("e", Setting(5, 1), [1.0, 3.0, 2.0], [1.5, 1.0, 1.2])
     assert speed.rate == 2.0

@@ -33,6 +33,44 @@ def test_a_model_and_its_smaller_self(train, call, ask, corpus, tmp_path):
     assert (out / "bench.png").stat().st_size > 10_000
 
 
+def test_exports_stand_against_the_dense_model_in_the_same_engine_and_form(
+    train, call, corpus, tmp_path
+):
+    train(tmp_path / "run", "--max-update", 5, arch="transformer")
+    dense = tmp_path / "run" / "checkpoint_last.pt"
+    pruned, small, packed = (tmp_path / name for name in ("pruned.pt", "small.pt", "small.fsz"))
+    call("apply", dense, "--output", pruned, *UNITS)
+    call("shrink", pruned, "--output", small)
+    call("export", small, "--format", "compact", "--output", packed)
+    folder, out = tmp_path / "small-int16", tmp_path / "out"
+    words = ("--format", "ctranslate2", "--data", corpus, "--quantization", "int16")
+    assert call("export", small, *words, "--output", folder)[0] == 0
+    flags = ("--engines", "fairseq", "--against", dense, "--output", out)
+    code, text, err = call("bench", packed, folder, "--data", corpus, *QUICK, *flags)
+    assert code == 0, err
+    facts = json.loads((out / "bench.json").read_text())
+    label = "checkpoint_last.pt"
+    assert facts["against"] == label and list(facts["models"])[-1] == label
+    found = facts["engines"]
+    # the dense model is exported as the folder is
+    assert list(found) == [
+        "small.fsz: fairseq", "small-int16: ctranslate2-int16", f"{label}: fairseq",
+        f"{label}: ctranslate2-int16",
+    ]  # fmt: skip
+    one, other = found["small.fsz: fairseq"], found["small-int16: ctranslate2-int16"]
+    assert (one["form"], one["bytes"]) == ("compact", packed.stat().st_size)
+    assert one["bytes_ratio"] == one["bytes"] / facts["models"][label]["bytes"]["compact"] < 1
+    assert other["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
+    assert other["bytes_ratio"] == other["bytes"] / found[other["against"]]["bytes"] < 1
+    assert other["against"] == f"{label}: ctranslate2-int16"
+    assert found[f"{label}: fairseq"]["memory_ratio"] == 1
+    assert 1e6 < other["memory_bytes"] < one["memory_bytes"] / 2  # torch is not in it
+    (speed,) = [s for s in facts["speeds"] if s["engine"] == "small-int16: ctranslate2-int16"]
+    assert speed["against"] == other["against"] and len(speed["against_ratios"]) == 1
+    assert f"against {label} in the same engine" in text
+    assert f"of {label}'s: in the same engine and form; where it has none, -" in text
+
+
 def test_what_an_engine_cannot_take_is_said(train, call, corpus, tmp_path):
     train(tmp_path / "run", "--max-update", 2)
     last = tmp_path / "run" / "checkpoint_last.pt"
@@ -64,6 +102,7 @@ def test_sparse_layers_translate_the_same(train, corpus, tmp_path):
     [
         (("--rounds", 0), "--rounds 0 must be 1 or more."),
         (("--batches", 1, 0), "--batches 0 must be 1 or more."),
+        (("--against", "nowhere.pt"), "nowhere.pt is not a file; give the path of a fairseq"),
         (("--data", "nowhere"), "--data nowhere holds no dict.*.txt; give the folder that"),
     ],
 )

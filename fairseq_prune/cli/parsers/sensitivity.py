@@ -42,7 +42,12 @@ def add(parser: ArgumentParser) -> None:
     """Add this subcommand's arguments."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a dense checkpoint")
     parser.add_argument("--data", required=True, metavar="BIN", help="made by fairseq-preprocess")
-    _add_curves(parser)
+    parser.add_argument(
+        "--each",
+        metavar="SPARSITY,...",
+        help="prune each class to these sparsities of its own, rather than by a scheme",
+    )
+    _add_proposal(parser)
     parser.add_argument(
         "--subset", default="valid", help="what to take perplexity and BLEU of (default valid)"
     )
@@ -63,12 +68,8 @@ def add(parser: ArgumentParser) -> None:
     add_prune_flags(parser)
 
 
-def _add_curves(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--each",
-        metavar="SPARSITY,...",
-        help="prune each class to these sparsities of its own, rather than by a scheme",
-    )
+def _add_proposal(parser: ArgumentParser) -> None:
+    """Add the arguments that ask for a sparsity of each class."""
     parser.add_argument(
         "--propose",
         type=float,
