@@ -44,7 +44,8 @@ def as_markdown(table: Table) -> str:
 
 
 # a keyboard can scroll what it can reach
-SCROLL = '<div class="scroll" role="region" aria-label="table" tabindex="0"><table>'
+SCROLL = '<div class="scroll" role="region" aria-label="table" tabindex="0">'
+MANY = 12  # columns: a table of more is set in smaller letters
 
 
 def as_html(table: Table) -> str:
@@ -54,13 +55,14 @@ def as_html(table: Table) -> str:
     stand above its deviation.
     """
     head, *rows = table
+    many = ' class="many"' if len(head) > MANY else ""
     kinds = [' class="text"' if _is_text(table, i) else "" for i in range(len(head))]
     cells = (f'<th scope="col"{k}>{escape(c)}</th>' for k, c in zip(kinds, head, strict=True))
     lines = ["<thead><tr>" + "".join(cells) + "</tr></thead><tbody>"]
     for row in rows:
         cells = (f"<td{k}>{_in_html(c)}</td>" for k, c in zip(kinds, row, strict=True))
         lines.append("<tr>" + "".join(cells) + "</tr>")
-    return SCROLL + "\n".join(lines) + "</tbody></table></div>"
+    return f"{SCROLL}<table{many}>" + "\n".join(lines) + "</tbody></table></div>"
 
 
 def _in_html(cell: str) -> str:
@@ -77,13 +79,19 @@ _TEX = {
 
 def as_latex(table: Table) -> str:
     """The table in LaTeX, a ``tabular`` with the lines of the package booktabs; cells escaped."""
-    columns = "".join("l" if _is_text(table, i) else "r" for i in range(len(table[0])))
-    head, *rows = (" & ".join(map(_in_latex, row)) + r" \\" for row in table)
+    columns = latex_columns(table)
+    head, *rows = (" & ".join(map(in_latex, row)) + r" \\" for row in table)
     lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _in_latex(cell: str) -> str:
+def latex_columns(table: Table) -> str:
+    """The alignment of each column, as ``tabular`` takes it: "lrr"."""
+    return "".join("l" if _is_text(table, i) else "r" for i in range(len(table[0])))
+
+
+def in_latex(cell: str) -> str:
+    """Plain text in LaTeX."""
     text = "".join(_TEX.get(sign, sign) for sign in cell)
     # a bracket or a star at a row's beginning would be read as of the line break before it
     text = f"{{{text}}}" if text.startswith(("[", "*")) else text
@@ -102,6 +110,6 @@ def as_csv(table: Table) -> str:
 
 def _is_text(table: Table, column: int) -> bool:
     cells = [row[column] for row in table[1:]]
-    numbers = any(cell.lstrip("+-")[:1].isdigit() for cell in cells)
+    numbers = any(cell.lstrip("[+-")[:1].isdigit() for cell in cells)
     missing = all(cell in ("-", "") for cell in cells)
     return column == 0 or not (numbers or missing)

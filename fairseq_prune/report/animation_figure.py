@@ -65,20 +65,16 @@ def _nearest(made: Animation, percent: float) -> int:
 
 
 def _table(made: Animation) -> Table:
-    """Every 5%: threshold and percentage removed of each class."""
-    head = ["scheme", "removed"]
-    for label in made.classes:
-        head += [label, f"{label}: |w| below"]
-    table = [head]
+    """Every 5%: what each class has lost, and the threshold that took it."""
+    table = [["scheme", "removed", "class", "removed of it", "|w| below"]]
     for scheme, thresholds in made.thresholds.items():
         for step, percent in enumerate(made.sparsities):
             if percent % 5:
                 continue
-            row = [scheme, f"{percent:g}%"]
-            for k, size in enumerate(made.classes.values()):
+            for k, (label, size) in enumerate(made.classes.items()):
                 share = 100 * made.removed[scheme][step][k] / size
-                row += [f"{share:.1f}%", f"{thresholds[step][k]:.4g}"]
-            table.append(row)
+                cells = [f"{share:.1f}%", f"{thresholds[step][k]:.4g}"]
+                table.append([scheme, f"{percent:g}%", label, *cells])
     return table
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fairseq_prune.report.bootstrap import LEVEL, Comparison
+from fairseq_prune.report.measure_tables import against, interval
 from fairseq_prune.report.measures import Measures
 from fairseq_prune.report.points import Place, Point, measure_of, models_of, places_of
 from fairseq_prune.report.significance import Limit
@@ -162,12 +163,7 @@ def _what(measures: Measures, place: Place) -> str:
 
 
 def _against(measures: Measures, place: Place) -> str:
-    """What the seeds of a place are tested against."""
-    tests = measures.tests
-    members = places_of(measures.points)[place]
-    return " or ".join(
-        dict.fromkeys(tests.bases[p.key].kind.label for p in members if p.key in tests.each)
-    )
+    return against(measures, places_of(measures.points)[place])
 
 
 def _seeds(measures: Measures, place: Place) -> int:
@@ -183,7 +179,7 @@ def _cost(measures: Measures, place: Place) -> str:
 
 def difference(found: Comparison) -> str:
     """The difference with its interval: "-0.30 [-0.90, +0.20]"."""
-    return f"{found.difference:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+    return f"{found.difference:+.2f} {interval(found.low, found.high)}"
 
 
 def _beside_small(match: Match, model: str) -> str:

@@ -173,7 +173,7 @@ def _bars(
         table=_bar_table(classes, bars),
         commands=commands,
         draw=lambda drawing: _draw_bars(drawing, label, classes, shown),
-        size=(7.0, 1.8 + len(classes) * (0.14 + 0.13 * len(shown))),
+        size=(6.4, 1.8 + len(classes) * (0.14 + 0.13 * len(shown))),
     )
 
 

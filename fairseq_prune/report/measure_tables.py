@@ -164,7 +164,7 @@ def limit_table(measures: Measures) -> Table:
         rows.append(
             [
                 limit.model, STAGES[limit.stage].label, limit.scheme,
-                str(len(_tested(measures, members))), _against(measures, members),
+                str(len(_tested(measures, members))), against(measures, members),
                 *there(limit.harmless, False), *there(limit.first_worse, True),
             ]
         )  # fmt: skip
@@ -176,18 +176,18 @@ def _tested(measures: Measures, members: Sequence[Point]) -> list[Comparison]:
     return [each[p.key] for p in members if p.key in each]
 
 
-def _against(measures: Measures, members: Sequence[Point]) -> str:
+def against(measures: Measures, members: Sequence[Point]) -> str:
     """What the members of a place are tested against."""
     bases, each = measures.tests.bases, measures.tests.each
     return " or ".join(dict.fromkeys(bases[p.key].kind.label for p in members if p.key in each))
 
 
 def _verdict(measures: Measures, members: Sequence[Point]) -> str:
-    place, against = members[0].place, _against(measures, members)
+    place, base = members[0].place, against(measures, members)
     pooled = measures.tests.pooled.get(place)
     if pooled is None:
-        return f"not tested together against {against}"
-    return verdict(pooled, measures.tests.corrected[place], against)
+        return f"not tested together against {base}"
+    return verdict(pooled, measures.tests.corrected[place], base)
 
 
 def _difference(measures: Measures, members: Sequence[Point]) -> list[str]:
@@ -208,7 +208,7 @@ def _difference(measures: Measures, members: Sequence[Point]) -> list[str]:
 
 def interval(low: float, high: float) -> str:
     """The ends of an interval of differences, to two digits."""
-    return f"{low:+.2f} to {high:+.2f}"
+    return f"[{low:+.2f}, {high:+.2f}]"
 
 
 def comparison_table(measures: Measures) -> Table:

@@ -18,6 +18,7 @@ from fairseq_prune.report.provenance import made_by, measured_on, signatures, si
 from fairseq_prune.report.tables import glances
 
 ROWS = 200  # of a figure's table that a page shows; its file has all
+ON_PAPER = "The rows are in table.md and numbers.md beside the page; open them to print them here."
 LONG = 40  # rows of a section's table that a page shows without being asked
 
 
@@ -186,6 +187,7 @@ def _section(section: Section, number: int) -> str:
         drawn = _texts(table) if section.texts else as_html(table)
         if len(table) > LONG:
             drawn = f"<details><summary>all {len(table) - 1} rows</summary>{drawn}</details>"
+            drawn += f'<p class="on-paper">{ON_PAPER}</p>'
         lines.append(drawn)
     return "\n".join(lines)
 
@@ -199,7 +201,7 @@ def _texts(table: Table) -> str:
     for row in table[1:]:
         cells = (f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
         lines.append("<tr>" + "".join(cells) + "</tr>")
-    return SCROLL + "\n".join(lines) + "</tbody></table></div>"
+    return f"{SCROLL}<table>" + "\n".join(lines) + "</tbody></table></div>"
 
 
 def _missing(gallery: Gallery) -> str:

@@ -1,16 +1,18 @@
 """A report in a folder: tables, figures and one page, from results alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from fairseq_prune.files.table import Table, as_csv, as_latex, as_markdown, as_text
-from fairseq_prune.files.text import listed
+from fairseq_prune.files.table import Table, as_csv, as_markdown, as_text
+from fairseq_prune.files.text import file_name, listed
 from fairseq_prune.files.writing import write_text
 from fairseq_prune.report.answer import answers, in_markdown, in_text
 from fairseq_prune.report.comet import with_comet
-from fairseq_prune.report.gallery import draw
+from fairseq_prune.report.gallery import Gallery, draw
+from fairseq_prune.report.latex import document, figure_float, long_table, table_float
 from fairseq_prune.report.measure_tables import (
+    SEEDS,
     Section,
     comparison_rows,
     every_number,
@@ -18,7 +20,7 @@ from fairseq_prune.report.measure_tables import (
 )
 from fairseq_prune.report.measures import Measures, measure
 from fairseq_prune.report.page import page
-from fairseq_prune.report.points import Point, find_results, read_points
+from fairseq_prune.report.points import Point, find_results, models_of, read_points
 from fairseq_prune.report.provenance import measured_on, note_processors, signatures
 from fairseq_prune.report.tables import full_table, full_tables, glances, point_table
 from fairseq_prune.study.stages import STAGES
@@ -41,7 +43,7 @@ def write_report(
         output: the folder.
         title: the page's heading.
         command: what made the report, shown beside each figure.
-        formats: for papers: "tex" for table.tex, "pdf" for the figures as PDF.
+        formats: for papers: "tex" for :func:`write_latex`, "pdf" for the figures as PDF.
         comet: a model of COMET to score translations with, too.
 
     Raises ValueError where there are no results, or comet-score fails.
@@ -57,10 +59,9 @@ def write_report(
     measures = measure(points)
     sections = sections_of(measures)
     write_tables(measures, sections, folder)
-    if "tex" in formats:
-        tables = [*glances(points), *_every_table(measures)]
-        write_text(folder / "table.tex", _latex(tables, _signed(points)))
     gallery = draw(points, places, folder, "pdf" in formats)
+    if "tex" in formats:
+        write_latex(measures, gallery, folder)
     notes += [*measures.notes, *gallery.notes]
     every = [*sections, *every_number(measures)]
     text = page(points, title, command, gallery, notes, every, answers(measures))
@@ -103,9 +104,42 @@ def _every_table(measures: Measures) -> list[Table]:
     ]
 
 
-def _latex(tables: Sequence[Table], signed: str) -> str:
-    about = "".join(f"% {line}\n" for line in signed.splitlines())
-    return "\n".join(["% \\usepackage{booktabs}\n" + about, *map(as_latex, tables)])
+def write_latex(measures: Measures, gallery: Gallery, folder: Path) -> None:
+    """Write table.tex (scores at a glance), numbers.tex (of every place), figures.tex (the PDFs).
+
+    Each is for \\input; figures.tex is written where there are PDFs.
+    """
+    points = measures.points
+    about, models = _signed(points).splitlines(), models_of(points)
+    names = {model: file_name(f"{number}-{model}") for number, model in enumerate(models, 1)}
+    glanced = [
+        table_float(table, f"{table[0][0]}. {SEEDS}", f"glance-{names[model]}")
+        for model, table in zip(models, glances(points), strict=True)
+    ]
+    glanced = [document(glanced, about, ("booktabs", "graphicx"))]
+    every = [
+        long_table(table, f"Every number of {model}{way and f', {way}'}. {SEEDS}", f"numbers-{n}")
+        for n, (model, way, table) in enumerate(_apart(measures, models), 1)
+    ]
+    packages = ("booktabs", "longtable", "pdflscape")
+    write_text(folder / "table.tex", "\n".join(glanced))
+    write_text(folder / "numbers.tex", document(every, about, packages))
+    parts = [
+        figure_float(drawn.chart, drawn.stem)
+        for mine in gallery.drawn.values() for drawn in mine if drawn.pdf
+    ]  # fmt: skip
+    if parts:
+        # LaTeX keeps 52 floats waiting, no more
+        parts = [part + "\\clearpage\n" * (n % 12 == 0) for n, part in enumerate(parts, 1)]
+        write_text(folder / "figures.tex", document(parts, about, ("graphicx",)))
+
+
+def _apart(measures: Measures, models: Sequence[str]) -> Iterator[tuple[str, str, Table]]:
+    """All numbers, a table for each model and way of evaluating it."""
+    for model in models:
+        mine = [p for p in measures.points if p.model == model]
+        for way, (head, *rows) in full_tables(mine, measures.flagged):
+            yield model, way, [row[1:] for row in (head, *rows)]
 
 
 def _signed(points: Sequence[Point]) -> str:

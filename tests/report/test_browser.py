@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -69,6 +70,40 @@ def test_the_page_opens_without_a_complaint(page: Any, complaints: list[str]) ->
     assert page.title() == "A study"
     page.locator("summary").first.click()
     assert complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 500, 390])
+def test_nothing_leaves_the_page_and_no_word_of_a_figure_its_figure(
+    page: Any, width: int, scheme: str
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CUT_WORDS) == []
+    assert page.evaluate(OUTSIDE) == []  # all else is on the page, or scrolls by itself
+    if width == 1280:
+        assert page.evaluate(SCROLLING) == []
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = false)")
+    page.emulate_media(color_scheme="light")
+
+
+def test_the_page_begins_with_an_answer_and_how_it_was_made(page: Any) -> None:
+    headings = page.locator("h1, h2").all_inner_texts()
+    assert headings[:3] == ["A study", "Answer", "m"]
+    facts = page.locator(".facts").inner_text()
+    assert re.search(r"made on \d{4}-\d\d-\d\d by fairseq_prune \d", facts)
+    assert "measured on AMD EPYC" in facts
+
+
+def test_headers_stand_where_their_columns_do(page: Any) -> None:
+    kinds = page.evaluate(
+        "[...document.querySelectorAll('th, td')].map(e => "
+        "[e.classList.contains('text'), getComputedStyle(e).textAlign])"
+    )
+    assert {tuple(kind) for kind in kinds} >= {(True, "left"), (False, "right")}
+    assert (True, "right") not in {tuple(kind) for kind in kinds}
 
 
 @pytest.mark.parametrize("width", [1200, 390])
@@ -156,8 +191,8 @@ def test_it_plays_to_the_end_and_from_there_from_the_start(page: Any, made: Anim
     assert int(page.locator(".slider").input_value()) < 5
 
 
-def test_it_starts_with_nothing_removed_and_says_what_is_seen(opened: Any, reported: Path) -> None:
-    shown = opened.context.new_page()
+def test_it_starts_with_nothing_removed_and_says_what_is_seen(browser: Any, reported: Path) -> None:
+    shown = browser.new_page()
     shown.goto((reported / "report" / "index.html").as_uri())
     slider, seen = shown.locator(".slider"), shown.locator(".seen")
     assert slider.input_value() == "0" and shown.locator(".now").inner_text() == "0%"
@@ -215,6 +250,23 @@ def test_a_screenshot_has_the_figure_drawn(page: Any) -> None:
         assert colours > 20, json.dumps({name: colours})
 
 
+# the words of drawings that are not wholly in them
+CUT_WORDS = """[...document.querySelectorAll("figure svg")].flatMap((svg) => {
+  const frame = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("text")].filter((text) => {
+    const box = text.getBoundingClientRect();
+    return box.width > 0 && (box.left < frame.left - 1 || box.right > frame.right + 1
+      || box.top < frame.top - 1 || box.bottom > frame.bottom + 1);
+  }).map((text) => `${svg.closest("figure").id}: ${text.textContent}`);
+})"""
+# what is beyond the edges of the page and in nothing that scrolls
+OUTSIDE = """[...document.querySelectorAll("main *")].filter((e) => {
+  const box = e.getBoundingClientRect();
+  const beyond = box.left < -1 || box.right > document.documentElement.clientWidth + 1;
+  return beyond && box.width > 0 && !e.closest(".scroll, .picture, pre, svg");
+}).map((e) => e.outerHTML.slice(0, 80))"""
+SCROLLING = """[...document.querySelectorAll(".scroll")].filter(
+  (e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.innerText.slice(0, 80))"""
 # how many colours a PNG has: a blank figure has next to none; decoded where fetching is allowed
 COUNT_COLOURS = """async (png) => {
   const bytes = Uint8Array.from(atob(png), (c) => c.charCodeAt(0));

@@ -121,7 +121,7 @@ def test_results_without_texts_say_so_and_have_the_rest(
     assert " and 7 more; what needs them is left out.\n" in said
     page = (tmp_path / "out" / "index.html").read_text()
     headings = re.findall("<h2.*?>(.*?)</h2>", page)
-    assert headings == ["m", "Every number", "What is missing"]
+    assert headings == ["Answer", "m", "Every number", "What is missing"]
     assert "<li>Rows without translations on disk" in page
     assert not (tmp_path / "out" / "numbers.md").exists()
 

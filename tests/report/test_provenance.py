@@ -86,7 +86,7 @@ def test_reports_show_the_processors_in_tables_page_and_text(tmp_path: Path) -> 
     assert (out / "table.txt").read_text().endswith(f"sacreBLEU {SIGNATURE}\n{line}\n")
     assert (out / "table.md").read_text().endswith(f"sacreBLEU {SIGNATURE}\n{safe}\n")
     page = (out / "index.html").read_text()
-    assert f'<p class="quiet">{escape(line)}</p>' in page
+    assert f"<br>{escape(line)}<br>sacreBLEU <code>" in page
     assert "<li>The rows come from 2 processors: " in page
     with (out / "points.csv").open() as file:
         assert sorted({r["processor"] for r in csv.DictReader(file)}) == [PROCESSOR, f"{OTHER} <b>"]

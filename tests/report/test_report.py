@@ -215,7 +215,9 @@ def test_for_papers_there_are_latex_and_pdf_too(tmp_path: Path) -> None:
     )
     assert (output / "m-figure1.pdf").read_bytes().startswith(b"%PDF")
     assert 'href="m-figure1.pdf"' in (output / "index.html").read_text()
-    assert (output / "table.tex").read_text().count(r"\bottomrule") == 2
+    for name in ("table", "numbers"):
+        assert (output / f"{name}.tex").read_text().count(r"\bottomrule") == 1
+    assert "{m-figure1.pdf}" in (output / "figures.tex").read_text()
 
 
 def test_the_page_says_what_is_missing_and_what_would_give_it(tmp_path: Path) -> None:
@@ -247,7 +249,8 @@ def test_the_command_prints_the_table_and_says_last_where_the_page_is(
     write(tmp_path, *study())
     assert main(["report", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("m: BLEU at % removed")
+    assert lines[0] == "m: how much can be pruned" and lines[1].startswith("- No answer: ")
+    assert "m: BLEU at % removed" in "\n".join(lines)
     assert any(line.startswith("note: Checkpoints that are not there") for line in lines)
     assert lines[-1] == f"report: {tmp_path}/report/index.html"
 

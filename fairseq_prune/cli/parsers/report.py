@@ -11,7 +11,9 @@ data: BLEU (or a classifier's accuracy) by scheme; pruned, retrained and sparse 
 what is removed of each class; perplexity by class, and against the largest magnitude removed;
 validation loss; survivors by class; spread over seeds; sparsity by row; an animation of
 pruning; and the score against theoretical speed-up and against compression, beside dense models of
-other sizes. The page says at its end what is missing, and what would give it.
+other sizes. First of all stands an answer for each model: which scheme can remove how much without
+a significant loss, with its interval, or why the data allow none. The page says at its end what is
+missing, and what would give it.
 
 What was retrained is tested against the dense model that was trained on for as long (the stage
 longer of a study, or --tag stage=longer), where there is one for each seed.
@@ -54,7 +56,7 @@ def add(parser: ArgumentParser) -> None:
         type=_formats,
         default=(),
         metavar="pdf,tex",
-        help="for papers: the figures as PDF, the tables as table.tex (booktabs), too",
+        help="for papers: figures as PDF; table.tex, numbers.tex (booktabs) and figures.tex, too",
     )
     parser.add_argument(
         "--comet",
