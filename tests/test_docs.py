@@ -212,5 +212,5 @@ def test_getting_started_runs_from_top_to_bottom(tmp_path: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1800,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:]
-    assert (tmp_path / "report" / "index.html").exists()
+    assert (tmp_path / "demo" / "report" / "index.html").exists()
     assert (tmp_path / "own" / "data-bin" / "test.de-en.en.idx").exists()
