@@ -5,24 +5,19 @@ import math
 import os
 import shutil
 import sys
-import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from torch import Tensor
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from fairseq_prune.checkpoints import storage
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.files.colour import coloured
 from fairseq_prune.files.table import as_text
 from fairseq_prune.tasks.opening import check_written
-
-_SLOW = 1.5  # seconds after which a progress bar is worth its line
-_TICK = 0.5  # seconds from one look of it to the next
 
 
 def chosen(arguments: Namespace, command: str, what: str) -> str | None:
@@ -152,71 +147,6 @@ def note(sentence: str) -> None:
 def warn(sentence: str) -> None:
     """Print a warning on stderr."""
     print(f"fairseq-prune: {coloured('warning', 'yellow')}: {sentence}", file=sys.stderr)
-
-
-class Progress:
-    """A line on stderr, for work that takes long and has somebody to watch it.
-
-    Use as a context manager. It shows what is done and for how long already; with phases, each a
-    share of the whole, a bar. A thread keeps it alive while a phase says nothing.
-    """
-
-    def __init__(self, label: str = "") -> None:
-        shown = sys.stderr.isatty()
-        bar = "{desc} {elapsed}" if label else "{desc:20} {percentage:3.0f}%|{bar}| {elapsed}"
-        self._bar = tqdm(
-            total=1.0, desc=label, delay=_SLOW, disable=not shown, leave=False, file=sys.stderr,
-            bar_format=bar,
-        )  # fmt: skip
-        self._seen = False
-        self._over = threading.Event()
-        self._alive = threading.Thread(target=self._keep_alive, daemon=True)
-        if shown:
-            self._alive.start()
-
-    def _keep_alive(self) -> None:
-        wait = _SLOW
-        while not self._over.wait(wait):
-            self._bar.refresh()
-            self._seen, wait = True, _TICK
-
-    def say(self, label: str) -> None:
-        """Show what is done now."""
-        self._bar.set_description_str(label, refresh=False)  # not before the delay
-
-    def print(self, text: str) -> None:
-        """Print a line on stdout, above the bar."""
-        with self._bar.get_lock():
-            self._bar.clear(nolock=True)
-            print(text, flush=True)
-
-    def phase(self, label: str, share: float, total: int) -> Callable[[int], None]:
-        """What is to be called with each amount of ``total`` that is done."""
-        self.say(label)
-        return lambda done: self._advance(share * done / max(total, 1))
-
-    def scored(self, done: int, total: int) -> None:
-        """Show how many batches of how many are scored."""
-        self.say(f"scored {done}/{total}")
-
-    def _advance(self, by: float) -> None:
-        self._bar.update(min(by, 1.0 - self._bar.n))
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        if self._alive.is_alive():
-            self._alive.join()
-        if self._seen:
-            self._bar.clear()  # close() leaves what refresh() has shown
-        self._bar.close()
 
 
 def write(content: dict[str, Any], path: str, progress: Progress, share: float, about: int) -> None:

@@ -9,6 +9,7 @@ from fairseq_prune.checkpoints.checkpoint import Opened
 from fairseq_prune.checkpoints.inspection import view
 from fairseq_prune.checkpoints.two_of_four import format_eligibility
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.cli._task import given_of, looks_at
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.flags import recipe_of
@@ -20,7 +21,7 @@ def run(arguments: Namespace) -> int:
     """Prune and write; returns the exit code."""
     recipe = check_recipe(recipe_of(arguments), arguments.data)
     output = _output.chosen(arguments, "apply", "pruned")
-    with _output.Progress() as progress:
+    with Progress() as progress:
         done = progress.phase("reading", 0.4, 1)
         source = open_checkpoint(arguments.checkpoint, recipe.resolved.classes, recipe.excluded)
         if output is not None:

@@ -8,6 +8,7 @@ from fairseq_prune.checkpoints import EPOCH
 from fairseq_prune.checkpoints.average import average, members_of
 from fairseq_prune.checkpoints.newest import best, newest
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.tasks.opening import open_checkpoint
 
 
@@ -18,7 +19,7 @@ def run(arguments: Namespace) -> int:
     paths = _chosen(arguments)
     members = members_of([open_checkpoint(path) for path in paths])
     _output.check_space(output, members.last.tensors.values())
-    with _output.Progress() as progress:
+    with Progress() as progress:
         model = members.last.content["model"]
         total = sum(v.numel() for v in model.values() if hasattr(v, "numel"))
         content = average(members, progress.phase("averaging", 0.7, total))

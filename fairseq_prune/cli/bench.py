@@ -1,6 +1,5 @@
 """``fairseq-prune bench``: what a model takes and how fast it translates, told as it is."""
 
-import logging
 import os
 from argparse import Namespace
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.cli._task import TASK
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.files.folder import check_folder
@@ -23,7 +23,6 @@ def run(arguments: Namespace) -> int:
     models, against = _models(arguments)
     for path in models.values():
         _check_task(path, settings)
-    logging.basicConfig(level=logging.WARNING)  # fairseq would log to stdout
 
     from fairseq_prune.bench.benchmark import Asked
     from fairseq_prune.bench.benchmark import run as measured
@@ -34,7 +33,8 @@ def run(arguments: Namespace) -> int:
         models=models, against=against, settings=settings, kinds=arguments.engines,
         **{name: getattr(arguments, name) for name in names},
     )  # fmt: skip
-    facts = measured(asked, _output.say)
+    with Progress("measuring"):
+        facts = measured(asked, _output.say)
     tables = tables_of(facts)
     notes = [f"left out: {sentence}" for sentence in facts["left_out"]] + _how(facts, arguments)
     if arguments.output:

@@ -7,6 +7,7 @@ from fairseq_prune.checkpoints import CONTROLS
 from fairseq_prune.checkpoints.checkpoint import Opened, with_model
 from fairseq_prune.checkpoints.control import make_control
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.cli._task import given_of
 from fairseq_prune.masks.controls import overlap
 from fairseq_prune.tasks.opening import open_checkpoint
@@ -28,7 +29,7 @@ def run(arguments: Namespace) -> int:
     pruned = open_checkpoint(arguments.checkpoint)
     dense = _fresh(pruned, arguments) if kind == "reinit" else open_checkpoint(arguments.weights)
     _output.check_space(output, dense.tensors.values())
-    with _output.Progress() as progress:
+    with Progress() as progress:
         made = make_control(pruned, dense, kind, arguments.seed)
         total = sum(t.numel() for t in dense.tensors.values())
         content = made.content(progress.phase("zeroing", 0.7, total))

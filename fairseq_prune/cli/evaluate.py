@@ -1,11 +1,11 @@
 """``fairseq-prune evaluate``: decode and score checkpoints, many in one process."""
 
-import logging
 from argparse import Namespace
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from fairseq_prune.cli import _output, _results
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.evaluation.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ def run(arguments: Namespace) -> int:
     from fairseq_prune.evaluation.evaluate import check, evaluate
     from fairseq_prune.evaluation.results import signatures
 
-    # fairseq would log to stdout, between the results
-    logging.basicConfig(level=logging.WARNING)
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings)}
     given["valid_subset"] = given["valid_subset"] or None
     settings = Settings(**given)
@@ -28,17 +26,18 @@ def run(arguments: Namespace) -> int:
         _output.warn(doubt)
     count = len(arguments.checkpoints)
     tags = _results.tags_of(arguments.tag, count)
-    rows = evaluate(arguments.checkpoints, settings, tags, arguments.output)
-    for number, (row, known) in enumerate(rows, 1):
-        if arguments.json:
-            _output.print_json(row)
-            continue
-        print(
-            f"checkpoint {number} of {count}: {arguments.checkpoints[number - 1]}: "
-            f"{scores(row, settings)}{unknown(row)}{left(row)}{cost(row)}"
-            f"{' (known)' if known else ''}",
-            flush=True,
-        )
+    with Progress("starting fairseq") as progress:
+        rows = evaluate(arguments.checkpoints, settings, tags, arguments.output, progress.say)
+        for number, (row, known) in enumerate(rows, 1):
+            if arguments.json:
+                _output.print_json(row)
+                continue
+            print(
+                f"checkpoint {number} of {count}: {arguments.checkpoints[number - 1]}: "
+                f"{scores(row, settings)}{unknown(row)}{left(row)}{cost(row)}"
+                f"{' (known)' if known else ''}",
+                flush=True,
+            )
     if not arguments.json:
         for name, signature in signatures(row) if row["bleu"] is not None else ():
             print(f"{name} {signature}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.exports import CTRANSLATE2, QUANTIZATIONS, check_format, compact, ctranslate
 from fairseq_prune.exports.stripped import NOTE, stripped
 from fairseq_prune.tasks import opening
@@ -65,7 +66,7 @@ def _file(arguments: Namespace) -> tuple[dict[str, Any], str]:
     """Write a file, by one of `WRITERS`; what there is to say of it, for programs and people."""
     path, output = arguments.checkpoint, arguments.output
     _output.check_output(output, arguments.force)
-    with _output.Progress() as progress:
+    with Progress() as progress:
         whole = read(path)
         content = stripped(whole, path, arguments.half)
         # the output may replace it

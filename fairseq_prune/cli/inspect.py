@@ -9,6 +9,7 @@ from fairseq_prune.checkpoints.steps import read_steps, told
 from fairseq_prune.checkpoints.two_of_four import format_eligibility
 from fairseq_prune.checkpoints.unmasked import made_by
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.summary import format_table, whole
 from fairseq_prune.tasks.opening import open_checkpoint
@@ -18,7 +19,7 @@ _DENSE = "not pruned: the file holds no masks"
 
 def run(arguments: Namespace) -> int:
     """Look and print; returns the exit code."""
-    with _output.Progress(f"reading {arguments.checkpoint}"):
+    with Progress(f"reading {arguments.checkpoint}"):
         opened = open_checkpoint(arguments.checkpoint, arguments.prune_classes)
         unnamed = rules_of(opened, arguments.prune_classes or "paper")
         shown = view(opened, opened.record)

@@ -42,14 +42,14 @@ MORE = (
 # what is printed where no command is given
 SHORT = """fairseq-prune {version}: {what}
 
-  prune a model and retrain it  fairseq-prune retrain dense.pt --data DATA --prune-scheme erk
-  without retraining            fairseq-prune apply dense.pt --prune-scheme erk --output pruned.pt
-  see what is pruned            fairseq-prune inspect pruned.pt
-  score models                  fairseq-prune evaluate dense.pt pruned.pt --data DATA --output FILE
-  compare the scores            fairseq-prune report FOLDER --output REPORT
-  cut units out: faster         fairseq-prune shrink pruned.pt --output small.pt
-  write a small or int8 model   fairseq-prune export pruned.pt --output OUT --format FORMAT
-  whole experiments             fairseq-prune study run STUDY.yaml --output FOLDER
+  prune and retrain       fairseq-prune retrain dense.pt --data DATA --prune-scheme class-uniform
+  prune only              fairseq-prune apply dense.pt --output OUT.pt --prune-scheme class-uniform
+  see what is pruned      fairseq-prune inspect pruned.pt
+  score models            fairseq-prune evaluate dense.pt pruned.pt --data DATA --output FILE
+  compare the scores      fairseq-prune report FOLDER --output REPORT
+  cut units out: faster   fairseq-prune shrink pruned.pt --output small.pt
+  a small or int8 file    fairseq-prune export pruned.pt --output OUT --format FORMAT
+  whole experiments       fairseq-prune study init --checkpoint dense.pt --data DATA > my.yaml
 
 fairseq-prune --help lists all commands. {more}
 """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 def run(arguments: Namespace) -> int:
     """Write the report and print its tables; returns the exit code."""
+    from fairseq_prune.cli._progress import Progress
     from fairseq_prune.files.folder import check_folder
     from fairseq_prune.files.text import this_command
     from fairseq_prune.report.comet import check_comet
@@ -18,6 +19,8 @@ def run(arguments: Namespace) -> int:
     if arguments.comet is not None:
         check_comet(arguments.comet)
     how = arguments.format, arguments.comet
-    print(write_report(arguments.results, output, arguments.title, command, *how))
+    with Progress("reading, testing and drawing"):
+        text = write_report(arguments.results, output, arguments.title, command, *how)
+    print(text)
     print(f"report: {output}/index.html")
     return 0

@@ -13,6 +13,7 @@ from fairseq_prune.checkpoints.steps import read_steps
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._fairseq_train import train
 from fairseq_prune.cli._journal import Journal
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.cli._watching import watch
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.evaluation.subwords import FLAGS
@@ -41,7 +42,7 @@ def run(arguments: Namespace) -> int:
     """Train, or print what would be run; returns the exit code."""
     recipe = checked(recipe_of(arguments))
     _check(arguments, recipe)
-    with _output.Progress(f"reading {arguments.checkpoint}"):
+    with Progress(f"reading {arguments.checkpoint}"):
         source = open_checkpoint(arguments.checkpoint)
         _check_prunes(arguments, recipe, source)
         words = _training(arguments, recipe, source)
@@ -134,7 +135,7 @@ def _folder(arguments: Namespace, recipe: Recipe) -> Path:
     if recipe.scheme is not None and recipe.resolved.sparsity is not None:
         parts.append(f"{100 * recipe.resolved.sparsity:g}")
     if not recipe.active:
-        parts = ["dense-longer" if arguments.dense else "retrained"]
+        parts = ["longer" if arguments.dense else "retrained"]
     elif recipe.mask_from is not None:
         parts.append("masked")
     return path.with_name(file_name("-".join([path.stem, *filter(None, parts)])))
@@ -143,7 +144,7 @@ def _folder(arguments: Namespace, recipe: Recipe) -> Path:
 def _report(arguments: Namespace, folder: Path) -> None:
     """Say what is there now, and how it is scored."""
     best = folder / BEST if (folder / BEST).is_file() else folder / LAST
-    with _output.Progress(f"reading {best}"):
+    with Progress(f"reading {best}"):
         made = open_checkpoint(str(best))
     shown = view(made, made.record).as_dict() if made.record is not None else {}
     removed = f", {shown['sparsity']:.2%} of the prunable weights removed" if shown else ""

@@ -1,6 +1,5 @@
 """``fairseq-prune sensitivity``: what pruning one weight class at a time costs."""
 
-import logging
 import shlex
 from argparse import Namespace
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairseq_prune.checkpoints.apply import check_recipe
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.cli._results import tags_of
 from fairseq_prune.cli._task import looks_at
 from fairseq_prune.files.table import Table, as_text, number
@@ -42,12 +42,11 @@ def run(arguments: Namespace) -> int:
     """Measure and print; returns the exit code."""
     from fairseq_prune.sensitivity.measure import measure
 
-    logging.basicConfig(level=logging.WARNING)  # fairseq would log to stdout
     asked = _asked(arguments)
     _check_files(arguments)
     for doubt in asked.decoding.check().doubts() if asked.bleu else ():
         _output.warn(doubt)
-    with _output.Progress() as progress:
+    with Progress() as progress:
         looks = looks_at(
             asked.checkpoint,
             asked.decoding.given() if asked.recipe.looks else None,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fairseq_prune.checkpoints.shrink import CutOut, plan, shrink
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.files.table import Table, as_text
 from fairseq_prune.models import TRAINABLE
 from fairseq_prune.models.fitting import fitted
@@ -28,7 +29,7 @@ _USES = {
 def run(arguments: Namespace) -> int:
     """CutOut and write; returns the exit code."""
     output = _output.chosen(arguments, "shrink", "smaller")
-    with _output.Progress() as progress:
+    with Progress() as progress:
         done = progress.phase("reading", 0.5, 1)
         source = open_checkpoint(arguments.checkpoint)
         cut = fitted(plan(source, arguments.uniform, arguments.anyway))

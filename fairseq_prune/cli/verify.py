@@ -5,6 +5,7 @@ from argparse import Namespace
 
 from fairseq_prune.checkpoints.audit import Audit
 from fairseq_prune.cli import _output
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.files.colour import coloured
 from fairseq_prune.tasks.verifying import check_expected, verified
 
@@ -17,7 +18,7 @@ def run(arguments: Namespace) -> int:
     unusable: dict[str, str] = {}
     for path in arguments.checkpoints:
         try:
-            with _output.Progress(f"verifying {path}"):
+            with Progress(f"verifying {path}"):
                 audits.append(verified(path, arguments.masks_from, expected))
         except ValueError as error:
             unusable[path] = str(error)

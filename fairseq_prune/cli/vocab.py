@@ -11,6 +11,7 @@ from fairseq_prune.checkpoints.checkpoint import Opened
 from fairseq_prune.checkpoints.languages import ONE_PAIR, Vocabularies
 from fairseq_prune.checkpoints.vocabulary import Tables, cut, cut_masks, find_tables
 from fairseq_prune.cli import _corpus, _output
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.cli._trying import to_try
 from fairseq_prune.data.dictionary import Choice, choose
 from fairseq_prune.files.folder import check_folder, staged
@@ -62,7 +63,7 @@ class _Plan:
 def run(arguments: Namespace) -> int:
     """Cut the vocabulary and write; returns the exit code."""
     _check(arguments)
-    with _output.Progress() as progress:
+    with Progress() as progress:
         plan = _plan(arguments, progress)
         if not arguments.dry_run:
             _write(plan, arguments, progress)
@@ -94,7 +95,7 @@ def _check(arguments: Namespace) -> None:
     check_data_folder(arguments.output_data, arguments.data, arguments.force)
 
 
-def _plan(arguments: Namespace, progress: _output.Progress) -> _Plan:
+def _plan(arguments: Namespace, progress: Progress) -> _Plan:
     data = arguments.data
     opened = open_checkpoint(arguments.checkpoint)
     pairs = arguments.pairs.split(",") if arguments.pairs else None
@@ -120,7 +121,7 @@ def _plan(arguments: Namespace, progress: _output.Progress) -> _Plan:
     return _Plan(opened, tables, its, choices, splits)
 
 
-def _write(plan: _Plan, arguments: Namespace, progress: _output.Progress) -> None:
+def _write(plan: _Plan, arguments: Namespace, progress: Progress) -> None:
     from fairseq_prune.data.binarised import copy_alignments, renumber
 
     its = plan.vocabularies

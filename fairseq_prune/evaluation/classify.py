@@ -4,7 +4,7 @@ What happens is what ``fairseq-validate`` does: fairseq's own task, batches and 
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,26 +91,27 @@ def classify(
     settings: ClassifySettings,
     tags: results.Tags = None,
     output: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[Row, bool]]:
     """Yields each checkpoint's row, in order, and whether it was known before.
 
-    A row has ``accuracy`` in per cent, ``loss`` in nats an example, and for models of
-    :func:`work_of_texts` the multiply-adds of an average text of the subset.
+    A row has ``accuracy`` (%), ``loss`` (nats an example), multiply-adds of an average text.
 
     Args:
         checkpoints: files of fairseq, trained with ``sentence_prediction``.
         tags: what else the rows shall say, e.g. ``stage``; part of a measurement's identity.
         output: results file to append to and to look in.
+        tell: called with each checkpoint that is begun.
 
     Raises ValueError before any model runs where a file is missing or the settings cannot work.
     """
     settings.check()
-    for path in checkpoints:
-        if not Path(path).is_file():
-            raise CheckpointError(f"{path} is not a file; give the path of a fairseq checkpoint.")
+    for path in filter(lambda path: not Path(path).is_file(), checkpoints):
+        raise CheckpointError(f"{path} is not a file; give the path of a fairseq checkpoint.")
     known = {results.identity(r): r for r in results.read(output, score=SCORE)} if output else {}
     digest = settings.data_digest()
     for path, own in zip(checkpoints, results.tags_of_each(tags, len(checkpoints)), strict=True):
+        tell(path)
         row: Row = {
             "checkpoint": results.kept_path(path, output),
             "sha256": file_digest(path),

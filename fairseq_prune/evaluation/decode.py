@@ -8,7 +8,7 @@ import glob
 import math
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +67,8 @@ class Decoder:
 
     Args:
         settings: what and how; of the task, what they say overrides what the checkpoint says.
+
+    ``tell`` may be set: it is called with each batch that is begun.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -80,6 +82,7 @@ class Decoder:
         self.own: Any = None
         self._scoring: Any = None
         self._translating: Any = None
+        self.tell: Callable[[str], None] = lambda _: None
 
     def close(self) -> None:
         """Let go of what is open."""
@@ -298,7 +301,8 @@ class Decoder:
             ).next_epoch_itr(shuffle=False)
         except Exception as error:  # fairseq raises Exception itself
             raise ValueError(f"fairseq cannot batch {subset}: {reason_of(error)}.") from None
-        for sample in batches:
+        for number, sample in enumerate(batches, 1):
+            self.tell(f"{subset}, batch {number} of {len(batches)}")
             if parts_of(sample):
                 check_sample(sample, task, self.settings.data)
                 yield utils.move_to_cuda(sample) if self.cuda else sample

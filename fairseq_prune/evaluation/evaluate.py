@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,16 +42,17 @@ def evaluate(
     settings: Settings,
     tags: results.Tags = None,
     output: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[Row, bool]]:
     """Yields each checkpoint's row, in order, and whether it was known before.
 
     Args:
-        checkpoints: files of fairseq, an ensemble's with colons between them, compact files, and
-            folders of CTranslate2.
+        checkpoints: files, an ensemble's with colons between them, and folders of CTranslate2.
         settings: what to decode, and how.
         tags: what else the rows shall say, e.g. ``stage``; part of a measurement's identity.
-        output: results file to append to and to look in; translations go to the folder
-            ``hypotheses`` beside it, sources and references to ``sentences``.
+        output: results file to append to and to look in; ``hypotheses`` and ``sentences`` lie
+            beside it.
+        tell: called with what is done now, again and again.
 
     Raises ValueError before any decoding where a file is missing or the settings cannot work.
     """
@@ -70,11 +72,15 @@ def evaluate(
         decoder = by_ctranslate2 if form_of(path) == CTRANSLATE2 else by_fairseq
         with closing(by_ctranslate2), as_checkpoint(path) as opened:
             row.update(_provenance(path, output, opened))
-            row.update(_measure(decoder(), opened, path, row, output))
+            row.update(_measure(decoder(partial(_tell, tell, path)), opened, path, row, output))
         row.update(made_here(settings.cpu or row.get("device") == "cpu"))
         if output:
             results.append(output, row)
         yield row, False
+
+
+def _tell(tell: Callable[[str], None], path: str, what: str) -> None:
+    tell(f"{path}: {what}")
 
 
 def _provenance(path: str, output: str | None, opened: str) -> Row:
@@ -146,9 +152,11 @@ class LazyDecoder:
         )
         self._made: Any = None
 
-    def __call__(self) -> "Decoder":
+    def __call__(self, tell: Callable[[str], None] = lambda _: None) -> "Decoder":
+        """The decoder; ``tell`` is called with what it does."""
         self._made = self._made or self._make()
         made: Decoder = self._made
+        made.tell = tell
         return made
 
     def close(self) -> None:

@@ -89,6 +89,8 @@ def _lines(path: Path, notes: list[str], score: str | None) -> Iterator[Row]:
             raise ValueError(
                 f"{path} is no results file: line {number} is no row of results: {error}."
             ) from None
+        if row["settings"].get("also") == []:  # an earlier version said so where there were none
+            del row["settings"]["also"]
         yield row
 
 

@@ -280,7 +280,8 @@ class Settings:
             for name, value in asdict(self).items()
             if name not in places and not (name in _ABSENT and value == _ABSENT[name])
         }
-        if "also" in values:  # wherever the references lie
+        values.pop("also", None)
+        if self.others:  # wherever the references lie
             values["also"] = [o.gen_subset + "=" * bool(o.reference) for o in self.others]
         return {**values, "has_reference": self.reference is not None}
 

@@ -85,7 +85,7 @@ def test_the_dense_control_is_asked_for_by_name(dense: Path, corpus: Path, tmp_p
     assert "is not pruned, and no flag prunes it: give --prune-scheme" in refused
     out = run("fairseq-prune", "retrain", dense, "--data", corpus, "--dense", "--dry-run")
     assert "--finetune-from-model" in out and "--prune" not in out
-    assert not dense.with_name("dense-dense-longer").exists()
+    assert not dense.with_name("dense-longer").exists()
     out = run(
         "fairseq-prune", "retrain", dense, "--data", corpus, "--dense", "--output", tmp_path / "on"
     )

@@ -12,10 +12,10 @@ import pytest
 
 SLEEPS = """
 import time
-from fairseq_prune.cli._output import Progress
-with Progress("reading dense.pt") as progress:
+from fairseq_prune.cli._progress import Progress
+with Progress("reading dense.pt"):
     time.sleep(2.6)
-    progress.print("a row")
+    print("a row")
 print("done")
 """
 

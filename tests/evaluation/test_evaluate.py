@@ -2,6 +2,7 @@
 
 import json
 import re
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -130,7 +131,9 @@ def fake(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     answer = {"bleu": 7.0, "test_ppl": 2.0, "chrf": 1.0, "brevity_penalty": 1.0,
               "length_ratio": 1.0, "bleu_signature": "s"}  # fmt: skip
     monkeypatch.setattr("fairseq_prune.evaluation.evaluate._measure", lambda *_: answer)
-    monkeypatch.setattr("fairseq_prune.evaluation.evaluate._decoder", lambda _: "decoder")
+    monkeypatch.setattr(
+        "fairseq_prune.evaluation.evaluate._decoder", lambda _: Namespace(close=bool)
+    )
     return path
 
 
@@ -145,6 +148,7 @@ def test_another_beam_file_reference_or_tag_is_another_measurement(
         return next(evaluate([str(fake)], chosen, tags, output))[1]
 
     assert [known(), known()] == [False, True]
+    assert known(also=[])  # as the command line says it where no --also is given
     assert [known(beam=4), known(beam=4)] == [False, True]
     assert [known({"a": "b"}), known({"a": "b"})] == [False, True]
     assert [known(reference=str(reference)), known(reference=str(reference))] == [False, True]

@@ -36,6 +36,14 @@ def test_a_tag_makes_another_measurement() -> None:
     assert results.identity(row(1, stage="dense")) != results.identity(row(1, stage="pruned"))
 
 
+def test_rows_that_name_no_more_sets_are_those_that_say_nothing_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    results.append(path, row(1.0))
+    of_an_earlier_version = {**row(2.0), "settings": {"beam": 5, "also": []}}
+    results.append(path, of_an_earlier_version)
+    assert results.read(path) == [row(2.0)]
+
+
 def test_a_cut_last_line_is_left_out_and_does_not_swallow_the_next(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     results.append(path, row(1.0))
