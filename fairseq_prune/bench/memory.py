@@ -1,6 +1,7 @@
 """How much memory translating takes, each time in a process that does nothing else."""
 
 import multiprocessing
+import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
@@ -39,7 +40,8 @@ def peak_of_fairseq(
         peak: int | None = receiving.recv()
     except EOFError:
         peak = None
-    finally:
+    finally:  # after Ctrl-C it would go on
+        process.kill()
         process.join()
         receiving.close()
     return peak
@@ -49,6 +51,7 @@ def _translate(
     checkpoint: str, settings: Settings, sparse: bool, setting: Setting, sentences: int,
     threads: int, answers: "Connection[int | None, None]",
 ) -> None:  # fmt: skip
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
     torch.set_num_threads(threads)
     try:
         engine = Fairseq(checkpoint, settings, sparse)
