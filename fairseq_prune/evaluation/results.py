@@ -89,8 +89,9 @@ def _lines(path: Path, notes: list[str], score: str | None) -> Iterator[Row]:
             raise ValueError(
                 f"{path} is no results file: line {number} is no row of results: {error}."
             ) from None
-        if row["settings"].get("also") == []:  # an earlier version said so where there were none
-            del row["settings"]["also"]
+        settings = row.get("settings")
+        if isinstance(settings, dict) and settings.get("also") == []:  # as an earlier version said
+            del settings["also"]
         yield row
 
 

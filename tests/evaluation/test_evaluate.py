@@ -131,9 +131,8 @@ def fake(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     answer = {"bleu": 7.0, "test_ppl": 2.0, "chrf": 1.0, "brevity_penalty": 1.0,
               "length_ratio": 1.0, "bleu_signature": "s"}  # fmt: skip
     monkeypatch.setattr("fairseq_prune.evaluation.evaluate._measure", lambda *_: answer)
-    monkeypatch.setattr(
-        "fairseq_prune.evaluation.evaluate._decoder", lambda _: Namespace(close=bool)
-    )
+    decoder = Namespace(close=bool)
+    monkeypatch.setattr("fairseq_prune.evaluation.evaluate._decoder", lambda _: decoder)
     return path
 
 
