@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.bench.engines import Batches, Engine
+from fairseq_prune.bench.engines import Engine
 from fairseq_prune.report.chart import canvas, save
 
 
@@ -27,6 +27,7 @@ class Speed:
 
     Args:
         rates: target tokens a second.
+        times: milliseconds a sentence.
         ratios: to the first engine in the same round.
         against: another engine that it is compared with too; "" for none.
         against_ratios: to that one in the same round.
@@ -35,6 +36,7 @@ class Speed:
     engine: str
     setting: Setting
     rates: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
     against: str = ""
     against_ratios: list[float] = field(default_factory=list)
@@ -43,6 +45,11 @@ class Speed:
     def rate(self) -> float:
         """The median."""
         return statistics.median(self.rates)
+
+    @property
+    def time(self) -> float:
+        """The median."""
+        return statistics.median(self.times)
 
     @property
     def ratio(self) -> float:
@@ -70,6 +77,7 @@ class Speed:
         """For JSON."""
         return {
             "engine": self.engine, **asdict(self.setting), "tokens_per_second": self.rate,
+            "ms_per_sentence": self.time, "times": self.times,
             "ratio": self.ratio, "rates": self.rates, "ratios": self.ratios, "gain": self.gain,
             "against": self.against or None, "against_ratios": self.against_ratios,
             "against_ratio": self.against_ratio, "against_gain": self.against_gain,
@@ -118,19 +126,17 @@ def measure(
             engine.translate(batches[:1], setting.beam)
         for _ in range(rounds):
             for name, engine in engines.items():
-                found[name].rates.append(_rate(engine, batches, setting.beam, clock))
+                begun = clock()
+                tokens = engine.translate(batches, setting.beam)
+                seconds = clock() - begun
+                found[name].rates.append(tokens / seconds)
+                found[name].times.append(1000 * seconds / max(1, len(lengths)))
             first = next(iter(found.values())).rates[-1]
             for speed in found.values():
                 speed.ratios.append(speed.rates[-1] / first)
                 if speed.against:
                     speed.against_ratios.append(speed.rates[-1] / found[speed.against].rates[-1])
         yield list(found.values())
-
-
-def _rate(engine: Engine, batches: Batches, beam: int, clock: Callable[[], float]) -> float:
-    begun = clock()
-    tokens = engine.translate(batches, beam)
-    return tokens / (clock() - begun)
 
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")

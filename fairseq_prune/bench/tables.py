@@ -79,9 +79,12 @@ def _ratio(value: float | None) -> str:
 
 def _speeds(facts: Facts) -> Table:
     more = [f"against {facts['against']} in the same engine"] if compares(facts) else []
-    rows = [["beam", "batch", "model: engine", "tokens/s", "against the first", *more]]
+    rows = [["beam", "batch", "model: engine", "tokens/s", "ms a sentence", "against the first",
+             *more]]  # fmt: skip
     for speed in facts["speeds"]:
-        rate = f"{speed['tokens_per_second']:.0f}"
-        cells = [str(speed["beam"]), str(speed["batch"]), speed["engine"], rate, speed["gain"]]
+        cells = [
+            str(speed["beam"]), str(speed["batch"]), speed["engine"],
+            f"{speed['tokens_per_second']:.0f}", f"{speed['ms_per_sentence']:.2f}", speed["gain"],
+        ]  # fmt: skip
         rows.append(cells + ([speed["against_gain"]] if more else []))
     return rows

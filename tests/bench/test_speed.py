@@ -30,6 +30,7 @@ def test_engines_take_turns_and_are_compared_in_the_same_round() -> None:
     slow, fast = speeds
     assert (slow.rates, fast.rates) == ([20.0, 20.0], [40.0, 40.0])
     assert fast.ratios == [2.0, 2.0]
+    assert (slow.times, fast.times) == ([500.0, 500.0], [250.0, 250.0])
     # a batch each before the clock runs, then all in turn
     assert log == ["slow 2", "fast 2", "slow 3", "fast 3", "slow 3", "fast 3"]
     assert (slow.gain, fast.gain) == ("1, the first", "2.00x (2.00 to 2.00)")
@@ -50,10 +51,11 @@ def test_each_is_compared_with_another_of_its_engine_in_the_same_round() -> None
 
 
 def test_one_round_that_is_no_faster_is_no_gain() -> None:
-    speed = Speed("e", Setting(5, 1), [1.0, 3.0, 2.0], [1.5, 1.0, 1.2])
+    speed = Speed("e", Setting(5, 1), [1.0, 3.0, 2.0], [3.0, 1.0, 2.0], [1.5, 1.0, 1.2])
     assert speed.rate == 2.0
     assert speed.gain == "1.20x (1.00 to 1.50), no speed gain"
-    assert speed.as_dict()["ratio"] == 1.2
+    said = speed.as_dict()
+    assert (said["ratio"], said["ms_per_sentence"]) == (1.2, 2.0)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 9))
