@@ -9,9 +9,11 @@ import atexit
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -40,7 +42,14 @@ def start(
     process: BaseProcess = context.Process(  # type: ignore[attr-defined]
         target=_lead, args=(function, arguments, str(log), dict(environment))
     )
-    process.start()
+    # a Ctrl-C goes to all that a terminal runs, and is the driver's to answer: others would print
+    # a traceback while they import
+    resource_tracker.ensure_running()  # at its start it lets the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return process
 
 
@@ -48,6 +57,7 @@ def _lead(
     function: Callable[..., int], arguments: Sequence[Any], log: str, environment: dict[str, str]
 ) -> None:
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.environ.update(environment)
     with open(log, "wb") as file:
         _print_to(file)

@@ -193,6 +193,23 @@ def test_a_study_that_is_killed_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("after", [0.0, 0.4, 1.5])
+def test_ctrl_c_is_answered_by_one_sentence(corpus: Path, tmp_path: Path, after: float) -> None:
+    """It goes to all that the terminal runs; after the first line workers are being started."""
+    study = write_study(tmp_path, data=str(corpus))
+    process = subprocess.Popen(
+        [*OURS, "study", "run", str(study), "--output", str(tmp_path / "out")],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None and "3 points, " in process.stdout.readline()
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130 and said.endswith("fairseq-prune: interrupted.\n")
+    assert "stopped; the same command goes on" in said and "Traceback" not in said, said
+
+
+@pytest.mark.slow
 def test_a_study_that_is_killed_ten_times(finished: tuple[Path, Path, str], tmp_path: Path) -> None:
     _kill_and_compare(finished, tmp_path, kills=10, longest=14)
 

@@ -248,6 +248,22 @@ def test_half_precision_is_the_same_point_everywhere(tmp_path: Path, dense: Path
             assert "--fp16" in command_of(point, lambda one: Path(one.name), "DATA")
 
 
+@pytest.mark.slow
+def test_without_a_gpu_half_precision_is_left_out(
+    tmp_path: Path, dense: Path, corpus: Path
+) -> None:
+    mine = changed(dense, tmp_path / "mine.pt", "common", fp16=True)
+    path = study_of(tmp_path, mine, "  - stages: longer\n", data=corpus)
+    laid = look(read_study(str(path)), tmp_path / "out")
+    lay(laid, print)
+    for point in laid.points:
+        assert work(str(laid.folders[point.name].path), cpu=True) == OK
+    folder = laid.folders[laid.points[-1].name]
+    assert "--fp16" in folder.read("point")["command"]  # type: ignore[index]
+    log = (folder.path / "train.log").read_text()
+    assert "--cpu" in log.splitlines()[0] and "--fp16" not in log.splitlines()[0]
+
+
 def test_a_training_without_an_end_ends_when_the_models_did(tmp_path: Path, dense: Path) -> None:
     mine = changed(dense, tmp_path / "mine.pt", "optimization", max_update=0, max_epoch=0)
     found = {p.stage: p.training for p in points(study_of(tmp_path, mine, EVERY))}
