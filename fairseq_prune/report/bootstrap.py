@@ -113,7 +113,7 @@ class Bootstrap:
 
     def __init__(self, baseline: Sequence[str], references: Sequence[str]) -> None:
         self._references = references
-        self._metric: Any = BLEU(references=[unmatched([], references)[1]])
+        self._metric: Any = BLEU(references=[unmatched([], references)[1]], force=True)
         count = len(references)
         self._draws = _drawn(count)
         self._bleu, self._samples = self._measure(baseline)

@@ -107,7 +107,7 @@ def bleu(output: Output, bucket: Bucket) -> float:
     lines = [output.lines[i] for i in bucket.members]
     references = [output.reference.sentences[i].reference for i in bucket.members]
     lines, references = unmatched(lines, references)
-    return float(BLEU().corpus_score(lines, [references]).score)
+    return float(BLEU(force=True).corpus_score(lines, [references]).score)
 
 
 @dataclass(frozen=True)
