@@ -161,21 +161,34 @@ def read_trained(name: str, paths: Mapping[int | None, Path], changes: Mapping[s
 
     fairseq_prune.register()
     read = {seed: (File(path, file_digest(path)), _content(path)) for seed, path in paths.items()}
-    models = [
-        Trained(name, {seed: file}, content, changes) for seed, (file, content) in read.items()
-    ]
-    first = models[0]
-    for other in models[1:]:
-        for mine, theirs in zip(first.dense.pairs, other.dense.pairs, strict=False):
-            if mine != theirs:
-                raise ValueError(
-                    f"{first.path} and {other.path} were trained in different ways, with {mine[0]} "
-                    f"{mine[1]} and {theirs[0]} {theirs[1]}: they are no two seeds of a model."
-                )
+    _check_seeds(list(read.values()))
     every = {seed: file for seed, (file, _) in read.items()}
-    model = Trained(name, every, first.content, changes)
+    model = Trained(name, every, next(iter(read.values()))[1], changes)
     _ = model.dense, model.retrain  # what is wrong with them is said at once
     return model
+
+
+def _check_seeds(read: Sequence[tuple[File, Mapping[str, Any]]]) -> None:
+    """Raise ValueError where files are no seeds of one model."""
+    from fairseq_prune.tasks.command_line import training_flags
+
+    (first, content), *others = read
+    mine, known = _parted(training_flags(content)), {first.digest: first}
+    for file, other in others:
+        if file.digest in known:
+            raise ValueError(
+                f"{known[file.digest].path} and {file.path} are the same model; name it once, "
+                "checkpoint: FILE, and give several seeds."
+            )
+        known[file.digest] = file
+        theirs = _parted(training_flags(other))
+        for name in {**mine, **theirs}:
+            one, another = mine.get(name, "not given"), theirs.get(name, "not given")
+            if one != another and name not in _OWN:
+                raise ValueError(
+                    f"{first.path} and {file.path} were trained in different ways ({name}: {one}, "
+                    f"{another}): they are no seeds of one model; give each an entry in models."
+                )
 
 
 def _content(path: Path) -> Mapping[str, Any]:

@@ -124,6 +124,20 @@ def test_a_file_for_each_seed(tmp_path: Path, dense: Path) -> None:
             read_study(str(path))
 
 
+def test_files_that_are_no_seeds_of_one_model_are_refused(tmp_path: Path, dense: Path) -> None:
+    copy = tmp_path / "copy.pt"
+    shutil.copy(dense, copy)
+    with pytest.raises(ValueError, match="line 6: .* are the same model; name it once"):
+        read_study(str(study_of(tmp_path, f"{{checkpoint: [{dense}, {copy}]}}")))
+    other = changed(dense, tmp_path / "other.pt", "optimization", clip_norm=3.0)
+    with pytest.raises(
+        ValueError, match=r"trained in different ways \(clip-norm: 1.0, 3.0\): they"
+    ):
+        read_study(str(study_of(tmp_path, f"{{checkpoint: [{dense}, {other}]}}")))
+    other = changed(dense, tmp_path / "other.pt", "common", seed=7)  # which is what seeds are
+    assert read_study(str(study_of(tmp_path, f"{{checkpoint: [{dense}, {other}]}}"))).cells
+
+
 def test_another_file_is_another_study(tmp_path: Path, dense: Path, corpus: Path) -> None:
     mine = tmp_path / "mine.pt"
     shutil.copy(dense, mine)
