@@ -169,5 +169,5 @@ class Driver:
         seconds, unknown = time_left(left, self.costs, self.executor.slots, spent)
         parts = [f"about {in_words(seconds)}"] if seconds else []
         if unknown:
-            parts.append(f"{unknown} points of unknown length")
+            parts.append(f"{unknown} point{'s' * (unknown > 1)} of unknown length")
         return f"; left: {' and '.join(parts)}" if parts else ""
