@@ -19,7 +19,8 @@ STILL = 80.0  # percent removed in the still, and on paper
 SEEN = (
     "Each row is a weight class, each column a scheme. A histogram counts the weights of the class "
     "by value, zero in the middle; as the sparsity rises, the two lines move outwards, and what "
-    "lies between them, now pale, is removed. Below, a dark cell is a weight that is still there."
+    "lies between them, now pale, is removed. Below, a dark cell is a weight that is still there. "
+    "Press Play, or move the slider."
 )
 
 

@@ -82,6 +82,7 @@ def test_nothing_leaves_the_page_and_no_word_of_a_figure_its_figure(
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(CUT_WORDS) == []
+    assert page.evaluate(WORDS_IN_EACH_OTHER) == []
     assert page.evaluate(OUTSIDE) == []  # all else is on the page, or scrolls by itself
     if width == 1280:
         assert page.evaluate(SCROLLING) == []
@@ -258,6 +259,15 @@ CUT_WORDS = """[...document.querySelectorAll("figure svg")].flatMap((svg) => {
     return box.width > 0 && (box.left < frame.left - 1 || box.right > frame.right + 1
       || box.top < frame.top - 1 || box.bottom > frame.bottom + 1);
   }).map((text) => `${svg.closest("figure").id}: ${text.textContent}`);
+})"""
+# words of a drawing that lie on each other; what turns has a box that is too large
+WORDS_IN_EACH_OTHER = """[...document.querySelectorAll("figure svg")].flatMap((svg) => {
+  const words = [...svg.querySelectorAll("text")].map((e) => [e, e.getBoundingClientRect()])
+    .filter(([e, box]) => box.width > 0 && !/rotate\\(-?[1-9]/.test(e.getAttribute("transform")));
+  return words.flatMap(([a, one], i) => words.slice(i + 1).filter(([, other]) =>
+    one.left + 1 < other.right && other.left + 1 < one.right
+    && one.top + 1 < other.bottom && other.top + 1 < one.bottom
+  ).map(([b]) => `${svg.closest("figure").id}: ${a.textContent} | ${b.textContent}`));
 })"""
 # what is beyond the edges of the page and in nothing that scrolls
 OUTSIDE = """[...document.querySelectorAll("main *")].filter((e) => {
