@@ -10,12 +10,13 @@ import numpy as np
 
 from fairseq_prune.files.table import Table
 from fairseq_prune.report.animation import Animation, animate
-from fairseq_prune.report.chart import Chart, commands_of
+from fairseq_prune.report.chart import Chart, commands_of, on_lines
 from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.points import Point, dense_of, which_seed
 from fairseq_prune.report.styles import STYLES
 
 STILL = 80.0  # percent removed in the still, and on paper
+NAME = 32  # letters of a class beside its histograms, a line
 SEEN = (
     "Each row is a weight class, each column a scheme. A histogram counts the weights of the class "
     "by value, zero in the middle; as the sparsity rises, the two lines move outwards, and what "
@@ -102,7 +103,8 @@ def _draw(drawing: Any, made: Animation, at: int) -> None:
         axes.tick_params(labelsize=7)
         axes.tick_params(axis="y", length=0)
         axes.spines[["left", "right", "top"]].set_visible(False)
-    panels[0].set_yticks([0.4 - k for k in range(len(labels))], labels)
+    names = [on_lines(label, NAME) for label in labels]
+    panels[0].set_yticks([0.4 - k for k in range(len(labels))], names)
 
 
 def markup(made: Animation, name: str) -> str:

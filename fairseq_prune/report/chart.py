@@ -2,7 +2,6 @@
 
 import io
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ _IN_A_PAGE = {
     "#dddddd": "var(--line)",
 }
 
+LINES = 3  # of a name
 LETTERS = 9  # of a title or of a legend's name, an inch
 WIDE = 6.5  # inches: wider figures scroll on a phone, where they would be too small
 DPI, WIDE_DPI = 200, 140  # pixels an inch
@@ -73,7 +73,7 @@ def drawn(chart: Chart) -> Iterator[tuple[Any, float]]:
     """The matplotlib figure of a chart, laid out; and the share of its height below its heading."""
     with sheet(chart.title, chart.size) as drawing:
         # matplotlib's own wrapping would read dollars as formulas
-        heading = drawing.suptitle(textwrap.fill(chart.title, int(LETTERS * chart.size[0])))
+        heading = drawing.suptitle(on_lines(chart.title, int(LETTERS * chart.size[0])))
         heading.set_gid("heading")
         chart.draw(drawing)
         drawing.get_layout_engine().execute(drawing)
@@ -97,6 +97,23 @@ def in_page(svg: str, prefix: str) -> str:
     svg = svg.replace("fill: #ffffff", "fill: none")  # backgrounds
     pattern = "|".join(_IN_A_PAGE)
     return re.sub(rf"(?<=: )({pattern})(?=[;\"])", lambda found: _IN_A_PAGE[found.group()], svg)
+
+
+def on_lines(name: str, letters: int) -> str:
+    """A name on lines of at most ``letters``, broken after its points, hyphens and the like.
+
+    What is longer than LINES of them ends there, in an ellipsis; tables have it whole.
+    """
+    lines = [""]
+    for part in re.findall(r"[^\s.,:_-]*[\s.,:_-]*", name):
+        for piece in (part[i : i + letters] for i in range(0, len(part), letters)):
+            if len(lines[-1] + piece.rstrip()) > letters:
+                lines.append("")
+            lines[-1] += piece
+    shown = [line.strip() for line in lines[:LINES]]
+    if len(lines) > LINES:
+        shown[-1] = shown[-1][: letters - 1] + "…"
+    return "\n".join(shown)
 
 
 def commands_of(rows: Sequence[Any]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairseq_prune.files.table import Table, number
-from fairseq_prune.report.chart import Chart, commands_of
+from fairseq_prune.report.chart import Chart, commands_of, on_lines
 from fairseq_prune.report.figures import legend
 from fairseq_prune.report.names import Named, place_names
 from fairseq_prune.report.naming import APART
@@ -18,6 +18,7 @@ from fairseq_prune.report.styles import GRID, HATCHES, styles_of
 from fairseq_prune.study.stages import STAGES
 
 WANTED = 90.0  # percent removed: the paper's figure 4
+NAME = 34  # letters of a class beside its bars, a line
 MOST = 6  # bars of a class that can be told apart
 
 Bars = Mapping[str, Mapping[str, Sequence[float]]]  # scheme -> class -> a value for each seed
@@ -160,6 +161,7 @@ def _bars(
 ) -> Chart:
     classes = list(dict.fromkeys(c for values in bars.values() for c in values))
     shown = dict(list(bars.items())[:MOST])
+    lines = max(1 + on_lines(one, NAME).count("\n") for one in classes)
     if len(bars) > MOST:
         caption += f" The first {MOST} of {len(bars)} methods are drawn; the table has all."
     if any(len(seeds) > 1 for values in bars.values() for seeds in values.values()):
@@ -173,7 +175,7 @@ def _bars(
         table=_bar_table(classes, bars),
         commands=commands,
         draw=lambda drawing: _draw_bars(drawing, label, classes, shown),
-        size=(6.4, 1.8 + len(classes) * (0.14 + 0.13 * len(shown))),
+        size=(6.4, 1.8 + len(classes) * max(0.14 + 0.13 * len(shown), 0.17 * lines)),
     )
 
 
@@ -214,7 +216,7 @@ def _draw_bars(drawing: Any, label: str, classes: Sequence[str], bars: Bars) -> 
     if every[0] >= 0 and every[-1] > 50 * max(1.0, every[len(every) // 2]):
         axes.set_xscale("symlog", linthresh=1.0)
         plain_numbers(axes.xaxis)
-    axes.set_yticks(range(len(classes)), classes, fontsize=9)
+    axes.set_yticks(range(len(classes)), [on_lines(c, NAME) for c in classes], fontsize=9)
     axes.invert_yaxis()
     axes.axvline(0, color="#000000", linewidth=0.8)
     axes.set_xlabel(label)

@@ -1,14 +1,13 @@
 """BLEU against what is removed: by scheme, by stage (figures 1 and 2 of See, Luong & Manning 2016),
 and over seeds."""
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fairseq_prune.files.table import Table, number
 from fairseq_prune.files.text import listed
-from fairseq_prune.report.chart import LETTERS, Chart, commands_of
+from fairseq_prune.report.chart import LETTERS, Chart, commands_of, on_lines
 from fairseq_prune.report.points import (
     Point,
     Spread,
@@ -348,7 +347,7 @@ def legend(every: Iterable[Any], columns: int = 2) -> None:
         named |= {label: handle for label, handle in zip(labels, handles, strict=True)}
     sheet = axes.figure
     letters = int(LETTERS * sheet.get_figwidth())
-    labels = [textwrap.fill(label, letters) for label in named]
+    labels = [on_lines(label, letters) for label in named]
     for count in range(min(columns, max(1, len(named))), 0, -1):
         made = sheet.legend(
             named.values(), labels, loc="outside lower center", ncols=count, frameon=False

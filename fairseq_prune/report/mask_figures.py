@@ -14,7 +14,7 @@ from torch import Tensor
 from fairseq_prune.checkpoints.checkpoint import Opened
 from fairseq_prune.files.table import Table
 from fairseq_prune.masks.state import Masks
-from fairseq_prune.report.chart import Chart, commands_of
+from fairseq_prune.report.chart import Chart, commands_of, on_lines
 from fairseq_prune.report.class_figures import nearest
 from fairseq_prune.report.figures import scheme_of_interest
 from fairseq_prune.report.file_finder import FileFinder
@@ -24,6 +24,7 @@ from fairseq_prune.study.stages import STAGES
 
 WANTED = 80.0  # percent removed: sparse, with something left to see
 TRIES = 3  # checkpoints looked for, before it is said that there is none
+NAME = 26  # letters of a class above its panel, a line
 MOST = 36  # classes that fit a figure
 BINS = 20
 GATES = ("input", "forget", "cell", "output")  # torch's order of an LSTM's rows
@@ -211,7 +212,8 @@ def _draw_bitmaps(drawing: Any, parts: dict[str, list[PooledMask]], across: int)
         image = axes.imshow(
             cells, cmap="Blues", vmin=0.0, vmax=top, aspect="auto", interpolation="nearest"
         )
-        axes.set_title(f"{side(label)}\n{label}" if side(label) not in label else label, fontsize=8)
+        name = on_lines(label, NAME)
+        axes.set_title(f"{side(label)}\n{name}" if side(label) not in label else name, fontsize=8)
         axes.set_facecolor("#888888")  # what parts the matrices
         names = [part.name.replace(" ", "\n") for part in mine]
         axes.set_xticks(ticks, names, fontsize=6 if len(mine) > 2 else 7)
@@ -262,7 +264,9 @@ def _draw_rows(drawing: Any, rows: Sequence[Rows]) -> None:
         axes.set_axis_off()
     for axes, r in zip(grid.reshape(-1), rows, strict=False):
         axes.hist(100 * r.removed, bins=BINS, range=(0, 100), color=BLUE)
-        axes.set_title(f"{r.label}\n{r.dead} of {len(r.removed)} died whole", fontsize=8)
+        axes.set_title(
+            f"{on_lines(r.label, NAME)}\n{r.dead} of {len(r.removed)} died whole", fontsize=8
+        )
         axes.tick_params(labelsize=7)
         axes.set_xticks((0, 50, 100))
     drawing.supxlabel("share of a row's weights removed (%)", fontsize=9)

@@ -7,15 +7,17 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fairseq_prune.bench.speed import drawn_speeds
-from fairseq_prune.report import gallery
-from fairseq_prune.report.chart import Chart, drawn
-from fairseq_prune.report.class_figures import perplexity_by_magnitude
+from fairseq_prune.report import gallery, mask_figures
+from fairseq_prune.report.chart import Chart, drawn, on_lines
+from fairseq_prune.report.class_figures import perplexity_by_class, perplexity_by_magnitude
 from fairseq_prune.report.figures import by_scheme, by_stage, over_seeds
 from fairseq_prune.report.file_finder import FileFinder
 from fairseq_prune.report.gallery import FIGURES, Material
+from fairseq_prune.report.mask_figures import PooledMask, Rows
 from fairseq_prune.report.points import read_points
 from fairseq_prune.report.sensitivity_files import ClassPruned, Measured, find_measured
 from tests.report import tiny
@@ -197,3 +199,40 @@ def test_nothing_of_bench_is_cut(label: str) -> None:
     with drawn_speeds(speeds) as drawing:
         drawing.draw_without_rendering()
         assert cut_words(drawing) == [] and words_in_each_other(drawing) == []
+
+
+def test_panels_have_room_for_names_of_tensors() -> None:
+    name = "decoder.layers.{}.encoder_attn.out_projection_of_a_long_name.weight"
+    names = [name.format(n) for n in range(8)]
+    half = np.full((8, 8), 0.5)
+    parts = {n: [PooledMask("weight_ih", half, (8, 8), True)] for n in names}
+    rows = [Rows(n, np.linspace(0, 1, 9)) for n in names]
+    for draw in (
+        lambda drawing: mask_figures._draw_bitmaps(drawing, parts, 4),
+        lambda drawing: mask_figures._draw_rows(drawing, rows),
+    ):
+        chart = Chart("figure7", "m", "", [], [], draw, (8.4, 4.7))
+        with laid_out(chart) as (drawing, _):
+            assert cut_words(drawing) == [] and words_in_each_other(drawing) == []
+
+
+def test_bars_and_marks_have_room_for_names_of_tensors() -> None:
+    name = "decoder.layers.{}.encoder_attn.out_projection_of_a_long_name.weight"
+    rows = [ClassPruned(name.format(n), 0.5 * n + 0.1, 0.1 * n + 0.1) for n in range(8)]
+    measured = [Measured("m", "class-blind", f"class-blind, {name}", rows, "c")]
+    for make in (perplexity_by_class, perplexity_by_magnitude):
+        chart = make(measured, "m")
+        assert chart is not None
+        with laid_out(chart) as (drawing, _):
+            assert cut_words(drawing) == [] and words_in_each_other(drawing) == []
+            (axes,) = drawing.axes
+            assert axes.get_window_extent().width > 0.3 * drawing.bbox.width
+
+
+def test_names_are_broken_where_one_would_break_them() -> None:
+    assert (
+        on_lines("decoder.layers.0.self_attn.weight", 16) == "decoder.layers.\n0.self_attn.\nweight"
+    )
+    assert on_lines("short", 16) == "short" and on_lines("x" * 20, 16) == "x" * 16 + "\n" + "x" * 4
+    assert on_lines("x" * 99, 16) == "\n".join(["x" * 16] * 2 + ["x" * 15 + "…"])
+    assert on_lines("one two", 3) == "one\ntwo" and on_lines("", 3) == ""

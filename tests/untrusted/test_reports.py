@@ -84,7 +84,8 @@ def test_no_element_and_no_attribute_comes_from_data(page: Path) -> None:
     found = Tags(text).elements
     known = set(
         "html head meta link title style body main h1 h2 h3 p code aside ul li nav a b div table tr"
-        " th td figure figcaption details summary pre svg g defs path use rect text clippath script"
+        " thead tbody th td br section figure figcaption details summary pre svg g defs path use"
+        " rect text clippath script"
         " button label input output span noscript dl dt dd tspan lineargradient stop image".split()
     )
     drawn = ("metadata", "rdf:", "cc:", "dc:")  # what matplotlib says of a drawing
