@@ -1,7 +1,6 @@
 """How fast engines translate: one after another, round after round, as ratios to the first."""
 
 import statistics
-import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.bench.engines import Engine
-from fairseq_prune.report.chart import canvas, save
+from fairseq_prune.report.chart import canvas, on_lines, save
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ def drawn_speeds(speeds: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
     """The matplotlib figure of :func:`save_speeds`."""
     engines = list(dict.fromkeys(speed["engine"] for speed in speeds))
     settings = list(dict.fromkeys((speed["beam"], speed["batch"]) for speed in speeds))
-    names = [textwrap.fill(engine, LETTERS) for engine in engines]
+    names = [on_lines(engine, LETTERS, most=9) for engine in engines]
     rows_of_text = sum(max(2, 1 + name.count("\n")) for name in names)
     title = "Tokens a second, against the first"
     with canvas(title, (7.5, 1.8 + 0.23 * rows_of_text)) as (drawing, axes):

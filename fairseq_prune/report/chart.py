@@ -99,19 +99,19 @@ def in_page(svg: str, prefix: str) -> str:
     return re.sub(rf"(?<=: )({pattern})(?=[;\"])", lambda found: _IN_A_PAGE[found.group()], svg)
 
 
-def on_lines(name: str, letters: int) -> str:
+def on_lines(name: str, letters: int, most: int = LINES) -> str:
     """A name on lines of at most ``letters``, broken after its points, hyphens and the like.
 
-    What is longer than LINES of them ends there, in an ellipsis; tables have it whole.
+    What is longer than ``most`` lines ends there, in an ellipsis; tables have it whole.
     """
     lines = [""]
-    for part in re.findall(r"[^\s.,:_-]*[\s.,:_-]*", name):
+    for part in re.findall(r"[^\s.,:/_-]*[\s.,:/_-]*", name):
         for piece in (part[i : i + letters] for i in range(0, len(part), letters)):
             if len(lines[-1] + piece.rstrip()) > letters:
                 lines.append("")
             lines[-1] += piece
-    shown = [line.strip() for line in lines[:LINES]]
-    if len(lines) > LINES:
+    shown = [line.strip() for line in lines[:most]]
+    if len(lines) > most:
         shown[-1] = shown[-1][: letters - 1] + "…"
     return "\n".join(shown)
 

@@ -324,7 +324,7 @@ def score_limits(spreads: Sequence[Spread]) -> tuple[float, float]:
 
 def _score_axes(axes: Any, spreads: Sequence[Spread], measure: str) -> None:
     axes.set(xlabel="weights removed (%)", ylabel=measure)
-    axes.set(xlim=(0, 100), ylim=score_limits(spreads))
+    axes.set(xlim=(-2, 102), ylim=score_limits(spreads))
     axes.set_xticks(range(0, 101, 10))
     axes.grid(color=GRID, linewidth=0.6)
 

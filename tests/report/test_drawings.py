@@ -80,9 +80,12 @@ def cut_bands(drawing: Any) -> list[Any]:
         if axes.get_ylabel() != "BLEU":
             continue
         low, high = axes.get_ylim()
+        left, right = axes.get_xlim()
         for one in (c for c in axes.collections if isinstance(c, PolyCollection | LineCollection)):
             ends = [y for path in one.get_paths() for _, y in path.vertices]
             found += [one] if ends and not low <= min(ends) <= max(ends) <= high else []
+            across = [x for path in one.get_paths() for x, _ in path.vertices]
+            found += [one] if ends and not left <= min(across) <= max(across) <= right else []
         found += [p for p in axes.patches if not low <= p.get_extents().y0]
         for line in axes.lines:
             found += [y for y in line.get_ydata() if not low <= y <= high]
