@@ -127,24 +127,24 @@ def _of_stage(measures: Measures, lines: Sequence[Limit]) -> str:
     stage, reach = STAGES[lines[0].stage], _reach(lines)
     best = [limit.harmless for limit in lines if limit.harmless and limit.harmless[3] == reach]
     if best:
-        first, *others = sorted(best, key=lambda place: -measures.tests.pooled[place].difference)
+        shown, *others = sorted(best, key=lambda place: -measures.tests.pooled[place].difference)
         told = (
-            f"{_what(measures, first)} is the largest sparsity whose BLEU is not significantly "
-            f"worse than {_against(measures, first)}: {_cost(measures, first)}"
+            f"{_what(measures, shown)} is the largest sparsity whose BLEU is not significantly "
+            f"worse than {_against(measures, shown)}: {_cost(measures, shown)}"
         )
         told += "".join(f"; so is {place[2]}: {_cost(measures, place)}" for place in others)
         told += f". {_beyond(measures, lines, reach)}"
     else:
         mine = {(limit.stage, limit.scheme) for limit in lines}
         every = [p for p in measures.tests.pooled if p[0] == lines[0].model and p[1:3] in mine]
-        least = max(every, key=lambda place: measures.tests.pooled[place].difference)
+        shown = max(every, key=lambda place: measures.tests.pooled[place].difference)
         told = (
             f"all that was tested, from {min(place[3] for place in every):g}%, is significantly "
-            f"worse than {_against(measures, least)}. {_what(measures, least)} loses least: "
-            f"{_cost(measures, least)}."
+            f"worse than {_against(measures, shown)}. {_what(measures, shown)} loses least: "
+            f"{_cost(measures, shown)}."
         )
     control = STAGES[stage.against].label if stage.against else ""
-    if control and _against(measures, lines[0].tested) != control:
+    if control and _against(measures, shown) != control:
         told = (
             "no answer yet, for no dense model was trained on for as long (the stage "
             f"{stage.against}): a gain of training counts as one of pruning here. As it is, {told}"
