@@ -44,7 +44,8 @@ def version() -> str:
 def readme() -> str:
     """Returns README.md as a package index can show it."""
     path = HERE / "README.md"
-    return for_an_index(path.read_text(encoding="utf-8")) if path.exists() else ""
+    page = for_an_index(path.read_text(encoding="utf-8")) if path.exists() else ""
+    return f"{page}\nThe pages that this one names are in the source distribution, in `docs/`.\n"
 
 
 def for_an_index(page: str) -> str:

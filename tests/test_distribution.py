@@ -66,6 +66,7 @@ def test_the_page_that_an_index_shows_is_the_readme(said: dict[str, Any]) -> Non
     text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", page, flags=re.S | re.M)
     assert re.findall(r"\]\((?!https://)|(?:src|href)=", text) == []
     assert page.startswith("# fairseq_prune\n")
+    assert page.endswith("are in the source distribution, in `docs/`.\n")
     headings = [re.findall(r"^#+ .*$", p, flags=re.M) for p in (page, README.read_text())]
     assert headings[0] == headings[1]
 
