@@ -6,6 +6,7 @@ The checkpoints are real and pruned by the real code; their scores are made up.
 import csv
 import json
 import statistics
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ HALF = ("--prune-scheme", "class-blind", "--prune-sparsity", 0.5)
 Score = Callable[..., None]
 
 
+def _no_decoder(_: object) -> Namespace:
+    """In the decoder's place: what is measured is given."""
+    return Namespace(close=bool)
+
+
 def call(*words: Any) -> None:
     assert main([str(word) for word in words]) == 0
 
@@ -55,7 +61,7 @@ def score(folder: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Score:
                     "length_ratio": 1.0, "bleu_signature": "s"}  # fmt: skip
 
         monkeypatch.setattr("fairseq_prune.evaluation.evaluate._measure", measured)
-        monkeypatch.setattr("fairseq_prune.evaluation.evaluate._decoder", lambda _: "decoder")
+        monkeypatch.setattr("fairseq_prune.evaluation.evaluate._decoder", _no_decoder)
         files = [str(folder / f"{name}.pt") for name in bleus]
         chosen = Settings(data=str(corpus), cpu=True, **settings)
         own = {"model": "m", **(tags or {})}
@@ -370,7 +376,7 @@ def test_a_report_from_another_folder_has_every_figure(
     answer = {"bleu": 7.0, "chrf": 1.0, "brevity_penalty": 1.0, "length_ratio": 1.0,
               "bleu_signature": "s"}  # fmt: skip
     monkeypatch.setattr("fairseq_prune.evaluation.evaluate._measure", lambda *_: answer)
-    monkeypatch.setattr("fairseq_prune.evaluation.evaluate._decoder", lambda _: "decoder")
+    monkeypatch.setattr("fairseq_prune.evaluation.evaluate._decoder", _no_decoder)
     files = ["models/dense.pt", "models/pruned.pt"]
     list(evaluate(files, Settings(data=str(corpus)), {"model": "m"}, "out/results.jsonl"))
     work.rename(tmp_path / "moved")
