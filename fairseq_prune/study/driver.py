@@ -167,7 +167,7 @@ class Driver:
         now = time.monotonic()
         spent = {name: now - running.begin for name, running in self.running.items()}
         seconds, unknown = time_left(left, self.costs, self.executor.slots, spent)
-        parts = [f"about {in_words(seconds)}"] if seconds else []
+        parts = [f"about {in_words(seconds)}"] if seconds >= 0.5 else []
         if unknown:
             parts.append(f"{unknown} point{'s' * (unknown > 1)} of unknown length")
         return f"; left: {' and '.join(parts)}" if parts else ""
