@@ -110,10 +110,10 @@ def run(asked: Asked, say: Callable[[str], None]) -> Facts:
         for label, folder in folders.items():
             folder.mkdir()
             facts["models"][label] = _of_the_model(asked.models[label], opened[label], folder)
-        say("measured sizes and memory in fairseq")
         built = _Built(asked, facts)
         for label, folder in folders.items():
             built.add(label, opened[label], folder, peaks)
+        say("measured bytes and memory")
         _compare(facts)
         found = {name: said["against"] for name, said in facts["engines"].items()}
         others = {name: other for name, other in found.items() if other}

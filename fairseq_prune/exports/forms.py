@@ -21,7 +21,7 @@ CHECKPOINT, COMPACT, CTRANSLATE2 = "checkpoint", "compact", "ctranslate2"  # as 
 def form_of(path: str) -> str:
     """CHECKPOINT, COMPACT or CTRANSLATE2; of an ensemble, that of its members."""
     members = members_of(path)
-    if any(Path(member).is_dir() for member in members):
+    if any(member and Path(member).is_dir() for member in members):
         return CTRANSLATE2
     return COMPACT if any(map(storage.is_container, members)) else CHECKPOINT
 

@@ -25,6 +25,7 @@ SWITCH: Values = (("",), ("",))
 BY_DEST: Mapping[str, Values] = {
     "checkpoint": CHECKPOINTS,
     "checkpoints": CHECKPOINTS,
+    "against": CHECKPOINTS,
     "weights": CHECKPOINTS,
     "masks_from": (("@pruned.pt",), ("@dense.pt", *FILES)),
     "data": DATA,

@@ -7,9 +7,9 @@ from fairseq_prune.cli.parsers._shared import add_task
 ENGINES = ("fairseq", "fairseq-csr", "ctranslate2", "ctranslate2-int8")
 HELP = "sizes, work, memory and speed of checkpoints and exports, in every form"
 DESCRIPTION = """
-Says of each model how many bytes it takes in every form, how many weights and multiply-adds it
-has, zeros included and not, its peak of memory, how many target tokens a second come out of it and
-how many milliseconds a sentence takes: in fairseq, in fairseq with its linear layers as sparse
+Says of each model how many bytes it takes in every form, how many weights and multiply-adds it has,
+zeros included and not, its peak of memory, how many target tokens a second come out of it and how
+many milliseconds a sentence takes: in fairseq, in fairseq with its linear layers as sparse
 matrices, and in CTranslate2. A model is a checkpoint, a compact file, or a folder that export
 --format ctranslate2 wrote, which is measured as it is. All take turns, round after round, on one
 thread unless told otherwise.
