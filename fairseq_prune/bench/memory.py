@@ -1,7 +1,10 @@
 """How much memory translating takes, each time in a process that does nothing else."""
 
+import logging
 import multiprocessing
+import os
 import signal
+import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
@@ -52,6 +55,10 @@ def _translate(
     threads: int, answers: "Connection[int | None, None]",
 ) -> None:  # fmt: skip
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
+    # a thread of the other process may have held the lock of a stream; who builds the engine says
+    # the same again
+    logging.disable(logging.CRITICAL)
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     torch.set_num_threads(threads)
     try:
         engine = Fairseq(checkpoint, settings, sparse)
