@@ -283,16 +283,16 @@ def test_class_distribution_tells_lambda_and_sigma(dense, call):
 def test_a_progress_bar_is_drawn_on_a_terminal_and_when_it_takes_long(
     dense, tmp_path, call, monkeypatch
 ):
-    from fairseq_prune.cli import _output
+    from fairseq_prune.cli import _progress
 
     def said() -> str:
         return call("apply", dense, "--output", tmp_path / "a.pt", "--force", *BLIND_HALF)[2]
 
-    monkeypatch.setattr(_output, "_SLOW", 0.0)
+    monkeypatch.setattr(_progress, "_SLOW", 0.0)
     piped = said()
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     slow = said()
-    monkeypatch.setattr(_output, "_SLOW", 60.0)
+    monkeypatch.setattr(_progress, "_SLOW", 60.0)
     quick = said()
     assert "0%|" in slow and "0%|" not in piped + quick
 
