@@ -121,7 +121,7 @@ def test_an_entry_point_of_a_package_registers_without_a_flag(
     pruned = tmp_path / "pruned.pt"
     run("fairseq-prune", "apply", dense, "--output", pruned, *FLAGS, PYTHONPATH=path)
     assert "worth (the square of the weight; Mine 2026)" in " ".join(
-        run("fairseq-prune", "apply", "--help", PYTHONPATH=path).split()
+        run("fairseq-prune", "flags", PYTHONPATH=path).split()
     )
     (site / "mine_of_mine.py").write_text("import nothing_of_the_kind\n")
     said = run("fairseq-prune", "apply", dense, *FLAGS, fails=True, PYTHONPATH=path)
