@@ -17,7 +17,7 @@ _tokenisers: dict[str, Any] = {}
 
 def check() -> None:
     """Raises ValueError where the library is not there."""
-    need("sacremoses", "this corpus", "recipes")
+    need("sacremoses", "this corpus")
 
 
 def tokenised(
