@@ -34,8 +34,8 @@ def run(arguments: Namespace) -> int:
                 continue
             print(
                 f"checkpoint {number} of {count}: {arguments.checkpoints[number - 1]}: "
-                f"{scores(row, settings)}{unknown(row)}{left(row)}{' (known)' if known else ''}"
-                f"{cost(row)}",
+                f"{scores(row, settings)}{unknown(row)}{'(known)' if known else ''}".rstrip()
+                + f"\n  {left(row)}{cost(row)}",
                 flush=True,
             )
     if not arguments.json:
@@ -85,7 +85,7 @@ def left(row: "Row") -> str:
 
 
 def cost(row: "Row") -> str:
-    """A line of what a model takes: bytes, time, memory; rows of earlier versions lack it."""
+    """What a model takes: bytes, time, memory; rows of earlier versions lack it."""
     if row.get("bytes") is None:
         return ""
     parts = [_output.in_units(row["bytes"])]
@@ -93,7 +93,7 @@ def cost(row: "Row") -> str:
         parts.append(f"{row['ms_per_sentence']:.1f} ms a sentence")
     if row.get("memory_bytes") is not None:
         parts.append(f"{_output.in_units(row['memory_bytes'])} of memory")
-    return f"\n  {', '.join(parts)} ({row.get('engine') or 'fairseq'})"
+    return f"; {', '.join(parts)} ({row.get('engine') or 'fairseq'})"
 
 
 def unknown(row: "Row") -> str:
