@@ -7,6 +7,7 @@ import traceback
 import warnings
 from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -117,6 +118,12 @@ def parsed(argv: Sequence[str] | None = None) -> Namespace:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
         import_module("argcomplete").autocomplete(parser)
+    first = next(iter(sys.argv[1:] if argv is None else argv), "-")
+    if not first.startswith("-") and first not in COMMANDS:
+        near = get_close_matches(first, COMMANDS, 1)
+        meant = f"is it {near[0]}" if near else f"there are {', '.join(COMMANDS)}"
+        meant = "prune by apply, or by retrain, which trains too" if first == "prune" else meant
+        parser.error(f"{first!r} is no command; {meant}")
     arguments, rest = parser.parse_known_args(argv)
     if rest and not hasattr(arguments, "passes_on"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

@@ -1,6 +1,7 @@
 """``fairseq-prune retrain``: prune a trained model and train it further, around fairseq-train."""
 
 import shlex
+import time
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from fairseq_prune.cli._progress import Progress
 from fairseq_prune.cli._watching import watch
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.evaluation.subwords import FLAGS
-from fairseq_prune.files.text import file_name, value_of
+from fairseq_prune.files.text import by_flag, file_name, value_of
 from fairseq_prune.network.options import architecture, task_name
 from fairseq_prune.pruning.checks import checked
 from fairseq_prune.pruning.flags import recipe_of, words_of
@@ -46,6 +47,7 @@ def run(arguments: Namespace) -> int:
         source = open_checkpoint(arguments.checkpoint)
         _check_prunes(arguments, recipe, source)
         words = _training(arguments, recipe, source)
+        _check_data(source.path, arguments.data)
     folder = Path(arguments.output or _folder(arguments, recipe))
     line = ["fairseq-train", *words, "--user-dir", _plugin(arguments), "--save-dir", str(folder)]
     journal = Journal(folder, "retrain")
@@ -54,10 +56,14 @@ def run(arguments: Namespace) -> int:
     if arguments.dry_run:
         return 0
     begun = any(folder.glob("checkpoint*.pt"))  # else what failed may be tried with other words
-    with journal.working({"fairseq-train": words}, begun) as keep_open:
+    with journal.working(by_flag(words), begun) as keep_open:
         log = folder / "train.log"
-        _output.say(f"{'goes on' if begun else 'starts'}; all that fairseq says is in {log}")
-        train(words, folder, keep_open, plugin=_plugin(arguments), shown=watch)
+        if begun and journal.rows():
+            _output.say(f"was finished before; all that fairseq said is in {log}")
+        else:
+            _output.say(f"{'goes on' if begun else 'starts'}; all that fairseq says is in {log}")
+            train(words, folder, keep_open, plugin=_plugin(arguments), shown=watch)
+            journal.add({"finished": time.strftime("%Y-%m-%d %H:%M:%S")})
     _report(arguments, folder)
     return 0
 
@@ -83,8 +89,13 @@ def _check(arguments: Namespace, recipe: Recipe) -> None:
         flag = words_of(recipe)[0]
         raise ValueError(f"--dense prunes nothing: leave it out, or {flag}.")
     folder = Path(arguments.data.split(":")[0])
-    if not any((*folder.glob("train*"), *folder.glob("input0/train*"))):
-        what = "has no training data (train.*)" if folder.is_dir() else "is no folder"
+    dictionaries = (*folder.glob("dict.*txt"), *folder.glob("input0/dict.txt"))
+    if not dictionaries or not any((*folder.glob("train*"), *folder.glob("input0/train*"))):
+        what = (
+            "has no dictionary and training data (dict.*, train.*)"
+            if folder.is_dir()
+            else "is no folder"
+        )
         raise ValueError(
             f"--data {folder} {what}; give the folder that fairseq-preprocess wrote (--destdir)."
         )
@@ -105,6 +116,7 @@ def _check_prunes(arguments: Namespace, recipe: Recipe, source: Opened) -> None:
 def _training(arguments: Namespace, recipe: Recipe, source: Opened) -> list[str]:
     """The words of fairseq-train but the folder's."""
     from fairseq_prune import register  # fairseq takes seconds to load
+    from fairseq_prune.tasks.command_line import NotTaken
     from fairseq_prune.tasks.retraining import retraining_flags
 
     register()
@@ -116,12 +128,24 @@ def _training(arguments: Namespace, recipe: Recipe, source: Opened) -> list[str]
     given = [*simple, *rest, *words_of(recipe)]
     try:
         flags = retraining_flags(source.content, given, arguments.epochs)
+    except NotTaken as error:
+        raise ValueError(f"{error}.") from None
     except ValueError as error:
         arch = architecture(source.content) or "unknown"
         raise ValueError(
             f"{source.path} (architecture {arch}) cannot be trained further: {error}."
         ) from None
     return [arguments.data, *flags, "--finetune-from-model", source.path]
+
+
+def _check_data(path: str, data: str) -> None:
+    """Raise ValueError where the checkpoint's task cannot use the data."""
+    from fairseq_prune.tasks.loaded import DataProblem, Misfit, check_data
+
+    try:
+        check_data(path, data)
+    except (DataProblem, Misfit) as error:
+        raise ValueError(f"{path} cannot be trained on --data {data}: {error}.") from None
 
 
 def _plugin(arguments: Namespace) -> str:

@@ -55,3 +55,14 @@ def value_of(words: Sequence[str], flag: str) -> str | None:
         elif word.startswith(flag + "="):
             found = word.partition("=")[2]
     return found
+
+
+def by_flag(words: Sequence[str]) -> dict[str, str]:
+    """A command line by its flags, each with its values as one text; "" for what stands first."""
+    found, flag = {"": ""}, ""
+    for word in words:
+        begins = word.startswith("--")
+        flag, equals, value = word.partition("=") if begins else (flag, "", word)
+        text = value if equals or not begins else ""
+        found[flag] = " ".join(filter(None, [found.get(flag, "") if not begins else "", text]))
+    return found

@@ -8,6 +8,7 @@ import argparse
 import ast
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from difflib import get_close_matches
 from enum import Enum
 from typing import Any, NoReturn
 
@@ -87,6 +88,10 @@ def data_of(checkpoint: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) and os.path.exists(found.split(":")[0]) else "DATA"
 
 
+class NotTaken(ValueError):
+    """Words that fairseq-train does not take."""
+
+
 class Saved:
     """What a checkpoint says of its training, by the names of fairseq's flags."""
 
@@ -159,7 +164,7 @@ def _parsed(words: list[str]) -> tuple[argparse.Namespace, list[argparse.Action]
     parser = options.get_training_parser()
 
     def refuse(message: str) -> NoReturn:
-        raise ValueError(f"fairseq-train does not take these flags: {message[:160]}")
+        raise NotTaken(f"fairseq-train does not take it: {message[:160]}{_meant(message, parser)}")
 
     def ease(parser: argparse.ArgumentParser) -> None:
         for action in parser._actions:  # what is not given yet, and DATA
@@ -171,6 +176,14 @@ def _parsed(words: list[str]) -> tuple[argparse.Namespace, list[argparse.Action]
     arguments = options.parse_args_and_arch(parser, words, modify_parser=ease)
     flags = [a for a in parser._actions if a.option_strings and a.dest not in ("help", "arch")]
     return arguments, [a for a in flags if a.dest not in ("task", *REGISTRIES)]
+
+
+def _meant(message: str, parser: argparse.ArgumentParser) -> str:
+    """The flag that an unknown one may have been meant to be, as the end of a sentence."""
+    known = [option for action in parser._actions for option in action.option_strings]
+    _, _, unknown = message.partition("unrecognized arguments: ")
+    near = [w for word in unknown.split()[:1] for w in get_close_matches(word, known, 1)]
+    return f"; is it {near[0]}?" if near else ""
 
 
 def _default(config: Any, name: str) -> Any:

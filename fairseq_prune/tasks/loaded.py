@@ -83,6 +83,20 @@ def misfits_named(model: Mapping[str, Any], task: Any, whose: str = "its") -> It
         raise Misfit(f"{whose} {sentence}") from None
 
 
+def check_data(path: str, data: str) -> None:
+    """Raise DataProblem or Misfit where a checkpoint's task cannot use these data.
+
+    Args:
+        path: the checkpoint; its model is not built.
+        data: one folder, or several with colons between them.
+    """
+    state = checkpoint_utils.load_checkpoint_to_cpu(path, {"data": data})
+    shapes = {name: tuple(value.shape) for name, value in state["model"].items()}
+    sentence = _misfit(shapes, _task(config_of(state)))
+    if sentence is not None:
+        raise Misfit(f"its {sentence}")
+
+
 def _task(config: Any) -> Any:
     try:
         return tasks.setup_task(config.task)

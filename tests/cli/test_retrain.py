@@ -50,10 +50,14 @@ def test_it_prunes_and_retrains_and_is_the_command_that_it_prints(
 
     before = best.read_bytes()
     again = run("fairseq-prune", "retrain", dense, "--data", corpus, *PRUNE)
-    assert best.read_bytes() == before and "goes on" in again  # it is over
+    assert best.read_bytes() == before and "was finished before" in again
+    changed = ["--dry-run", "--epochs", 2]
+    assert "--max-epoch 2" in run(
+        "fairseq-prune", "retrain", dense, "--data", corpus, *changed, *PRUNE
+    )
     other = [dense, "--data", corpus, *PRUNE, "--dropout", "0.5"]
     refused = run("fairseq-prune", "retrain", *other, fails=True)
-    assert "begun with other settings" in refused and "0.5" in refused
+    assert "begun with other settings: " in refused and "--dropout 0.5 (there: " in refused
 
 
 def test_what_is_pruned_already_is_held(dense: Path, corpus: Path, tmp_path: Path) -> None:
@@ -98,14 +102,14 @@ def test_the_dense_control_is_asked_for_by_name(dense: Path, corpus: Path, tmp_p
     [
         (["--save-dir", "x"], "leave --save-dir out: checkpoints go to --output DIR"),
         (["--arch=lstm"], "leave --arch out: the architecture is that of CHECKPOINT"),
-        (["--lrr", "1"], "unrecognized arguments: --lrr"),
+        (["--prune-sparsty=0.5"], "arguments: --prune-sparsty=0.5; is it --prune-sparsity?"),
         (["another.pt"], "'another.pt' belongs to no flag"),
         (["--epochs", "0"], "--epochs 0 must be 1 or more"),
         (["--epochs", "1", "--max-epoch", "2"], "say the same"),
         (["--dense"], "--dense prunes nothing: leave it out, or --prune-scheme"),
         (["--prune-sparsity", "1.5"], "--prune-sparsity 1.5"),
         (["--data", "nowhere"], "--data nowhere is no folder"),
-        (["--data", "/tmp"], "--data /tmp has no training data"),
+        (["--data", "/tmp"], "--data /tmp has no dictionary and training data"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_any_work(
@@ -114,6 +118,16 @@ def test_what_makes_no_sense_is_refused_before_any_work(
     given = ["--data", corpus, *PRUNE, "--output", tmp_path / "out", *words]
     refused = run("fairseq-prune", "retrain", dense, *given, fails=True)
     assert sentence in refused and "Traceback" not in refused
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_of_other_dictionaries_are_refused(dense: Path, corpus: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(corpus, tmp_path / "data"))
+    for path in data.glob("dict.*.txt"):
+        path.write_text(path.read_text() + "another 1\n")
+    given = ["--data", data, *PRUNE, "--output", tmp_path / "out"]
+    refused = run("fairseq-prune", "retrain", dense, *given, fails=True)
+    assert f"cannot be trained on --data {data}: its" in refused and "is for" in refused
     assert not (tmp_path / "out").exists()
 
 

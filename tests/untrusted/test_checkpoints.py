@@ -112,6 +112,7 @@ MORE: dict[str, tuple[Any, ...]] = {
     "control": ("--weights", "DENSE", "--kind", "shuffle", "--output", "OUT"),
     "evaluate": ("--data", "DATA", "--gen-subset", "test"),
     "export": ("--format", "compact", "--output", "OUT"),
+    "retrain": ("--data", "DATA", *BLIND),
     "sensitivity": ("--data", "DATA", *BLIND),
     "shrink": ("--dry-run",),
     "vocab": ("--data", "DATA", "--dry-run"),
@@ -124,6 +125,7 @@ def test_every_command_refuses_a_pickle_that_would_run_a_program(
 ) -> None:
     data, classes = folder / "data", folder / "classes"
     pairs = ("dict.de.txt", "dict.en.txt", "test.de-en.de.idx", "valid.de-en.de.idx")
+    pairs += ("train.de-en.de.idx",)
     parts = [f"{part}/{name}" for part in ("input0", "label") for name in ("dict.txt", "test.idx")]
     for place in [*(data / name for name in pairs), *(classes / name for name in parts)]:
         place.parent.mkdir(parents=True, exist_ok=True)
