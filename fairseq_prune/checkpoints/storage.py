@@ -43,7 +43,7 @@ def load(path: str | Path) -> dict[str, Any]:
     """
     where = Path(path)
     if not where.is_file():
-        raise CheckpointError(f"{where} is not a file; give the path of a fairseq checkpoint.")
+        raise CheckpointError(no_file(where))
     if is_container(where):
         raise CheckpointError(
             f"{where} is no checkpoint; if it is a compact file, make one of it first: "
@@ -70,6 +70,13 @@ def load(path: str | Path) -> dict[str, Any]:
     except ValueError as error:
         raise CheckpointError(f"{where} is no checkpoint of fairseq: it {error}.") from None
     return loaded
+
+
+def no_file(path: str | Path) -> str:
+    """The sentence of a path that is no file; of a run's folder, with the file to name."""
+    best = Path(path) / "checkpoint_best.pt"
+    more = f", such as {best}" if best.is_file() else ""
+    return f"{path} is not a file; give the path of a fairseq checkpoint{more}."
 
 
 def is_container(path: str | Path) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairseq_prune.checkpoints.storage import CheckpointError
+from fairseq_prune.checkpoints.storage import CheckpointError, no_file
 from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.processor import made_here
 from fairseq_prune.evaluation.provenance import provenance
@@ -107,7 +107,7 @@ def classify(
     """
     settings.check()
     for path in filter(lambda path: not Path(path).is_file(), checkpoints):
-        raise CheckpointError(f"{path} is not a file; give the path of a fairseq checkpoint.")
+        raise CheckpointError(no_file(path))
     known = {results.identity(r): r for r in results.read(output, score=SCORE)} if output else {}
     digest = settings.data_digest()
     for path, own in zip(checkpoints, results.tags_of_each(tags, len(checkpoints)), strict=True):

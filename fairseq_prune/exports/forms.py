@@ -37,7 +37,7 @@ def task_of(path: str, model_overrides: str | None = None) -> OwnTask:
         return _task_of_folder(path, members, model_overrides)
     for member in members:
         if not Path(member).is_file():
-            raise CheckpointError(f"{member} is not a file; give the path of a fairseq checkpoint.")
+            raise CheckpointError(storage.no_file(member))
     if storage.is_container(members[0]):
         return task_in(compact.read_settings(members[0]), path, model_overrides)
     return read_task(path, model_overrides)

@@ -387,3 +387,12 @@ def test_a_full_disk_leaves_nothing_behind(command, tmp_path):
         f"fairseq-prune: {tmp_path}/out.pt could not be written: no space is left on the disk.\n"
     )
     assert [p.name for p in tmp_path.iterdir()] == ["dense.pt"]
+
+
+def test_a_runs_folder_is_answered_by_its_checkpoint(tmp_path, dense, call):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "checkpoint_best.pt").write_bytes(Path(dense).read_bytes())
+    code, _, err = call("inspect", folder)
+    assert code == 2
+    assert err.endswith(f"checkpoint, such as {folder}/checkpoint_best.pt.\n")
