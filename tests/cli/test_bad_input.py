@@ -349,7 +349,9 @@ def test_a_damaged_record(key, refused, pruned, tmp_path):
 
 
 def test_an_unknown_command(refused):
-    assert refused("prune").startswith("argument COMMAND: invalid choice: 'prune' (choose from ")
+    assert refused("prune").startswith("'prune' is no command; prune by apply, or by retrain, ")
+    assert refused("evalute").startswith("'evalute' is no command; is it evaluate")
+    assert refused("no-such").startswith("'no-such' is no command; there are apply, retrain, ")
 
 
 @pytest.mark.parametrize("command", ["apply", "average"])
