@@ -35,8 +35,10 @@ def animation_of(
 ) -> tuple[Chart, Animation] | None:
     """The animation of a model's dense checkpoint, and its still; None where it is not there."""
     dense = dense_of(points, model)
-    opened = None if dense is None else files.open(dense)
-    if dense is None or opened is None:
+    if dense is None or files.note_export(dense, f"{model}: figure 10 is"):
+        return None
+    opened = files.open(dense)
+    if opened is None:
         return None
     try:
         made = animate(opened)

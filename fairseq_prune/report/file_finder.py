@@ -1,5 +1,6 @@
 """Where the files are that results name: as named, or where their folder has been moved to."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +50,7 @@ class FileFinder:
             tried += [root.joinpath(*parts[start:]) for root in self._roots]
         found: dict[Path, Path] = {}
         for file in filter(_is_file, tried):
-            found.setdefault(file.resolve(), file)
+            found.setdefault(file.resolve(), _plain(file))
         return list(found.values())
 
     def beside(self, point: Point, name: str) -> Path | None:
@@ -84,8 +85,18 @@ class FileFinder:
         try:
             return open_checkpoint(str(found))
         except (CheckpointError, ValueError) as error:
-            self.note(f"A checkpoint is left out: {error}")
+            self.note(f"Figures 7, 9 and 10 cannot show a checkpoint: {error}")
             return None
+
+    def note_export(self, point: Point, figures: str) -> bool:
+        """Whether the point is an export, of which ``figures`` cannot be drawn: a note then."""
+        if point.export:
+            name = Path(str(point.row.get("checkpoint"))).name
+            self.note(
+                f"{figures} drawn from checkpoints only, and {name} is {point.export}: evaluate "
+                "the checkpoint that it was made of into this folder, too."
+            )
+        return bool(point.export)
 
     def note(self, sentence: str) -> None:
         """Say this once."""
@@ -106,6 +117,12 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name that no file can have
         return False
+
+
+def _plain(path: Path) -> Path:
+    """The path without "..", unless that leads elsewhere, as behind a symbolic link."""
+    plain = Path(os.path.normpath(path))
+    return plain if plain.resolve() == path.resolve() else path
 
 
 def _is_it(path: Path, point: Point) -> bool:

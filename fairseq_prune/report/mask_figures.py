@@ -137,7 +137,8 @@ def sides(labels: Sequence[str]) -> list[str]:
 
 def survivors(points: Sequence[Point], model: str, files: FileFinder) -> list[Chart]:
     """Figures 7 and 9 of one pruned checkpoint of a model; none where there is none to read."""
-    for point in _candidates(points, model)[:TRIES]:
+    kept = [p for p in points if not p.export]
+    for point in _candidates(kept, model)[:TRIES]:
         opened = files.open(point)
         if opened is None or opened.masks is None:
             continue
@@ -145,8 +146,10 @@ def survivors(points: Sequence[Point], model: str, files: FileFinder) -> list[Ch
         if digest and opened.masks.digest() != digest:
             files.note(f"{opened.path} has other masks than when it was evaluated.")
             continue
-        what = f"{point.scheme} {point.percent}%, {point.kind.label}{which_seed(point, points)}"
+        what = f"{point.scheme} {point.share}, {point.kind.label}{which_seed(point, points)}"
         return [_bitmaps(opened, model, point, what), _by_row(opened, model, point, what)]
+    for point in _candidates(points, model)[:1]:
+        files.note_export(point, f"{model}: figures 7 and 9 are")
     return []
 
 

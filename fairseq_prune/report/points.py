@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.evaluation import results
+from fairseq_prune.exports import CTRANSLATE2
 from fairseq_prune.files.table import number
 from fairseq_prune.report.identity import Reading, read_row
 from fairseq_prune.report.naming import name_all
@@ -20,6 +21,7 @@ STUDENT = (
     2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
     2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
 )  # fmt: skip
+EXPORTS = {"compact": "a compact file", CTRANSLATE2: "a folder of CTranslate2"}  # by form
 SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "given", "random")
 
 Place = tuple[str, str, str | None, float]  # model, stage, scheme, percent removed
@@ -83,19 +85,37 @@ class Point:
         return round(100 * float(self.row["sparsity"]), 2)
 
     @property
+    def export(self) -> str:
+        """What it is where it is no checkpoint; "" else, and for rows that do not say it."""
+        return EXPORTS.get(str(self.row.get("form")), "")
+
+    @property
     def asked(self) -> str:
         """The percentage asked for, and of what; "" where nothing says it."""
+        return self._asked("")
+
+    def _asked(self, sign: str) -> str:
         target, structure = self.row.get("target"), str(self.row.get("structure") or "")
         if target is None:
             return ""
         # N:M structures count weights, the others what they remove together
         of = f" of {structure}" if structure and not structure[0].isdigit() else ""
-        return f"{round(100 * float(target), 4):g}{of}"
+        return f"{round(100 * float(target), 4):g}{sign}{of}"
 
     @property
     def percent(self) -> str:
-        """What is removed, with what was asked where that differs."""
-        asked, removed = self.asked, f"{self.removed:g}"
+        """What is removed, with what was asked where that differs, without the sign %."""
+        return self._removed("")
+
+    @property
+    def share(self) -> str:
+        """The same for a sentence: "50%", "50% of ffn+heads" or "9% (asked 50% of heads)"."""
+        return self._removed("%")
+
+    def _removed(self, sign: str) -> str:
+        asked, removed = self._asked(sign), f"{self.removed:g}{sign}"
+        if asked.startswith(f"{removed} of "):
+            return asked
         return removed if asked in ("", removed) else f"{removed} (asked {asked})"
 
     @property
@@ -103,7 +123,8 @@ class Point:
         """Stage, method and what is removed; of a dense model the stage alone."""
         if self.kind.is_dense:
             return self.kind.label
-        return f"{self.kind.label}, {self.scheme}, {self.percent}%"
+        name = f"{self.kind.label}, {self.scheme}"
+        return f"{name}, {self.share}" if self.kind.removes or self.removed else name
 
     @property
     def key(self) -> PointKey:
@@ -228,7 +249,11 @@ def places_of(points: Iterable[Point]) -> dict[Place, list[Point]]:
 def which_seed(point: Point, points: Iterable[Point]) -> str:
     """ ", seed 1 of 3 seeds" for what shows one seed of several; else empty."""
     count = sum(p.place == point.place for p in points)
-    return f", seed {point.seed or '-'} of {count} seeds" if count > 1 else ""
+    if count < 2:
+        return ""
+    if not point.seed:
+        return f", of {count} seeds the one without --tag seed"
+    return f", seed {point.seed} of {count} seeds"
 
 
 def measure_of(points: Iterable[Point]) -> str:

@@ -148,7 +148,7 @@ def _untested(points: Sequence[Point], bases: Mapping[PointKey, Point]) -> list[
     made = []
     for (model, seed), count in sorted(alone.items()):
         mine = [p for p in points if p.model == model and p.kind.is_dense and p.seed in (seed, "")]
-        name = f"{model}, seed {seed or '-'}"
+        name = f"{model}, seed {seed}" if seed else f"{model}, without --tag seed,"
         if not mine:
             made.append(f"{name} has no dense model: its points are not tested.")
             continue

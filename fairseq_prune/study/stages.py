@@ -194,7 +194,7 @@ STAGES: dict[str, Stage] = {
     ),
     # what files and evaluations may be besides
     "waiting": Stage("not pruned yet"),
-    "derived": Stage("made of a dense model"),
+    "derived": Stage("dense"),
     "unrecorded": Stage("no record of pruning"),
     "ensemble": Stage("ensemble"),
 }  # fmt: skip

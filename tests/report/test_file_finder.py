@@ -14,6 +14,7 @@ from fairseq_prune.report.points import Point, read_points
 from fairseq_prune.report.report import waiting
 from fairseq_prune.report.sensitivity_files import find_measured
 from tests.report import tiny
+from tests.report.rows import row, write
 
 UNIFORM = "points/pruned-class-uniform-80-1"
 
@@ -50,7 +51,46 @@ def test_a_checkpoint_that_is_gone_or_damaged_is_a_note(study: Path) -> None:
         "Checkpoints that are not there (any more): "
         "/elsewhere/study/points/dense/checkpoint_best.pt."
     )
-    assert files.notes[1].startswith("A checkpoint is left out: ")
+    assert files.notes[1].startswith("Figures 7, 9 and 10 cannot show a checkpoint: ")
+
+
+@pytest.mark.parametrize(
+    "form, what", [("compact", "a compact file"), ("ctranslate2", "a folder of CTranslate2")]
+)
+def test_exports_are_no_checkpoints_that_are_gone(tmp_path: Path, form: str, what: str) -> None:
+    made = {"form": form, "checkpoint": "../out/model"}
+    rows = [row("dense", None, 0.0, 30.0) | made, row("retrained", "class-blind", 0.8, 20.0) | made]
+    points, files = read_points([write(tmp_path, *rows)]), FileFinder([str(tmp_path)])
+    assert animation_of(points, "m", files) is None
+    assert survivors(points, "m", files) == []
+    assert files.notes == [
+        f"m: {figures} drawn from checkpoints only, and model is {what}: evaluate the checkpoint "
+        "that it was made of into this folder, too."
+        for figures in ("figure 10 is", "figures 7 and 9 are")
+    ]
+
+
+def test_an_export_beside_a_checkpoint_is_no_note(reported: Path, tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        row("retrained", "class-blind", 0.8, 20.0) | {"form": "compact", "made": ["exported"]},
+    )
+    points = read_points([*reported.rglob("results.jsonl"), path])
+    files = FileFinder([str(reported)])
+    assert any(p.export for p in points)
+    assert len(survivors(points, "m", files)) == 2
+    assert files.notes == []
+
+
+def test_paths_have_no_dots_unless_they_lead_elsewhere(tmp_path: Path) -> None:
+    for folder in ("here", "far/away"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "a.pt").touch()
+    (tmp_path / "far" / "b.pt").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
+    files = FileFinder([str(tmp_path)])
+    assert files.find("../a.pt", tmp_path / "here") == [tmp_path / "a.pt"]
+    assert files.find("../b.pt", tmp_path / "link") == [tmp_path / "link" / ".." / "b.pt"]
 
 
 def test_a_checkpoint_pruned_again_since_is_not_shown(study: Path) -> None:

@@ -23,7 +23,7 @@ from fairseq_prune.report.bootstrap import Bootstrap, pooled
 from fairseq_prune.report.class_figures import perplexity_by_class, removed_by_class
 from fairseq_prune.report.figures import by_scheme, by_stage, over_seeds
 from fairseq_prune.report.measures import measure
-from fairseq_prune.report.points import Point, find_results, read_points
+from fairseq_prune.report.points import Point, find_results, read_points, which_seed
 from fairseq_prune.report.report import write_report
 from fairseq_prune.report.sensitivity_files import find_measured
 from fairseq_prune.report.significance import dense_points
@@ -251,6 +251,30 @@ def test_what_was_asked_of_units_says_so(tmp_path: Path) -> None:
     heads = row("pruned", "class-uniform", 0.09, 1.0) | {"target": 0.5, "structure": "heads"}
     (point,) = read_points([write(tmp_path, heads)])
     assert point.percent == "9 (asked 50 of heads)"
+    assert point.label == "pruned, class-uniform, heads, 9% (asked 50% of heads)"
+
+
+def test_a_smaller_model_and_an_export_have_plain_names(tmp_path: Path) -> None:
+    units = {"target": 0.5, "structure": "ffn+heads", "made": ["shrunk"]}
+    int8 = {"stage": "derived", "made": ["exported to CTranslate2, int8"], "tags": {"model": "m"}}
+    rows = [row("dense", None, 0.0, 3.0), row("dense", None, 0.0, 2.0, sha="int8") | int8,
+            row("retrained", "class-uniform", 0.5, 1.0) | units]  # fmt: skip
+    path = write(tmp_path, *rows)
+    assert [p.label for p in read_points([path])] == [
+        "dense",
+        "pruned + retrained, class-uniform, ffn+heads, shrunk, 50% of ffn+heads",
+        "dense, exported to CTranslate2, int8",
+    ]
+
+
+def test_of_several_seeds_the_one_shown_has_a_name(tmp_path: Path) -> None:
+    rows = [row("retrained", "class-blind", 0.5, bleu, sha=f"{bleu}") for bleu in (20.0, 21.0)]
+    rows[1]["tags"] = {**rows[1]["tags"], "seed": "2"}
+    points = read_points([write(tmp_path, *rows)])
+    assert [which_seed(p, points) for p in points] == [
+        ", of 2 seeds the one without --tag seed", ", seed 2 of 2 seeds"
+    ]  # fmt: skip
+    assert which_seed(points[0], points[:1]) == ""
 
 
 def test_a_later_evaluation_is_named_with_both_values(tmp_path: Path) -> None:
