@@ -255,6 +255,17 @@ def test_the_command_prints_the_table_and_says_last_where_the_page_is(
     assert lines[-1] == f"report: {tmp_path}/report/index.html"
 
 
+def test_the_heading_names_the_folders(tmp_path: Path) -> None:
+    write(tmp_path / "a", row("dense", None, 0.0, 3.0))
+    file = write(tmp_path / "b", row("dense", None, 0.0, 3.0, model="n"))
+    out, page = tmp_path / "out", tmp_path / "out" / "index.html"
+    words = ["report", str(tmp_path / "a"), str(file), "--output", str(out)]
+    assert main(words) == 0
+    assert "<h1>Pruning: a, b</h1>" in page.read_text()
+    assert main([*words, "--title", "Two models"]) == 0
+    assert "<h1>Two models</h1>" in page.read_text()
+
+
 def test_a_report_of_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = tmp_path / "results.jsonl"
     empty.write_text("")

@@ -50,7 +50,7 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output", metavar="OUT", help="folder of the report (default: report in the first DIR)"
     )
-    parser.add_argument("--title", default="Pruning", help="heading of the page")
+    parser.add_argument("--title", help="heading of the page (default: Pruning: and DIR's name)")
     parser.add_argument(
         "--format",
         type=_formats,
