@@ -17,11 +17,11 @@ from fairseq_prune.report.sized import Match
 from fairseq_prune.study.stages import STAGES
 
 ABOUT = (
-    "Numbers are BLEU of the pruned model minus that of the dense one (above zero: better), means "
-    "over seeds, with the 95% interval over the sentences of the test set. Significantly: p < 0.05 "
-    "of the paired bootstrap as it is; corrected for many tests, less would count as a loss. Not "
-    "significantly worse is no proof that nothing is lost: the interval says how much may be. "
-    "Methods are tested against dense models, not against each other."
+    "Numbers: BLEU of the pruned model minus that of the dense one (below zero: a loss), the mean "
+    "over seeds, with its 95% interval over the test set's sentences. Significant: p < 0.05 by "
+    "sacreBLEU's paired bootstrap, not corrected for many tests. That p is one-sided in effect, "
+    "about half of a two-sided one: it can be below 0.05 while the interval includes zero. Not "
+    "significantly worse does not mean that nothing is lost: the interval says how much may be."
 )
 
 NONE = "No answer"
@@ -62,7 +62,10 @@ def in_text(found: Sequence[Answer]) -> str:
 
 
 def _wrapped(text: str, mark: str = "") -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=mark, subsequent_indent=" " * len(mark))
+    after = " " * len(mark)
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=mark, subsequent_indent=after, break_on_hyphens=False
+    )
 
 
 def in_markdown(found: Sequence[Answer]) -> str:
@@ -159,7 +162,7 @@ def _beyond(measures: Measures, lines: Sequence[Limit], reach: float) -> str:
 
 
 def _what(measures: Measures, place: Place) -> str:
-    return f"{place[2]} at {places_of(measures.points)[place][0].percent}%"
+    return f"{place[2]} at {places_of(measures.points)[place][0].share}"
 
 
 def _against(measures: Measures, place: Place) -> str:

@@ -97,7 +97,11 @@ def _comparison(bleu: float, base: float, differences: Any) -> Comparison:
 
 
 def _p(differences: Any, difference: float) -> float:
-    """sacreBLEU's p-value."""
+    """sacreBLEU's p-value.
+
+    In effect of one side: where nearly all samples have the sign of the difference d, |sample|
+    less its mean, which is |d|, exceeds |d| where the sample exceeds 2 d, beyond one end alone.
+    """
     spread = np.abs(differences)
     above = np.sum(spread - spread.mean() > abs(difference)).item()
     return float((above + 1) / (SAMPLES + 1))

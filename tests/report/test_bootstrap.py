@@ -2,10 +2,12 @@
 
 import json
 import random
+import statistics
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest
@@ -104,6 +106,18 @@ def test_the_interval_is_that_of_the_samples() -> None:
     back = Bootstrap(named["harm 0.15"], references).samples(named["dense"])
     both = bootstrap.pooled([samples, back])
     assert both.low == both.high == both.difference == 0
+
+
+def test_p_is_one_sided_in_effect_and_the_interval_is_not() -> None:
+    normal = statistics.NormalDist(-1.8, 1.0)
+    count = bootstrap.SAMPLES
+    samples = np.array([normal.inv_cdf((i + 0.5) / count) for i in range(count)])
+    one = bootstrap.Samples(Comparison(bleu=18.2, base=20.0, p=1.0, low=0, high=0), samples)
+    found = bootstrap.pooled([one])
+    one_sided = 1 - normal.cdf(0)
+    assert one_sided == pytest.approx(0.036, abs=0.001)
+    assert found.p == pytest.approx(one_sided, abs=0.003)
+    assert found.worse and found.low < 0 < found.high
 
 
 def test_many_processes_find_what_one_finds(
