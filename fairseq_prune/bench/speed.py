@@ -62,7 +62,7 @@ class Speed:
 
     @property
     def gain(self) -> str:
-        """The ratio with its spread, and whether it is above 1 in every round."""
+        """The ratio with its spread, and whether there is a gain at all, or it cannot be told."""
         return _gain(self.ratios, "1, the first")
 
     @property
@@ -84,7 +84,7 @@ class Speed:
 
 
 def _gain(ratios: Sequence[float], same: str = "") -> str:
-    """Ratios with their spread, and whether all are above 1.
+    """Ratios with their spread, and where not all are above 1 what that says.
 
     Args:
         same: is said instead where every ratio is 1 exactly.
@@ -93,7 +93,11 @@ def _gain(ratios: Sequence[float], same: str = "") -> str:
     if same and low == high == 1.0:
         return same
     text = f"{statistics.median(ratios):.2f}x ({low:.2f} to {high:.2f})"
-    return text if low > 1.0 else f"{text}, no speed gain"
+    if low > 1.0:
+        return text
+    if statistics.median(ratios) > 1.0:
+        return f"{text}, not faster in every round: measure again"
+    return f"{text}, no speed gain"
 
 
 def batches_of(lengths: Sequence[int], size: int) -> list[list[int]]:

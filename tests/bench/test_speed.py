@@ -1,5 +1,6 @@
 """Speeds: engines take turns, and what is said of them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,12 +51,25 @@ def test_each_is_compared_with_another_of_its_engine_in_the_same_round() -> None
     assert (found["c: z"].against_gain, found["c: z"].as_dict()["against"]) == ("-", None)
 
 
-def test_one_round_that_is_no_faster_is_no_gain() -> None:
+def test_one_round_that_is_no_faster_leaves_it_open() -> None:
     speed = Speed("e", Setting(5, 1), [1.0, 3.0, 2.0], [3.0, 1.0, 2.0], [1.5, 1.0, 1.2])
     assert speed.rate == 2.0
-    assert speed.gain == "1.20x (1.00 to 1.50), no speed gain"
+    assert speed.gain == "1.20x (1.00 to 1.50), not faster in every round: measure again"
     said = speed.as_dict()
     assert (said["ratio"], said["ms_per_sentence"]) == (1.2, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "said"),
+    [
+        ([0.9, 1.65, 2.64], "1.65x (0.90 to 2.64), not faster in every round: measure again"),
+        ([0.9, 1.0, 2.64], "1.00x (0.90 to 2.64), no speed gain"),
+        ([1.01, 1.05, 1.1], "1.05x (1.01 to 1.10)"),
+    ],
+)
+def test_the_median_says_whether_there_is_a_gain(ratios: list[float], said: str) -> None:
+    speed = Speed("e", Setting(5, 1), ratios=ratios, against="f", against_ratios=ratios)
+    assert (speed.gain, speed.against_gain) == (said, said)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 9))

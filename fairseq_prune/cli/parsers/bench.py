@@ -15,10 +15,11 @@ matrices, and in CTranslate2. A model is a checkpoint, a compact file, or a fold
 thread unless told otherwise.
 
 Speeds are compared in the same round: with the first model in fairseq, and with the model of
---against (the first, unless told otherwise) in the same engine; "no speed gain" stands where not
-every round was faster. Bytes and memory are compared with those of --against in the same engine and
-form, so that a small int8 stands against the dense int8: where --against is a checkpoint, it is
-exported for CTranslate2 as the folders are. Memory is the peak that is resident in a process which
+--against (the first, unless told otherwise) in the same engine; "no speed gain" stands where the
+median is not faster, "not faster in every round" where it is but a round was not: measure again on
+an idle machine. Bytes and memory are compared with those of --against in the same engine and form,
+so that a small int8 stands against the dense int8: where --against is a checkpoint, it is exported
+for CTranslate2 as the folders are. Memory is the peak that is resident in a process which
 translates the sentences and does nothing else, programs and libraries included (VmHWM of Linux).
 
 Engines that cannot take a model are left out, with the reason. Each model translates under the task
