@@ -49,15 +49,15 @@ def run(arguments: Namespace) -> int:
 def scores(row: "Row", settings: Settings) -> str:
     """The scores of a row; perplexities, and why there is no BLEU, where it has none."""
     subset = settings.gen_subset
-    ppl = _ppl(row, subset)
+    ppl = f"{subset} ppl {_ppl(row, subset)}"
     if row["bleu"] is not None:
         return (
-            f"{bleus(row)}  chrF {row['chrf']:.2f}  ppl {ppl}  "
+            f"{bleus(row)}  chrF {row['chrf']:.2f}  {ppl}  "
             f"BP {row['brevity_penalty']:.3f}  ratio {row['length_ratio']:.3f}  "
         )
     valid = settings.valid_subset
     more = f"{valid} ppl {_ppl(row, valid)}  " if valid else ""
-    return f"{subset} ppl {ppl}  {more}no BLEU ({row['no_bleu']})  "
+    return f"{ppl}  {more}no BLEU ({row['no_bleu']})  "
 
 
 def _ppl(row: "Row", subset: str) -> str:

@@ -13,7 +13,7 @@ import torch
 from sacrebleu.metrics import BLEU
 
 from fairseq_prune.checkpoints.counts import count
-from fairseq_prune.cli.evaluate import left
+from fairseq_prune.cli.evaluate import left, scores
 from fairseq_prune.cli.main import main
 from fairseq_prune.evaluation import results
 from fairseq_prune.evaluation.evaluate import evaluate
@@ -264,6 +264,14 @@ def test_parameters_are_said_where_nothing_is_zero() -> None:
     assert left({"sparsity": 0.0, "parameters": 1234, "made": []}) == "parameters 1,234"
     assert left({"sparsity": 0.8, "parameters": 1234, "made": []}) == "sparsity 0.8000"
     assert left({"sparsity": 0.0}) == "sparsity 0.0000"  # a row of an earlier version
+
+
+def test_the_line_says_of_which_subset_the_perplexity_is() -> None:
+    row = {"bleu": 74.671, "chrf": 84.96, "brevity_penalty": 0.985, "length_ratio": 0.985}
+    settings = Settings(data="data-bin", gen_subset="valid1")
+    assert scores({**row, "valid1_ppl": 15.449, "valid_ppl": 2.0}, settings) == (
+        "BLEU 74.67  chrF 84.96  valid1 ppl 15.45  BP 0.985  ratio 0.985  "
+    )
 
 
 def test_other_subsets_are_scored_beside_it_as_if_alone(
