@@ -7,6 +7,7 @@ from typing import Any
 
 from fairseq_prune.checkpoints.languages import A_MODEL_A_PAIR, ONE_MODEL, TEXT, Vocabularies
 from fairseq_prune.checkpoints.widths import STOCK
+from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.models import TRAINABLE
 from fairseq_prune.network.options import architecture, task_options
 
@@ -45,7 +46,8 @@ def to_try(
         return None  # its task cannot load data: it reads an attribute that it does not have
     pair = [its.languages[key] for key in its.counted[0]]
     words = ["fairseq-generate", folder, *_task(content, its), "-s", pair[0], "-t", pair[1]]
-    return shlex.join([*words, *where, *more, "--beam", "5"])
+    join = Settings(data=folder, target_lang=pair[1]).joining()
+    return shlex.join([*words, *where, *more, "--beam", "5", *join])
 
 
 def _task(content: Mapping[str, Any], its: Vocabularies) -> list[str]:

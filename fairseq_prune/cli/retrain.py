@@ -17,7 +17,6 @@ from fairseq_prune.cli._journal import Journal
 from fairseq_prune.cli._progress import Progress
 from fairseq_prune.cli._watching import watch
 from fairseq_prune.evaluation.settings import Settings
-from fairseq_prune.evaluation.subwords import FLAGS
 from fairseq_prune.files.text import by_flag, file_name, value_of
 from fairseq_prune.network.options import architecture, task_name
 from fairseq_prune.pruning.checks import checked
@@ -186,5 +185,5 @@ def _scoring(arguments: Namespace, content: Any, models: Sequence[str]) -> list[
     common = [*models, "--data", arguments.data, *plugin]
     if own.classifies:
         return ["fairseq-prune", "classify", *common]
-    mark = Settings(data=arguments.data).subwords() if own.translates else None
-    return ["fairseq-prune", "evaluate", *common, *(FLAGS[mark].split() if mark else [])]
+    join = Settings(data=arguments.data).joining() if own.translates else []
+    return ["fairseq-prune", "evaluate", *common, *join]

@@ -12,6 +12,7 @@ from torch import Tensor
 from fairseq_prune.checkpoints.shrink import CutOut, plan, shrink
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._progress import Progress
+from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.files.table import Table, as_text
 from fairseq_prune.models import TRAINABLE
 from fairseq_prune.models.fitting import fitted
@@ -121,7 +122,9 @@ def _written(cut: CutOut, output: str | None) -> list[str]:
     use = _USES.get(task_name(cut.source.content) or "translation")
     if use is not None:
         plugin = [] if _is_stock(cut) else ["--user-dir", "fairseq_prune"]
-        words = [use[1], data_of(cut.source.content), *plugin, "--path", output, *use[2:]]
+        data = data_of(cut.source.content)
+        join = Settings(data=data).joining() if use[1] == "fairseq-generate" else []
+        words = [use[1], data, *plugin, "--path", output, *use[2:], *join]
         lines.insert(0, f"{use[0]}: {shlex.join(words)}")
     return lines
 

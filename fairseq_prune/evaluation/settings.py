@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.evaluation import TEXTS
-from fairseq_prune.evaluation.subwords import JOINED_BY, missing_join, subwords_in
+from fairseq_prune.evaluation.subwords import FLAGS, JOINED_BY, missing_join, subwords_in
 from fairseq_prune.files.needs import need
 from fairseq_prune.files.writing import file_digest
 from fairseq_prune.tasks.own import Given, OwnTask, folders_of, parse_overrides
@@ -224,6 +224,11 @@ class Settings:
     def subwords(self) -> str | None:
         """The mark of the target dictionary's subwords; None where it holds words."""
         return subwords_in(self._target_words(), _FEWEST)
+
+    def joining(self) -> list[str]:
+        """The words that join the target's subwords in a command; none where it holds words."""
+        mark = self.subwords()
+        return [] if mark is None else FLAGS[mark].split()
 
     def unused(self, tasks: Sequence[OwnTask]) -> list[str]:
         """A sentence for each setting that a checkpoint's way of decoding has no use for."""

@@ -1,5 +1,6 @@
 """The commands that ``fairseq-prune shrink`` prints, copied into a shell as they stand."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -69,6 +70,22 @@ def test_the_copied_line_trains_it_further(
     call("apply", last, "--output", pruned, "--prune-scheme", scheme, *HALF, structure)
     out = check(pruned, tmp_path, call)
     assert copied(out, "to translate: ", tmp_path).count("\nH-") == 20
+
+
+def test_subwords_are_joined_by_what_is_to_be_copied(corpus, call, tmp_path):
+    data = shutil.copytree(corpus, tmp_path / "data")
+    for path in data.glob("dict.*.txt"):  # as subword-nmt marks a piece that goes on
+        path.write_text(path.read_text().replace("B ", "B@@ ").replace("A ", "A@@ "))
+    train = [data, *ARCHES["transformer"], *TRAINING, "--max-update", 4]
+    train_here([*train, "--save-dir", tmp_path / "run"])
+    last, pruned = tmp_path / "run" / "checkpoint_last.pt", tmp_path / "pruned.pt"
+    call("apply", last, "--output", pruned, "--prune-scheme", "class-uniform", *HALF, "ffn")
+    code, out, _ = call("shrink", pruned, "--output", tmp_path / "small.pt")
+    assert code == 0 and " --beam 5 --remove-bpe\n" in out
+    assert "@@" not in "".join(translations(copied(out, "to translate: ", tmp_path)))
+    outputs = ("--output", tmp_path / "fewer.pt", "--output-data", tmp_path / "fewer")
+    code, out, _ = call("vocab", last, "--data", data, *outputs)
+    assert code == 0 and out.endswith(f" --path {outputs[1]} --beam 5 --remove-bpe\n")
 
 
 @pytest.mark.slow
