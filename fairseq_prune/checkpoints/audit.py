@@ -11,9 +11,10 @@ from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.checkpoint import Opened, model_states
 from fairseq_prune.checkpoints.moments import moments_of
 from fairseq_prune.checkpoints.record import Record
+from fairseq_prune.checkpoints.steps import read_steps, recipe_at, recipe_of
 from fairseq_prune.checkpoints.storage import FORMAT, CheckpointError
-from fairseq_prune.checkpoints.units import groups_in
-from fairseq_prune.checkpoints.unmasked import trained_dense, without_masks
+from fairseq_prune.checkpoints.units import every_axis, groups_in, tensors_in
+from fairseq_prune.checkpoints.unmasked import made_with, trained_dense, without_masks
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.allocate import removals, scaled
 from fairseq_prune.maths.schedule import Threshold
@@ -116,6 +117,7 @@ def audit(opened: Opened, masks_from: str | None = None, expected: float | None 
     found.prunable = sum(map(masks.prunable, masks))
     found.digest = masks.digest()
     _look_at_weights(found, opened, masks)
+    _look_at_unmasked(found, opened, masks, masks_from)
     if record is not None:
         _look_at_moments(found, opened, masks, record)
         if not masks_from:
@@ -148,8 +150,19 @@ def _look_at_weights(found: Audit, opened: Opened, masks: Masks) -> None:
                 if isinstance(value, Tensor) and value.data_ptr() not in seen:
                     seen.add(value.data_ptr())
                     _look_at(found, place, alias, value, mask)
-    recipe = Recipe() if opened.record is None else opened.record.recipe
-    loose = trained_dense(opened.weights, masks, recipe)
+
+
+def _look_at_unmasked(found: Audit, opened: Opened, masks: Masks, masks_from: str | None) -> None:
+    if masks_from:
+        recipe = recipe_at(masks_from) or Recipe()
+    else:
+        assert opened.record is not None
+        steps = read_steps(opened.content, opened.path)
+        recipe = made_with(opened.record.recipe, recipe_of(opened.record, steps))
+    loose = trained_dense(
+        opened.weights, masks, recipe,
+        lambda: (every_axis(opened), tensors_in(opened.content["model"])),
+    )  # fmt: skip
     found.notes += [] if loose is None else [loose]
 
 

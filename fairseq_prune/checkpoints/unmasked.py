@@ -1,13 +1,18 @@
 """What has no mask: a checkpoint without any, and why; a matrix that could be pruned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+from torch import Tensor
 
 from fairseq_prune.checkpoints.steps import EXPORTED, SHRUNK, Step, read_steps
 from fairseq_prune.checkpoints.widths import STOCK
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.structure import Units
+from fairseq_prune.network.axes import free_axes, matrices
 from fairseq_prune.network.options import architecture
+from fairseq_prune.network.units import Axis
 from fairseq_prune.network.weights import Weights, without
 from fairseq_prune.pruning.recipe import Recipe
 
@@ -34,19 +39,29 @@ def without_masks(content: Mapping[str, Any], path: str) -> str:
     )
 
 
-def trained_dense(weights: Weights, masks: Masks, recipe: Recipe) -> str | None:
+def trained_dense(
+    weights: Weights,
+    masks: Masks,
+    recipe: Recipe,
+    network: Callable[[], tuple[Sequence[Axis], Mapping[str, Tensor]]],
+) -> str | None:
     """A sentence that names the matrices that could be pruned and have no mask, if any have none.
 
     Args:
         weights: all that can be pruned, those that the recipe excludes among them.
-        recipe: by which the masks were made.
+        recipe: by which the masks were made; units lie in some of the matrices only.
+        network: all axes and tensors of the model; asked for where units were pruned.
     """
-    if isinstance(recipe.groups(), Units):  # which lie in some of the matrices only
-        return None
     try:
         expected = without(weights, recipe.excluded)
     except ValueError:  # of names that are other ones now
         expected = dict(weights)
+    structure = recipe.groups()
+    if isinstance(structure, Units):
+        axes, tensors = network()
+        reached = free_axes(axes, structure.kinds, expected, tensors)
+        own = {name for axis in reached for name in matrices(axis, tensors)}
+        expected = {name: weight for name, weight in expected.items() if name in own}
     loose = [name for name in expected if name not in masks]
     if not loose:
         return None
@@ -54,6 +69,14 @@ def trained_dense(weights: Weights, masks: Masks, recipe: Recipe) -> str | None:
         f"without masks: {', '.join(loose)}, which could be pruned (frozen when the masks were "
         "made, or not in the model then)"
     )
+
+
+def made_with(recipe: Recipe, chose: Recipe | None) -> Recipe:
+    """A record's recipe with the structure of the one that chose the masks, if that is known.
+
+    A run that holds a file's masks says what it excludes, and not in which groups they were chosen.
+    """
+    return recipe if chose is None else replace(recipe, structure=chose.structure)
 
 
 def made_by(content: Mapping[str, Any], path: str) -> str:

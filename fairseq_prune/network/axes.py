@@ -73,10 +73,7 @@ def choose_axes(
     """
     if is_see2016({name: tuple(value.shape) for name, value in tensors.items()}):
         check_kinds(kinds)
-    free = set(prunable)
-    chosen = [
-        axis for axis in axes if axis.kind in kinds and matrices(axis, tensors) <= free
-    ]  # fmt: skip
+    chosen = free_axes(axes, kinds, prunable, tensors)
     if chosen:
         return classed(chosen, classes)
     there = [kind for kind in UNITS if any(axis.kind == kind for axis in axes)]
@@ -86,6 +83,17 @@ def choose_axes(
     raise ValueError(
         f"--prune-structure {'+'.join(kinds)} finds no units in this model; {what}."
     )  # fmt: skip
+
+
+def free_axes(
+    axes: Iterable[Axis],
+    kinds: Sequence[str],
+    prunable: Iterable[str],
+    tensors: Mapping[str, Tensor],
+) -> list[Axis]:
+    """The axes of these kinds whose matrices are all among the ``prunable`` ones."""
+    free = set(prunable)
+    return [axis for axis in axes if axis.kind in kinds and matrices(axis, tensors) <= free]
 
 
 def on_axes(weights: Weights, axes: Axes | None) -> Weights:

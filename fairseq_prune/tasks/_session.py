@@ -10,11 +10,11 @@ from torch import nn
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.mask_layout import AsLoaded, as_loaded, fits, given_masks
 from fairseq_prune.checkpoints.record import Record, unpack_record
-from fairseq_prune.checkpoints.unmasked import trained_dense
+from fairseq_prune.checkpoints.unmasked import made_with, trained_dense
 from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.schedule import Exchange
-from fairseq_prune.network.axes import on_axes
+from fairseq_prune.network.axes import find_axes, heads_of, on_axes, tensors_of
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.bound import axes_of, bound, check_shrinks
@@ -162,11 +162,25 @@ class Session:
         self.weights, masks = take_masks(stored.masks, start, model, self.recipe, load)
         # under other flags (--prune-override) the schedule begins anew
         acted = stored.acted if start.resumes and not changed else None
+        if self.recipe.scheme is None or acted is not None:  # else all may be pruned yet
+            self._look_for_unmasked(stored, masks, model, str(start.path))
         self._say(extremes=stored.extremes, notes=stored.notes, acted=acted)
         self.held.take_from_file(
             str(start.path), start.resumes, masks, self.weights, self.classes, stored.extremes
         )
         logger.info("masks of %s restored: %r", start.path, masks)
+
+    def _look_for_unmasked(
+        self, stored: Record, masks: Masks, model: nn.Module, origin: str
+    ) -> None:
+        """Warn of matrices that could have masks and are trained without."""
+        recipe = made_with(self.recipe, self.trail.recipe_of(stored))
+        tensors = tensors_of(model)
+        loose = trained_dense(
+            self.weights, masks, recipe, lambda: (find_axes(tensors, heads_of(model)), tensors)
+        )
+        if loose is not None:
+            logger.warning("%s has matrices %s: they are trained dense.", origin, loose)
 
     def catch_up(self, step: int, optimizer: Any) -> None:
         """Before the first update of this process: prune if the schedule says it is time."""
@@ -300,9 +314,6 @@ def take_masks(
         masks = Masks.unpack(converted() if start.by_rank else from_first_rank(converted), origin)
     storage.check_fits(masks, {name: w.tensor for name, w in weights.items()}, origin)
     _look_at_frozen(weights, recipe, origin)
-    loose = trained_dense(weights, masks, recipe)
-    if loose is not None:
-        logger.warning("%s has matrices %s: they are trained dense.", origin, loose)
     return weights, masks
 
 

@@ -4,12 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints.record import Record
 from fairseq_prune.checkpoints.steps import (
     STEPS_KEY,
     TRAINED,
     Step,
     read_steps,
     recipe_at,
+    recipe_of,
     starting_at,
     with_steps,
 )
@@ -45,6 +47,10 @@ class Trail:
         else:  # ranks send each other plain values
             before, own = from_first_rank(lambda: _stored(start, recipe))
         return cls(_steps(before), next(iter(_steps(own)), None))
+
+    def recipe_of(self, record: Record) -> Recipe | None:
+        """The recipe that chose the masks of what the run started from; None where nothing says."""
+        return recipe_of(record, [*self._before, self._step])
 
     def update(self, held: bool) -> None:
         """An update is done, under masks or not."""

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from fairseq_prune.checkpoints import storage
-from fairseq_prune.checkpoints.audit import Audit
+from fairseq_prune.checkpoints.audit import Audit, audit
 from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.cli.main import main
+from fairseq_prune.masks.state import Masks
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests.conftest import Train, audit_of, read
 
@@ -281,6 +282,47 @@ def test_what_was_excluded_is_not_named(train: Train, tmp_path: Path) -> None:
     path = tmp_path / "dense" / "checkpoint_last.pt"
     pruned = apply(path, *HALF, "--prune-exclude", "embed_tokens")
     assert unmasked(audit_of(str(pruned))) == []
+
+
+UNITS = ("--prune-scheme", "class-uniform", "--prune-structure", "ffn+heads", "--prune-sparsity")
+
+
+def test_what_units_do_not_reach_is_not_named(
+    dense: Callable[..., Path], train: Train, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = apply(dense(), *UNITS, 0.5)
+    assert "encoder.embed_tokens.weight" not in storage.masks_of(storage.load(path), path)  # type: ignore[operator]
+    last = retrained(train, path)
+    assert "without masks" not in caplog.text
+    for found in (
+        audit_of(str(path)),
+        audit_of(str(last)),
+        audit(open_checkpoint(str(last)), str(path)),
+    ):
+        assert found.ok and unmasked(found) == []
+    again = last.parent.with_name("again")
+    train(again, "--finetune-from-model", last, "--max-update", 2, arch="transformer")
+    # pruning all that there is leaves nothing dense
+    more = last.parent.with_name("more")
+    train(more, "--finetune-from-model", last, "--max-update", 2, *HALF, arch="transformer")
+    assert "without masks" not in caplog.text
+    for folder in (again, more):
+        assert unmasked(audit_of(str(folder / "checkpoint_last.pt"))) == []
+
+
+def test_what_units_reach_is_named_where_it_has_no_mask(
+    dense: Callable[..., Path], train: Train, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = apply(dense(), *UNITS, 0.5)
+    content = read(path)
+    stored, masks = storage.prune_state(content), storage.masks_of(content, path)
+    assert stored is not None and masks is not None
+    name = "encoder.layers.0.fc2.weight"
+    stored["masks"] = Masks({n: mask for n, mask in masks.items() if n != name}).pack()  # type: ignore[index]
+    lost = saved(content, path)
+    last = retrained(train, lost)
+    assert f"without masks: {name}, which" in caplog.text
+    assert unmasked(audit_of(str(last))) == [f"without masks: {name}"]
 
 
 # ------------------------------------------------------------------ what else reads files
