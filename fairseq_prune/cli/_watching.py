@@ -2,13 +2,12 @@
 
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tqdm import tqdm  # type: ignore[import-untyped]
-
+from fairseq_prune.cli import _output
+from fairseq_prune.cli._progress import Progress
 from fairseq_prune.files.colour import coloured
 
 _POLL = 0.2  # seconds
@@ -26,22 +25,14 @@ def watch(process: "subprocess.Popen[bytes]", log: Path, begin: int) -> None:
         log: its file.
         begin: the byte where this run's part begins.
     """
-    bar = tqdm(
-        total=1, desc="starting", disable=not sys.stderr.isatty(), leave=False, file=sys.stderr,
-        bar_format="{desc} |{bar:30}| {elapsed}",
-    )  # fmt: skip
-    with bar:
+    with Progress("starting") as progress:
         for line in _lines(process, log, begin):
             inner = _INNER.search(line)
             if inner is not None:
-                bar.total, bar.n = int(inner["of"]), int(inner["done"])
-                epoch = int(inner["epoch"])
-                bar.set_description_str(f"epoch {epoch}, {bar.n}/{bar.total}, loss {inner['loss']}")
-            elif not line:
-                bar.refresh()
+                of = f"{int(inner['done'])}/{int(inner['of'])}"
+                progress.say(f"epoch {int(inner['epoch'])}, {of}, loss {inner['loss']}")
             elif (sentence := told(line)) is not None:
-                bar.clear()
-                print(f"{time.strftime('%H:%M:%S')}  {sentence}", file=sys.stderr, flush=True)
+                _output.say(sentence)
 
 
 def told(line: str) -> str | None:
@@ -63,7 +54,7 @@ def told(line: str) -> str | None:
 
 
 def _lines(process: "subprocess.Popen[bytes]", log: Path, begin: int) -> Iterator[str]:
-    """The whole lines of a file that grows, until its writer has ended; "" at each look."""
+    """The whole lines of a file that grows, until its writer has ended."""
     with log.open("rb") as file:
         file.seek(begin)
         rest = b""
@@ -73,5 +64,4 @@ def _lines(process: "subprocess.Popen[bytes]", log: Path, begin: int) -> Iterato
             yield from (line.decode("utf-8", "replace") for line in whole)
             if over:
                 return
-            yield ""
             time.sleep(_POLL)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.checkpoints.checkpoint import Opened
-from fairseq_prune.checkpoints.inspection import view
 from fairseq_prune.checkpoints.resume import BEST, LAST
 from fairseq_prune.checkpoints.steps import read_steps
 from fairseq_prune.cli import _output
@@ -169,8 +168,8 @@ def _report(arguments: Namespace, folder: Path) -> None:
     best = folder / BEST if (folder / BEST).is_file() else folder / LAST
     with Progress(f"reading {best}"):
         made = open_checkpoint(str(best))
-    shown = view(made, made.record).as_dict() if made.record is not None else {}
-    removed = f", {shown['sparsity']:.2%} of the prunable weights removed" if shown else ""
+    share = None if made.masks is None else made.masks.sparsity()
+    removed = "" if share is None else f", {share:.2%} of the prunable weights removed"
     print(f"{best}: {_output.size_of(str(best))}{removed}")
     models = [arguments.checkpoint, str(best)]
     tags = ["--tag", "stage=dense,longer"] if arguments.dense else []
