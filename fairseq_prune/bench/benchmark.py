@@ -25,9 +25,9 @@ from fairseq_prune.bench.speed import Setting, batches_of, measure
 from fairseq_prune.checkpoints.counts import count, together
 from fairseq_prune.evaluation.decode_folder import FolderDecoder
 from fairseq_prune.evaluation.settings import Settings
-from fairseq_prune.exports import QUANTIZATIONS
-from fairseq_prune.exports.ctranslate_folder import Folder, read_folder
-from fairseq_prune.exports.forms import COMPACT, CTRANSLATE2, as_checkpoint, form_of, size_of
+from fairseq_prune.exports import CTRANSLATE2, QUANTIZATIONS
+from fairseq_prune.exports.folder import Folder
+from fairseq_prune.exports.forms import COMPACT, as_checkpoint, form_of, read_folder, size_of
 from fairseq_prune.tasks.opening import open_checkpoint
 from fairseq_prune.tasks.own import members_of
 

@@ -85,12 +85,11 @@ def _settings(arguments: Namespace) -> Settings:
 
 
 def _check_task(path: str, settings: Settings) -> None:
-    from fairseq_prune.exports.ctranslate_folder import read_folder
-    from fairseq_prune.exports.forms import CTRANSLATE2, form_of, task_of
+    from fairseq_prune.exports.forms import FOLDERS, form_of, read_folder, task_of
 
     own = task_of(path, settings.model_overrides)
     settings.check_task(own, "bench")
-    if form_of(path) == CTRANSLATE2:
+    if form_of(path) in FOLDERS:
         read_folder(path).check_data(settings.given())
     own.check_translates("bench")
     if own.pairs and own.pair(settings.given()) is None:

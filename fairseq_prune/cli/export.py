@@ -9,7 +9,14 @@ from typing import Any
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._progress import Progress
-from fairseq_prune.exports import CTRANSLATE2, QUANTIZATIONS, check_format, compact, ctranslate
+from fairseq_prune.exports import (
+    CTRANSLATE2,
+    INT8,
+    QUANTIZATIONS,
+    check_format,
+    compact,
+    ctranslate,
+)
 from fairseq_prune.exports.stripped import NOTE, stripped
 from fairseq_prune.tasks import opening
 
@@ -31,7 +38,7 @@ def run(arguments: Namespace) -> int:
     """Export; returns the exit code."""
     given = arguments
     check_format(given.format, given.half, given.data, given.quantization, given.sentencepiece)
-    if arguments.format == CTRANSLATE2:
+    if arguments.format in (CTRANSLATE2, INT8):
         facts, line = _folder(arguments)
     else:
         facts, line = _file(arguments)
@@ -43,15 +50,16 @@ def run(arguments: Namespace) -> int:
 
 
 def _folder(arguments: Namespace) -> tuple[dict[str, Any], str]:
-    """Write a folder of CTranslate2; what there is to say of it, for programs and people."""
-    written = ctranslate.convert(
-        arguments.checkpoint,
-        arguments.data,
-        arguments.output,
-        arguments.quantization or QUANTIZATIONS[0],
-        sentencepiece=arguments.sentencepiece,
-        force=arguments.force,
-    )
+    """Write a folder; what there is to say of it, for programs and people."""
+    paths = (arguments.checkpoint, arguments.data, arguments.output)
+    how = {"sentencepiece": arguments.sentencepiece, "force": arguments.force}
+    if arguments.format == INT8:
+        from fairseq_prune.exports.int8 import export  # fairseq takes seconds to load
+
+        written = export.convert(*paths, **how)
+    else:
+        quantization = arguments.quantization or QUANTIZATIONS[0]
+        written = ctranslate.convert(*paths, quantization, **how)
     source, target = written.languages
     line = f"{written.output}: {_output.in_units(written.size)}, {source} to {target}"
     if not written.sentencepiece:
@@ -59,7 +67,7 @@ def _folder(arguments: Namespace) -> tuple[dict[str, Any], str]:
             "\nno SentencePiece model was found: it takes and gives subwords; see --sentencepiece"
         )
     facts = asdict(written)
-    return {**facts, "bytes": facts.pop("size"), "format": CTRANSLATE2}, line
+    return {**facts, "bytes": facts.pop("size"), "format": arguments.format}, line
 
 
 def _file(arguments: Namespace) -> tuple[dict[str, Any], str]:

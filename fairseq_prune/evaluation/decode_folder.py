@@ -15,8 +15,8 @@ from fairseq import tasks, utils
 
 from fairseq_prune.evaluation.decode import Decoder
 from fairseq_prune.evaluation.settings import Settings
-from fairseq_prune.exports.ctranslate_folder import Folder, read_folder
-from fairseq_prune.exports.forms import task_of
+from fairseq_prune.exports.folder import Folder
+from fairseq_prune.exports.forms import read_folder, task_of
 from fairseq_prune.exports.translator import Translator
 from fairseq_prune.pruning.refusal import reason_of
 from fairseq_prune.tasks.loaded import Loaded
@@ -50,16 +50,7 @@ class FolderDecoder(Decoder):
         self.settings.check_task(self.own, "fairseq_prune")
         self.close()
         self._folder = read_folder(checkpoint)
-        config = copy.deepcopy(self.cfg.task)
-        config.dataset_impl = self.settings.dataset_impl
-        given = self.settings.given()
-        config.source_lang, config.target_lang = self._folder.check_data(given)
-        try:
-            task = tasks.setup_task(config)
-        except Exception as error:
-            raise ValueError(
-                f"fairseq cannot use --data {self.settings.data}: {reason_of(error)}."
-            ) from None
+        config, task = task_for(self._folder, self.cfg.task, self.settings)
         self._translator = self._start()
         model = _Model(self._folder)
         self._scoring = self._translating = Loaded([model], Namespace(task=config), task)
@@ -104,6 +95,25 @@ class FolderDecoder(Decoder):
                 bits -= sum(map(math.fsum, found)) / math.log(2)
                 count += sum(map(len, found))
         return bits / count if count else math.nan
+
+
+def task_for(folder: Folder, task: Any, settings: Settings) -> tuple[Any, Any]:
+    """The configuration and the task under which an exported folder translates the data.
+
+    Args:
+        task: fairseq's configuration of a task, of which the languages are open.
+
+    Raises ValueError where the data cannot be read, or have other dictionaries than the folder.
+    """
+    config = copy.deepcopy(task)
+    config.dataset_impl = settings.dataset_impl
+    config.source_lang, config.target_lang = folder.check_data(settings.given())
+    try:
+        return config, tasks.setup_task(config)
+    except Exception as error:
+        raise ValueError(
+            f"fairseq cannot use --data {settings.data}: {reason_of(error)}."
+        ) from None
 
 
 def _words(tokens: torch.Tensor, dictionary: Any) -> list[list[str]]:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,15 @@ from fairseq_prune.evaluation.scores import Scores, perplexity, score, tokenized
 from fairseq_prune.evaluation.sentences import write_sentences
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.evaluation.texts import Texts, split_compounds, texts_of
-from fairseq_prune.exports.ctranslate_folder import read_folder
+from fairseq_prune.exports import CTRANSLATE2, INT8
 from fairseq_prune.exports.forms import (
+    CHECKPOINT,
     COMPACT,
-    CTRANSLATE2,
+    FOLDERS,
     as_checkpoint,
     digest_of,
     form_of,
+    read_folder,
     size_of,
     task_of,
 )
@@ -59,7 +61,7 @@ def evaluate(
     check(checkpoints, settings)
     known = {results.identity(row): row for row in results.read(output)} if output else {}
     digest = settings.data_digest()
-    by_fairseq, by_ctranslate2 = LazyDecoder(settings), LazyDecoder(settings, by_folder=True)
+    decoders = {form: LazyDecoder(settings, form) for form in (CHECKPOINT, *FOLDERS)}
     for path, own in zip(checkpoints, results.tags_of_each(tags, len(checkpoints)), strict=True):
         row: Row = {
             "checkpoint": kept_paths(members_of(path), output), "sha256": digest_of(path),
@@ -69,8 +71,9 @@ def evaluate(
         if found is not None and not _is_credited(found, output):
             yield told_anew(found, path, output), True
             continue
-        decoder = by_ctranslate2 if form_of(path) == CTRANSLATE2 else by_fairseq
-        with closing(by_ctranslate2), as_checkpoint(path) as opened:
+        form = form_of(path)
+        decoder = decoders[form if form in FOLDERS else CHECKPOINT]
+        with closing(decoder) if form in FOLDERS else nullcontext(), as_checkpoint(path) as opened:
             row.update(_provenance(path, output, opened))
             row.update(_measure(decoder(partial(_tell, tell, path)), opened, path, row, output))
         row.update(made_here(settings.cpu or row.get("device") == "cpu"))
@@ -90,7 +93,7 @@ def _provenance(path: str, output: str | None, opened: str) -> Row:
         opened: the checkpoint that fairseq opens for it.
     """
     form = form_of(path)
-    if form == CTRANSLATE2:
+    if form in FOLDERS:
         found = provenance_of_folder(read_folder(path))
     else:
         found = provenance_of(members_of(path), output, members_of(opened))
@@ -129,7 +132,7 @@ def check(checkpoints: Sequence[str], settings: Settings) -> list[OwnTask]:
     owns = [task_of(path, settings.model_overrides) for path in checkpoints]
     for own in owns:
         settings.check_task(own, "evaluate")
-        if form_of(own.path) == CTRANSLATE2:
+        if form_of(own.path) in FOLDERS:
             read_folder(own.path).check_data(settings.given())
         if len(members_of(own.path)) > 1 and not own.translates:
             raise ValueError(
@@ -143,13 +146,11 @@ class LazyDecoder:
     """The decoder, made when it is first needed: fairseq takes seconds to start.
 
     Args:
-        by_folder: whether for folders of CTranslate2.
+        form: of the models, CHECKPOINT or one of FOLDERS.
     """
 
-    def __init__(self, settings: Settings, by_folder: bool = False) -> None:
-        self._make: Callable[[], Any] = lambda: (
-            _folder_decoder(settings) if by_folder else _decoder(settings)
-        )
+    def __init__(self, settings: Settings, form: str = CHECKPOINT) -> None:
+        self._make: Callable[[], Any] = lambda: decoder_of(form, settings)
         self._made: Any = None
 
     def __call__(self, tell: Callable[[str], None] = lambda _: None) -> "Decoder":
@@ -165,16 +166,19 @@ class LazyDecoder:
             self._made.close()
 
 
-def _decoder(settings: Settings) -> "Decoder":
+def decoder_of(form: str, settings: Settings) -> "Decoder":
+    """The decoder of models of a form; see :func:`~fairseq_prune.exports.forms.form_of`."""
+    if form == CTRANSLATE2:
+        from fairseq_prune.evaluation.decode_folder import FolderDecoder
+
+        return FolderDecoder(settings)
+    if form == INT8:
+        from fairseq_prune.evaluation.decode_int8 import Int8Decoder
+
+        return Int8Decoder(settings)
     from fairseq_prune.evaluation.decode import Decoder
 
     return Decoder(settings)
-
-
-def _folder_decoder(settings: Settings) -> "Decoder":
-    from fairseq_prune.evaluation.decode_folder import FolderDecoder
-
-    return FolderDecoder(settings)
 
 
 def _measure(decoder: "Decoder", opened: str, path: str, known: Row, output: str | None) -> Row:

@@ -11,7 +11,7 @@ from fairseq import utils
 from fairseq_prune.evaluation.decode import Decoder
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.evaluation.subwords import subwords_in
-from fairseq_prune.exports.ctranslate import find_models, given_models
+from fairseq_prune.exports.pieces import find_models, given_models
 from fairseq_prune.files.needs import need
 from fairseq_prune.pruning.refusal import reason_of
 from fairseq_prune.tasks.own import folders_of

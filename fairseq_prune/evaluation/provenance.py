@@ -21,7 +21,7 @@ from fairseq_prune.checkpoints.steps import (
     recipe_at,
     recipe_of,
 )
-from fairseq_prune.exports.ctranslate_folder import Folder
+from fairseq_prune.exports.folder import Folder
 from fairseq_prune.exports.stripped import NOTE
 from fairseq_prune.network.ties import nonzero_count, parameter_count, parameters_in
 from fairseq_prune.network.weights import of_state_dict

@@ -1,6 +1,6 @@
 """Trained models as files to keep, send and run, here and in other programs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # what flags offer stands here: --help does without torch
 
@@ -9,9 +9,10 @@ FORMATS = {
     "checkpoint": "a fairseq checkpoint, which fairseq opens by itself",
     "compact": "without the zeros, compressed; exact; read by this command",
     "ctranslate2": "a folder for that program",
+    "torch-int8": "an LSTM in 8 bits, a folder that this command decodes",
 }
 
-CTRANSLATE2 = "ctranslate2"
+CTRANSLATE2, INT8 = "ctranslate2", "torch-int8"
 QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float16", "int8_float32")
 
 
@@ -27,26 +28,30 @@ def check_format(
     """
     if form not in FORMATS:
         raise ValueError(f"--format {form} is not known; the formats are {', '.join(FORMATS)}.")
-    if form == CTRANSLATE2:
-        if half:
-            raise ValueError(
-                "--half is for files; --format ctranslate2 takes --quantization float16."
-            )
-        if data is None:
-            raise ValueError(
-                "--format ctranslate2 needs the dictionaries: give --data DATA, the folder that "
-                "the model was trained on."
-            )
-        if quantization not in (None, *QUANTIZATIONS):
-            raise ValueError(
-                f"--quantization {quantization} is not known; it is one of "
-                f"{', '.join(QUANTIZATIONS)}."
-            )
+    if form not in (CTRANSLATE2, INT8):
+        _check_unused(form, {"--data": data, "--quantization": quantization,
+                             "--sentencepiece": pieces}, "ctranslate2 and torch-int8")  # fmt: skip
         return
-    given = {"--data": data, "--quantization": quantization, "--sentencepiece": pieces}
+    if half:
+        more = "; take --quantization float16" if form == CTRANSLATE2 else ""
+        raise ValueError(f"--half is for files, and --format {form} writes a folder{more}.")
+    if data is None:
+        raise ValueError(
+            f"--format {form} needs the dictionaries: give --data DATA, the folder that the model "
+            "was trained on."
+        )
+    if form == INT8:
+        _check_unused(form, {"--quantization": quantization}, "ctranslate2")
+    elif quantization not in (None, *QUANTIZATIONS):
+        raise ValueError(
+            f"--quantization {quantization} is not known; it is one of {', '.join(QUANTIZATIONS)}."
+        )
+
+
+def _check_unused(form: str, given: Mapping[str, str | Sequence[str] | None], other: str) -> None:
     for flag, value in given.items():
         if value is not None:
             words = value if isinstance(value, str) else " ".join(map(str, value))
             raise ValueError(
-                f"{flag} {words} has no effect with --format {form}; it is for ctranslate2."
+                f"{flag} {words} has no effect with --format {form}; it is for {other}."
             )

@@ -1,29 +1,51 @@
-"""What commands take as a model: a checkpoint, a compact file, or a folder of CTranslate2."""
+"""What commands take as a model: a checkpoint, a compact file, or an exported folder."""
 
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.storage import CheckpointError
-from fairseq_prune.exports import compact
-from fairseq_prune.exports.ctranslate_folder import read_folder
+from fairseq_prune.exports import CTRANSLATE2, INT8, compact, ctranslate, ctranslate_folder
+from fairseq_prune.exports.folder import Folder
+from fairseq_prune.exports.int8 import folder as int8_folder
 from fairseq_prune.files.needs import need
 from fairseq_prune.files.writing import file_digest
 from fairseq_prune.tasks.own import OwnTask, members_of, read_task, task_in
 
-CHECKPOINT, COMPACT, CTRANSLATE2 = "checkpoint", "compact", "ctranslate2"  # as export calls them
+CHECKPOINT, COMPACT = "checkpoint", "compact"  # as export calls them
+FOLDERS = (CTRANSLATE2, INT8)
+_READERS: dict[str, Callable[[str], Folder]] = {  # by a file that each such folder has
+    ctranslate.FILE: ctranslate_folder.read_folder,
+    int8_folder.FILE: int8_folder.read_folder,
+}
 
 
 def form_of(path: str) -> str:
-    """CHECKPOINT, COMPACT or CTRANSLATE2; of an ensemble, that of its members."""
+    """CHECKPOINT, COMPACT or one of FOLDERS; of an ensemble, that of its members."""
     members = members_of(path)
-    if any(member and Path(member).is_dir() for member in members):
-        return CTRANSLATE2
+    folders = [member for member in members if member and Path(member).is_dir()]
+    if folders:
+        return INT8 if (Path(folders[0]) / int8_folder.FILE).is_file() else CTRANSLATE2
     return COMPACT if any(map(storage.is_container, members)) else CHECKPOINT
+
+
+def read_folder(path: str) -> Folder:
+    """The exported folder at ``path``.
+
+    Raises CheckpointError where it is none that ``fairseq-prune export`` wrote, or is damaged.
+    """
+    for file, reader in _READERS.items():
+        if (Path(path) / file).is_file():
+            return reader(path)
+    what = "is not there" if not Path(path).is_dir() else "is a folder without a model"
+    raise CheckpointError(
+        f"{path} {what}: it has none of {', '.join(_READERS)}; give a checkpoint, a compact file, "
+        "or a folder that `fairseq-prune export` wrote."
+    )
 
 
 def task_of(path: str, model_overrides: str | None = None) -> OwnTask:
@@ -33,7 +55,7 @@ def task_of(path: str, model_overrides: str | None = None) -> OwnTask:
     none of its settings.
     """
     members = members_of(path)
-    if form_of(path) == CTRANSLATE2:
+    if form_of(path) in FOLDERS:
         return _task_of_folder(path, members, model_overrides)
     for member in members:
         if not Path(member).is_file():
@@ -46,16 +68,15 @@ def task_of(path: str, model_overrides: str | None = None) -> OwnTask:
 def _task_of_folder(path: str, members: Sequence[str], model_overrides: str | None) -> OwnTask:
     if len(members) > 1:
         raise ValueError(
-            f"{path} is an ensemble, and CTranslate2 decodes with one model at a time: give the "
-            "folder alone."
+            f"{path} is an ensemble, and an exported folder is decoded alone: give it alone."
         )
     folder = read_folder(path)
     if model_overrides is not None:
         raise ValueError(
-            f"--model-overrides replaces settings of a checkpoint, and {path} is a folder of "
-            "CTranslate2, which has none: evaluate it without them."
+            f"--model-overrides replaces settings of a checkpoint, and {path} is an exported "
+            "folder, which has none: evaluate it without them."
         )
-    need("ctranslate2", path)
+    need("ctranslate2" if folder.form == CTRANSLATE2 else "safetensors", path)
     languages = folder.languages or (None, None)
     names = ("source_lang", "target_lang")
     return OwnTask(path, "translation", dict(zip(names, languages, strict=True)))
@@ -89,14 +110,14 @@ def as_checkpoint(path: str) -> Iterator[str]:
 
 def size_of(path: str) -> int:
     """The bytes of a model's files as they are; of an ensemble, of all of them."""
-    if form_of(path) == CTRANSLATE2:
+    if form_of(path) in FOLDERS:
         return read_folder(path).size
     return sum(os.path.getsize(member) for member in members_of(path))
 
 
 def digest_of(path: str) -> str:
     """The SHA-256 of a file, of a folder's files, or of those of an ensemble's members in order."""
-    if form_of(path) == CTRANSLATE2:
+    if form_of(path) in FOLDERS:
         return read_folder(path).digest()
     digests = [file_digest(member) for member in members_of(path)]
     if len(digests) == 1:

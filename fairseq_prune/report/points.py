@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.evaluation import results
-from fairseq_prune.exports import CTRANSLATE2
+from fairseq_prune.exports import CTRANSLATE2, INT8
 from fairseq_prune.files.table import number
 from fairseq_prune.report.identity import Reading, read_row
 from fairseq_prune.report.naming import name_all
@@ -21,7 +21,11 @@ STUDENT = (
     2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
     2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
 )  # fmt: skip
-EXPORTS = {"compact": "a compact file", CTRANSLATE2: "a folder of CTranslate2"}  # by form
+EXPORTS = {
+    "compact": "a compact file",
+    CTRANSLATE2: "a folder of CTranslate2",
+    INT8: "an LSTM in 8 bits",
+}  # by form
 SCHEMES = ("class-blind", "class-uniform", "class-distribution", "erk", "given", "random")
 
 Place = tuple[str, str, str | None, float]  # model, stage, scheme, percent removed

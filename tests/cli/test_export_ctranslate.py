@@ -94,7 +94,7 @@ def test_dictionaries_of_another_model(
     ("text", "why"),
     [
         ("word\n", "line 1: 'word' is not `TOKEN COUNT`"),
-        ("a 1\nb 1\na 1\n", "has 'a' twice, which CTranslate2 cannot tell apart."),
+        ("a 1\nb 1\na 1\n", "has 'a' twice, and they cannot be told apart."),
         (None, "cannot be read"),
     ],
 )

@@ -17,6 +17,8 @@ import torch
 from fairseq.models import FairseqEncoder, FairseqEncoderDecoderModel, FairseqIncrementalDecoder
 from torch import Tensor
 
+from fairseq_prune.checkpoints.storage import CheckpointError
+from fairseq_prune.exports.int8.folder import FILE, Int8Folder
 from fairseq_prune.exports.int8.linear import Int8Linear, numbers
 from fairseq_prune.exports.int8.parts import Parts, Spec, tied_table
 
@@ -110,7 +112,7 @@ class _Direction:
         return outputs, hidden, cell
 
 
-class _Encoder(FairseqEncoder):  # type: ignore[misc]
+class _Encoder(FairseqEncoder):
     def __init__(self, spec: Spec, parts: Parts, dictionary: Any, table: Tensor) -> None:
         super().__init__(dictionary)
         self._spec, self._pad, self._table = spec, dictionary.pad(), table
@@ -143,8 +145,8 @@ class _Encoder(FairseqEncoder):  # type: ignore[misc]
             cells.append(cell)
             x = outputs
         states = outputs.transpose(0, 1).contiguous()
-        begun = (self._begun(*each) for each in zip((hiddens, cells), self._begins, strict=True))
-        return Memory(states, shut, *begun)
+        of_hidden, of_cell = self._begins
+        return Memory(states, shut, self._begun(hiddens, of_hidden), self._begun(cells, of_cell))
 
     def _begun(self, states: list[Tensor], layer: Int8Linear | None) -> list[Tensor]:
         """With what the decoder's layers begin."""
@@ -176,7 +178,7 @@ def _aligned(tokens: Tensor, real: Tensor, is_reversed: bool) -> Tensor:
     return tokens.gather(1, (first + places).remainder(words))
 
 
-class _Decoder(FairseqIncrementalDecoder):  # type: ignore[misc]
+class _Decoder(FairseqIncrementalDecoder):
     def __init__(self, spec: Spec, parts: Parts, dictionary: Any, table: Tensor) -> None:
         super().__init__(dictionary)
         self._spec, self._table = spec, table
@@ -271,7 +273,7 @@ class _Decoder(FairseqIncrementalDecoder):  # type: ignore[misc]
         return self._spec.positions[1]
 
 
-class Int8LSTM(FairseqEncoderDecoderModel):  # type: ignore[misc]
+class Int8LSTM(FairseqEncoderDecoderModel):
     """The network, for fairseq's generators and criterions; on the CPU, and not to be trained.
 
     Args:
@@ -298,3 +300,18 @@ class Int8LSTM(FairseqEncoderDecoderModel):  # type: ignore[misc]
         if left:
             raise ValueError(f"it has {min(left)}, which its network does not use")
         self.eval()
+
+
+def network_in(folder: Int8Folder, dictionaries: tuple[Any, Any]) -> Int8LSTM:
+    """The network in an exported folder.
+
+    Args:
+        dictionaries: fairseq's, of source and target.
+
+    Raises CheckpointError where its tensors are damaged, or not those of the network that it says.
+    """
+    tensors = folder.tensors()
+    try:
+        return Int8LSTM(folder.spec, tensors, dictionaries)
+    except ValueError as error:
+        raise CheckpointError(f"{folder.path}/{FILE} is damaged: {error}.") from None

@@ -63,7 +63,11 @@ class Spec:
                  0 < len(packed["decoder"]) <= len(packed["encoder"]) <= 1000)  # fmt: skip
         if not all(sizes):
             raise ValueError("its network has impossible sizes")
-        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in packed.items()})
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in packed.items()
+        }
+        return cls(**values)
 
 
 def _is_size(value: Any) -> bool:

@@ -1,0 +1,44 @@
+"""Decoding with an LSTM in 8 bits: everything but the network is fairseq's own."""
+
+from argparse import Namespace
+from typing import Any
+
+from fairseq_prune.evaluation.decode import Decoder
+from fairseq_prune.evaluation.decode_folder import task_for
+from fairseq_prune.evaluation.settings import Settings
+from fairseq_prune.exports.forms import read_folder, task_of
+from fairseq_prune.exports.int8.network import network_in
+from fairseq_prune.tasks.loaded import Loaded
+
+
+class Int8Decoder(Decoder):
+    """Translates and scores with one exported folder after another, on the CPU.
+
+    Args:
+        settings: what and how, as of :class:`~fairseq_prune.evaluation.decode.Decoder`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.cuda = False
+
+    def open(self, checkpoint: str) -> None:
+        """Load a folder; it is what the other methods use.
+
+        Raises ValueError where it, the data and the settings do not go together.
+        """
+        self.own = task_of(checkpoint, self.settings.model_overrides)
+        self.settings.check_task(self.own, "fairseq_prune")
+        self.close()
+        folder: Any = read_folder(checkpoint)
+        config, task = task_for(folder, self.cfg.task, self.settings)
+        network = network_in(folder, (task.source_dictionary, task.target_dictionary))
+        # fairseq-generate's own criterion, cross-entropy, gives the perplexity
+        saved = Namespace(task=config, criterion=self.cfg.criterion)
+        self._scoring = self._translating = Loaded([network], saved, task)
+        self._check_languages()
+
+    @property
+    def engine(self) -> dict[str, Any]:
+        """What a row of results says of the program that translates."""
+        return {**super().engine, "engine": "fairseq, torch int8"}
