@@ -10,13 +10,10 @@ from fairseq_prune.checkpoints import storage
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._progress import Progress
 from fairseq_prune.exports import (
-    CTRANSLATE2,
-    INT8,
-    QUANTIZATIONS,
     check_format,
     compact,
-    ctranslate,
 )
+from fairseq_prune.exports.forms import FOLDERS, write_folder
 from fairseq_prune.exports.stripped import NOTE, stripped
 from fairseq_prune.tasks import opening
 
@@ -38,7 +35,7 @@ def run(arguments: Namespace) -> int:
     """Export; returns the exit code."""
     given = arguments
     check_format(given.format, given.half, given.data, given.quantization, given.sentencepiece)
-    if arguments.format in (CTRANSLATE2, INT8):
+    if arguments.format in FOLDERS:
         facts, line = _folder(arguments)
     else:
         facts, line = _file(arguments)
@@ -51,15 +48,11 @@ def run(arguments: Namespace) -> int:
 
 def _folder(arguments: Namespace) -> tuple[dict[str, Any], str]:
     """Write a folder; what there is to say of it, for programs and people."""
-    paths = (arguments.checkpoint, arguments.data, arguments.output)
-    how = {"sentencepiece": arguments.sentencepiece, "force": arguments.force}
-    if arguments.format == INT8:
-        from fairseq_prune.exports.int8 import export  # fairseq takes seconds to load
-
-        written = export.convert(*paths, **how)
-    else:
-        quantization = arguments.quantization or QUANTIZATIONS[0]
-        written = ctranslate.convert(*paths, quantization, **how)
+    written = write_folder(
+        arguments.format, arguments.checkpoint, arguments.data, arguments.output,
+        quantization=arguments.quantization, sentencepiece=arguments.sentencepiece,
+        force=arguments.force,
+    )  # fmt: skip
     source, target = written.languages
     line = f"{written.output}: {_output.in_units(written.size)}, {source} to {target}"
     if not written.sentencepiece:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -71,9 +71,8 @@ def evaluate(
         if found is not None and not _is_credited(found, output):
             yield told_anew(found, path, output), True
             continue
-        form = form_of(path)
-        decoder = decoders[form if form in FOLDERS else CHECKPOINT]
-        with closing(decoder) if form in FOLDERS else nullcontext(), as_checkpoint(path) as opened:
+        decoder = decoders.get(form_of(path), decoders[CHECKPOINT])
+        with closing(decoder), as_checkpoint(path) as opened:
             row.update(_provenance(path, output, opened))
             row.update(_measure(decoder(partial(_tell, tell, path)), opened, path, row, output))
         row.update(made_here(settings.cpu or row.get("device") == "cpu"))

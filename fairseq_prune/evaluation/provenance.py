@@ -21,6 +21,7 @@ from fairseq_prune.checkpoints.steps import (
     recipe_at,
     recipe_of,
 )
+from fairseq_prune.exports import CTRANSLATE2, INT8
 from fairseq_prune.exports.folder import Folder
 from fairseq_prune.exports.stripped import NOTE
 from fairseq_prune.network.ties import nonzero_count, parameter_count, parameters_in
@@ -282,7 +283,8 @@ def _made(steps: Sequence[Step], first: int | None) -> tuple[str, ...]:
 
 def _export_name(facts: Mapping[str, Any]) -> str:
     """What reports call an export; a compact file has the facts of the checkpoint in it."""
-    name = "exported to CTranslate2" if facts.get("format") == "ctranslate2" else "exported"
+    programs = {CTRANSLATE2: "exported to CTranslate2", INT8: "exported to torch"}
+    name = programs.get(str(facts.get("format")), "exported")
     stored = _stored_as(facts)
     return name if stored is None else f"{name}, {stored}"
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fairseq_prune.exports import CTRANSLATE2, QUANTIZATIONS
 from fairseq_prune.exports.making import Written, made_of, vocabularies_of
-from fairseq_prune.exports.pieces import find_models, given_models
+from fairseq_prune.exports.pieces import models_for
 from fairseq_prune.exports.transformer import shape_of
 from fairseq_prune.files.folder import check_export, staged
 from fairseq_prune.files.needs import need
@@ -50,10 +50,7 @@ def convert(
     shape = shape_of(content, checkpoint)
     rows = shape.encoder.tokens, shape.decoder.tokens
     pair, vocabularies = vocabularies_of(content, rows, Path(data))
-    if sentencepiece is None:
-        pieces = find_models(Path(data), pair, vocabularies)
-    else:
-        pieces = given_models(sentencepiece, vocabularies)
+    pieces = models_for(Path(data), pair, vocabularies, sentencepiece)
     _check_scales(content["model"], quantization)
     made = made_of(found, checkpoint, CTRANSLATE2, quantization)
     made |= {"languages": list(pair), "positions": list(shape.positions)}

@@ -9,9 +9,17 @@ from pathlib import Path
 
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.storage import CheckpointError
-from fairseq_prune.exports import CTRANSLATE2, INT8, compact, ctranslate, ctranslate_folder
+from fairseq_prune.exports import (
+    CTRANSLATE2,
+    INT8,
+    QUANTIZATIONS,
+    compact,
+    ctranslate,
+    ctranslate_folder,
+)
 from fairseq_prune.exports.folder import Folder
 from fairseq_prune.exports.int8 import folder as int8_folder
+from fairseq_prune.exports.making import Written
 from fairseq_prune.files.needs import need
 from fairseq_prune.files.writing import file_digest
 from fairseq_prune.tasks.own import OwnTask, members_of, read_task, task_in
@@ -68,7 +76,8 @@ def task_of(path: str, model_overrides: str | None = None) -> OwnTask:
 def _task_of_folder(path: str, members: Sequence[str], model_overrides: str | None) -> OwnTask:
     if len(members) > 1:
         raise ValueError(
-            f"{path} is an ensemble, and an exported folder is decoded alone: give it alone."
+            f"{path} is an ensemble, and an exported folder is decoded alone: give the folder "
+            "alone."
         )
     folder = read_folder(path)
     if model_overrides is not None:
@@ -123,3 +132,30 @@ def digest_of(path: str) -> str:
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def write_folder(
+    form: str,
+    checkpoint: str,
+    data: str,
+    output: str,
+    *,
+    quantization: str | None = None,
+    sentencepiece: Sequence[str] | None = None,
+    force: bool = False,
+) -> Written:
+    """Write a model as a folder.
+
+    Args:
+        form: one of FOLDERS; the others are as for ``fairseq-prune export``.
+
+    Raises ValueError, with nothing written, where that cannot be.
+    """
+    if form == CTRANSLATE2:
+        return ctranslate.convert(
+            checkpoint, data, output, quantization or QUANTIZATIONS[0],
+            sentencepiece=sentencepiece, force=force,
+        )  # fmt: skip
+    from fairseq_prune.exports.int8 import export  # fairseq takes seconds to load
+
+    return export.convert(checkpoint, data, output, sentencepiece=sentencepiece, force=force)

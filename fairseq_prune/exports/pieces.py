@@ -4,6 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+def models_for(
+    data: Path, languages: Sequence[str], symbols: Sequence[list[str]], given: Sequence[str] | None
+) -> list[Path]:
+    """The models of source and target: those the user named, or else those in the data; empty
+    without any.
+
+    Raises ValueError as :func:`given_models` does.
+    """
+    if given is None:
+        return find_models(data, languages, symbols)
+    return given_models(given, symbols)
+
+
 def find_models(data: Path, languages: Sequence[str], symbols: Sequence[list[str]]) -> list[Path]:
     """The SentencePiece models of source and target in a data folder; empty where it has none.
 

@@ -111,9 +111,10 @@ def _check(options: Options, arch: str, sides: set[str], kind: str, origin: str)
             "written for CTranslate2 are models for translation; use it with fairseq-eval-lm."
         )
     if arch not in STOCK and arch != SHRUNK:
+        other = "take --format torch-int8" if "lstm" in arch else "use it with fairseq"
         raise ValueError(
             f"{origin} is of the architecture {arch}: what is written for CTranslate2 are "
-            "fairseq's Transformers for translation; use it with fairseq."
+            f"fairseq's Transformers for translation; {other}."
         )
     if kind not in TASKS:
         raise ValueError(

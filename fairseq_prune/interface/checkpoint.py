@@ -16,7 +16,8 @@ from fairseq_prune.checkpoints.checkpoint import Opened, opened_of
 from fairseq_prune.checkpoints.inspection import view
 from fairseq_prune.checkpoints.record import Record
 from fairseq_prune.evaluation.settings import Settings
-from fairseq_prune.exports import CTRANSLATE2, QUANTIZATIONS, check_format, compact, ctranslate
+from fairseq_prune.exports import check_format, compact
+from fairseq_prune.exports.forms import FOLDERS, write_folder
 from fairseq_prune.exports.stripped import stripped
 from fairseq_prune.interface.flags import check_names, name_of, names_of, recipe_of
 from fairseq_prune.masks.state import Masks
@@ -182,12 +183,12 @@ class Checkpoint:
         """Write the model for decoding only, as ``fairseq-prune export`` does.
 
         Args:
-            path: the file, or the folder of CTranslate2.
-            format: ``"checkpoint"``, ``"compact"`` or ``"ctranslate2"``.
+            path: the file, or the folder of the last two.
+            format: ``"checkpoint"``, ``"compact"``, ``"ctranslate2"`` or, for LSTMs,
+                ``"torch-int8"``.
             half: store floats as float16; of the first two.
-            data: the folder that the model was trained on, for its dictionaries; this and the next
-                two are of ``"ctranslate2"``.
-            quantization: of the weights, ``"float32"`` unless given.
+            data: the folder that the model was trained on, for its dictionaries; of the last two.
+            quantization: of the weights, ``"float32"`` unless given; of ``"ctranslate2"``.
             sentencepiece: the SentencePiece model, or those of source and target, to copy into the
                 folder; those in ``data`` unless given.
             overwrite: replace what is there, a folder only if it is an export.
@@ -199,9 +200,9 @@ class Checkpoint:
         names, folder = names_of(sentencepiece), name_of(data)
         check_format(format, half, folder, quantization, names)
         _check_new(path, overwrite)
-        if format == CTRANSLATE2:
-            ctranslate.convert(
-                self.path, str(folder), str(path), quantization or QUANTIZATIONS[0],
+        if format in FOLDERS:
+            write_folder(
+                format, self.path, str(folder), str(path), quantization=quantization,
                 sentencepiece=names, force=overwrite,
             )  # fmt: skip
             return

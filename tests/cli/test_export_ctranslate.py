@@ -65,7 +65,7 @@ def test_a_model_that_is_no_transformer(
     torch.save(content, dense)
     assert refused(dense, "--data", data) == (
         f"{dense} is of the architecture lstm: what is written for CTranslate2 are fairseq's "
-        "Transformers for translation; use it with fairseq."
+        "Transformers for translation; take --format torch-int8."
     )
 
 
@@ -130,11 +130,19 @@ def test_another_task(refused: Callable[..., str], data: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (("--half",), "--half is for files; --format ctranslate2 takes --quantization float16."),
-        (("--data", "x"), "--data x has no effect with --format compact; it is for ctranslate2."),
+        (
+            ("--half",),
+            "--half is for files, and --format ctranslate2 writes a folder; take --quantization "
+            "float16.",
+        ),
+        (
+            ("--data", "x"),
+            "--data x has no effect with --format compact; it is for ctranslate2 and torch-int8.",
+        ),
         (
             ("--sentencepiece", "a", "b"),
-            "--sentencepiece a b has no effect with --format compact; it is for ctranslate2.",
+            "--sentencepiece a b has no effect with --format compact; it is for ctranslate2 and "
+            "torch-int8.",
         ),
     ],
 )

@@ -198,19 +198,19 @@ def refused(
 def test_what_ctranslate2_cannot_do_is_refused(folder: Path, refused: Any) -> None:
     export, dense = folder / "dense-int8", folder / "dense.pt"
     assert refused(dense, export, "--model-overrides", "{'dropout': 0}") == (
-        f"--model-overrides replaces settings of a checkpoint, and {export} is a folder of "
-        "CTranslate2, which has none: evaluate it without them."
+        f"--model-overrides replaces settings of a checkpoint, and {export} is an "
+        "exported folder, which has none: evaluate it without them."
     )
     assert refused(f"{dense}:{export}") == (
-        f"{dense}:{export} is an ensemble, and CTranslate2 decodes with one model at a time: give "
-        "the folder alone."
+        f"{dense}:{export} is an ensemble, and an exported folder is decoded alone: give the "
+        "folder alone."
     )
 
 
 def test_folders_that_are_no_exports_of_ours(folder: Path, refused: Any, tmp_path: Path) -> None:
     assert refused(tmp_path) == (
-        f"{tmp_path} is a folder without model.bin; give a checkpoint, a compact file, or a folder "
-        "that `fairseq-prune export --format ctranslate2` wrote."
+        f"{tmp_path} is a folder without a model: it has none of model.bin, model.safetensors; "
+        "give a checkpoint, a compact file, or a folder that `fairseq-prune export` wrote."
     )
     other = tmp_path / "other"
     shutil.copytree(folder / "dense-int8", other)

@@ -13,8 +13,14 @@ masks. --half stores floats as float16, and refuses a model with values beyond 6
 
 ctranslate2 is a folder for CTranslate2, which translates on CPU and GPU without fairseq or torch,
 faster, and with 8-bit weights if asked to. fairseq's Transformers only, pruned or shrunk ones
-included; zeros gain nothing there, fewer feed-forward units and heads do. DATA gives the
-dictionaries; SentencePiece models in it are copied, so that the folder is all one needs.
+included; zeros gain nothing there, fewer feed-forward units and heads do.
+
+torch-int8 is a folder with an LSTM (lstm, see2016_lstm, shrunk_lstm) in 8 bits, which fairseq's
+beam search decodes with torch's integer kernels on the CPU: `fairseq-prune evaluate`, `bench` and
+`translate` take it.
+
+For both, DATA gives the dictionaries; SentencePiece models in it are copied, so that the folder is
+all one needs.
 """
 EXAMPLES = """
 examples:
@@ -24,6 +30,7 @@ examples:
   fairseq-prune export pruned.pt --format ctranslate2 --data DATA --output folder
   fairseq-prune export pruned.pt --format ctranslate2 --data DATA --output folder \\
       --quantization int8 --sentencepiece spm.model
+  fairseq-prune export lstm.pt --format torch-int8 --data DATA --output folder
 """
 
 
@@ -42,11 +49,11 @@ def add(parser: ArgumentParser) -> None:
         "--force", action="store_true", help="replace OUT; a folder only if it is an export"
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON, no text")
-    _add_ctranslate2(parser.add_argument_group("--format ctranslate2"))
+    _add_folders(parser.add_argument_group("--format ctranslate2 and torch-int8"))
 
 
-def _add_ctranslate2(parser: _ArgumentGroup) -> None:
-    """Add the arguments that only this format has."""
+def _add_folders(parser: _ArgumentGroup) -> None:
+    """Add the arguments that only these formats have."""
     parser.add_argument(
         "--data",
         metavar="DATA",
@@ -55,7 +62,7 @@ def _add_ctranslate2(parser: _ArgumentGroup) -> None:
     parser.add_argument(
         "--quantization",
         choices=QUANTIZATIONS,
-        help=f"of the weights (default {QUANTIZATIONS[0]})",
+        help=f"of the weights for ctranslate2 (default {QUANTIZATIONS[0]})",
     )
     parser.add_argument(
         "--sentencepiece",
