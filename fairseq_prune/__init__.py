@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 # the public names, and the modules that have them: torch is imported when one is asked for
 _PUBLIC = {
     **dict.fromkeys(("Checkpoint", "open_checkpoint", "verify"), "interface.checkpoint"),
+    **dict.fromkeys(("Translator", "open_translator"), "interface.translator"),
     **dict.fromkeys(("Hold", "Pruning", "hold", "prune"), "interface.module"),
     "Audit": "checkpoints.audit",
     "Masks": "masks.state",
@@ -23,8 +24,9 @@ _PUBLIC = {
     "register_scheme": "maths.schemes",
 }
 __all__ = [  # noqa: F822  (of __getattr__)
-    "Audit", "Checkpoint", "Hold", "Masks", "Pruning", "hold", "open_checkpoint", "prune",
-    "register", "register_saliency", "register_schedule", "register_scheme", "verify",
+    "Audit", "Checkpoint", "Hold", "Masks", "Pruning", "Translator", "hold", "open_checkpoint",
+    "open_translator", "prune", "register", "register_saliency", "register_schedule",
+    "register_scheme", "verify",
 ]  # fmt: skip
 
 

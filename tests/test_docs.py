@@ -101,7 +101,8 @@ def lines_of(*programs: str) -> list[tuple[str, str]]:
 def words_of(line: str) -> list[str]:
     """The words after the program's name; ``...`` stands for more of the same."""
     words = [word for word in shlex.split(line, comments=True) if word != "..."][1:]
-    return words[: words.index(">")] if ">" in words else words  # the shell's own
+    ends = [words.index(sign) for sign in "<>" if sign in words]  # the shell's own
+    return words[: min(ends)] if ends else words
 
 
 @pytest.mark.parametrize(("page", "line"), lines_of("fairseq-prune"))

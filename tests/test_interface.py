@@ -46,7 +46,7 @@ def test_the_page_runs_from_top_to_bottom(
     Path("checkpoint_last.pt").rename("dense.pt")
     Path("data-bin").symlink_to(corpus)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     space: dict[str, Any] = {}
     for number, block in enumerate(blocks):
         exec(compile(block, f"{PAGE}:{number}", "exec"), space)

@@ -25,6 +25,7 @@ GROUPS = {
     "prune a model": ("apply", "retrain", "tickets", "control"),
     "look at it": ("inspect", "verify"),
     "make it smaller": ("shrink", "vocab", "export", "average"),
+    "use it": ("translate",),
     "measure it": ("evaluate", "classify", "bench", "sensitivity"),
     "do whole experiments": ("study", "report"),
     "while training": ("flags",),
@@ -33,7 +34,7 @@ COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 # those that open a checkpoint, which may be of an architecture that only a plugin has
 OPENING = (
     *("apply", "average", "bench", "classify", "control", "evaluate", "export", "inspect"),
-    *("report", "retrain", "sensitivity", "shrink", "verify", "vocab"),
+    *("report", "retrain", "sensitivity", "shrink", "translate", "verify", "vocab"),
 )
 DESCRIPTION = "Prunes fairseq models; shows, checks, shrinks, scores and exports pruned ones."
 MORE = (
@@ -50,6 +51,7 @@ SHORT = """fairseq-prune {version}: {what}
   compare the scores      fairseq-prune report FOLDER --output REPORT
   cut units out: faster   fairseq-prune shrink pruned.pt --output small.pt
   a small or int8 file    fairseq-prune export pruned.pt --output OUT --format FORMAT
+  translate text          fairseq-prune translate exported < text
   whole experiments       fairseq-prune study init --checkpoint dense.pt --data DATA > my.yaml
 
 fairseq-prune --help lists all commands. {more}

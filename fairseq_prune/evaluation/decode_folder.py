@@ -140,26 +140,34 @@ class _Model:
 _NO_PENALTY = 1e-9
 
 
+def best_of(
+    translator: Translator, folder: Folder, settings: Settings, sources: list[list[str]]
+) -> list[list[str]]:
+    """The best translation of each sentence of a batch, its end left out.
+
+    Args:
+        sources: tokens without ends of sentences; the longest decides how long a translation of
+            the batch may be, as in fairseq.
+    """
+    width = 1 + max(map(len, sources))
+    most = min(int(settings.max_len_a * width + settings.max_len_b), folder.positions[1] - 1)
+    return translator.translate(sources, settings.beam, most, settings.lenpen or _NO_PENALTY)
+
+
 class _Generator:
     """In place of fairseq's generator."""
 
     def __init__(
         self, translator: Translator, folder: Folder, task: Any, settings: Settings
     ) -> None:
-        self._translator, self._task, self._settings = translator, task, settings
-        self._longest = folder.positions[1] - 1
+        self._translator, self._folder = translator, folder
+        self._task, self._settings = task, settings
         self.eos = task.target_dictionary.eos()
 
     def generate(self, models: Any, sample: Any, **_: Any) -> list[list[dict[str, torch.Tensor]]]:
         """The best hypothesis of each sentence of a batch, as fairseq's generators give it."""
-        settings, source = self._settings, sample["net_input"]["src_tokens"]
-        most = min(int(settings.max_len_a * source.shape[1] + settings.max_len_b), self._longest)
-        found = self._translator.translate(
-            _words(source, self._task.source_dictionary),
-            settings.beam,
-            most,
-            settings.lenpen or _NO_PENALTY,
-        )
+        source = _words(sample["net_input"]["src_tokens"], self._task.source_dictionary)
+        found = best_of(self._translator, self._folder, self._settings, source)
         index = self._task.target_dictionary.index
         tokens = ([*map(index, words), self.eos] for words in found)
         return [[{"tokens": torch.tensor(row)}] for row in tokens]

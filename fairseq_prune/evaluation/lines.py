@@ -1,167 +1,113 @@
-"""Translating lines of text that are in no data set, as ``fairseq-interactive`` does."""
+"""Translating lines of text that are in no data set, with any kind of model.
 
-from argparse import Namespace
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+A further kind of model is one more :class:`LineTranslator`, entered in OPENERS.
+"""
 
-from fairseq import utils
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
-from fairseq_prune.evaluation.decode import Decoder
 from fairseq_prune.evaluation.settings import Settings
-from fairseq_prune.evaluation.subwords import subwords_in
-from fairseq_prune.exports.pieces import find_models, given_models
-from fairseq_prune.files.needs import need
-from fairseq_prune.pruning.refusal import reason_of
-from fairseq_prune.tasks.own import folders_of
+from fairseq_prune.exports import CTRANSLATE2, INT8
+from fairseq_prune.exports.forms import CHECKPOINT, COMPACT, form_of, task_of
+from fairseq_prune.files.registry import Lazy
 
-TOKENIZERS = ("moses", "nltk", "space")  # fairseq's
-_FEWEST = 0.05  # of a dictionary's words: fewer that look like subwords may be words
-_PACKAGES = {"moses": "sacremoses", "nltk": "nltk"}
+if TYPE_CHECKING:
+    from fairseq_prune.evaluation.segmentation import Cutter, Segmentation
+
+BATCH = 32  # sentences, where neither their number nor that of tokens is given
+_SHOWN = 40  # characters of a line in a message
+
+# by what export calls the form: given the model's path, the settings and the segmentation, opens a
+# LineTranslator, or raises ValueError in a sentence
+OPENERS: Mapping[str, Lazy] = {
+    CHECKPOINT: Lazy("fairseq_prune.evaluation.lines_of_checkpoint", "opened"),
+    COMPACT: Lazy("fairseq_prune.evaluation.lines_of_checkpoint", "opened"),
+    INT8: Lazy("fairseq_prune.evaluation.lines_of_checkpoint", "opened"),
+    CTRANSLATE2: Lazy("fairseq_prune.evaluation.lines_of_folder", "opened"),
+}
 
 
-@dataclass(frozen=True)
-class Segmentation:
-    """How lines of text become the tokens of a dictionary, and are joined again.
+class LineTranslator(ABC):
+    """Translates lines of text; a context manager.
 
     Args:
-        sentencepiece: the SentencePiece model, or those of source and target; None for that in the
-            data, if any.
-        bpe_codes: the file that subword-nmt learned.
-        tokenizer: what cuts text into words before: one of TOKENIZERS; None for nothing.
-        tokens: the lines are tokens already, and so are the translations.
+        path: of the model, for messages.
+        cutter: makes tokens of lines and lines of tokens.
+        positions: how many tokens a source may have, its end included.
     """
 
-    sentencepiece: Sequence[str] | None = None
-    bpe_codes: str | None = None
-    tokenizer: str | None = None
-    tokens: bool = False
+    def __init__(self, path: str, cutter: "Cutter", positions: int) -> None:
+        self._path, self._cutter, self._positions = path, cutter, positions
 
-    def check(self) -> None:
-        """Raise ValueError, one sentence, where this cannot work."""
-        given = [n for n in ("sentencepiece", "bpe_codes", "tokenizer") if getattr(self, n)]
-        if self.tokens and given:
-            raise ValueError(f"tokens says that nothing is to be cut up, and {given[0]} how: "
-                             "leave out one of them.")  # fmt: skip
-        if self.sentencepiece and self.bpe_codes:
-            raise ValueError("sentencepiece and bpe_codes cut up the same text: give one of them.")
-        if self.bpe_codes is not None:
-            if not Path(self.bpe_codes).is_file():
-                raise ValueError(f"bpe_codes {self.bpe_codes} is not a file; give that of codes.")
-            need("subword_nmt", "bpe_codes")
-        if self.tokenizer is not None and self.tokenizer not in TOKENIZERS:
-            known = ", ".join(TOKENIZERS)
-            raise ValueError(f"tokenizer {self.tokenizer} is none of fairseq's: {known}.")
-        if self.tokenizer in _PACKAGES:
-            need(_PACKAGES[self.tokenizer], f"tokenizer {self.tokenizer}")
+    def translate(self, lines: Sequence[str]) -> list[str]:
+        """The best translation of each line, in their order; of an empty line an empty one.
 
-    def model_for(self, decoder: Decoder) -> str | None:
-        """The SentencePiece model of the source, given or found in the data; None without any.
-
-        Raises ValueError where the dictionary is of subwords and nothing says how to make them.
+        Raises ValueError, one sentence, where a line is longer than the model can take.
         """
-        task, data = decoder.task, decoder.settings.data
-        symbols = [task.source_dictionary.symbols, task.target_dictionary.symbols]
-        if self.sentencepiece is not None:
-            return str(given_models(self.sentencepiece, symbols)[0])
-        if self.tokens or self.bpe_codes is not None:
-            return None
-        found = find_models(folders_of(data)[0], decoder.languages, symbols)
-        mark = None if found else subwords_in(symbols[0][4:], _FEWEST)
-        if mark is not None:
-            lacking = "bpe_codes=FILE" if mark == "@@" else "sentencepiece=MODEL"
+        cut = [self._cutter.cut(line) for line in lines]
+        for line, tokens in zip(lines, cut, strict=True):
+            self._check_length(line, len(tokens) + 1)
+        there = [number for number, tokens in enumerate(cut) if tokens]
+        found = [""] * len(cut)
+        if there:
+            best = self.search([cut[number] for number in there])
+            for number, text in zip(there, best, strict=True):
+                found[number] = self._cutter.join(text)
+        return found
+
+    def _check_length(self, line: str, length: int) -> None:
+        if length > self._positions:
             raise ValueError(
-                f"The words of {data} are subwords ({mark}), and it has no SentencePiece model "
-                f"that cuts up text so: give {lacking}, or tokens=True for lines that are cut up."
+                f"the line that begins with {line.strip()[:_SHOWN]!r} has {length:,} tokens, its "
+                f"end included, and {self._path} takes {self._positions:,}: cut it in two."
             )
-        return str(found[0]) if found else None
+
+    @abstractmethod
+    def search(self, sentences: list[list[str]]) -> list[str]:
+        """The best translation of each sentence, its tokens with spaces between them.
+
+        Args:
+            sentences: the tokens of each, at least one; they have no end.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is open."""
+
+    def __enter__(self) -> "LineTranslator":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
-def translate_lines(
-    checkpoint: str, lines: Sequence[str], settings: Settings, segmentation: Segmentation
-) -> list[str]:
-    """The best translation of each line, in their order.
+def open_lines(model: str, settings: Settings, segmentation: "Segmentation") -> LineTranslator:
+    """What translates lines with a model.
 
-    They are those of ``fairseq-interactive``, which takes a line at a time where neither
-    ``max_tokens`` nor ``batch_size`` is given.
+    Args:
+        model: a checkpoint, an ensemble, a compact file or an exported folder.
+        settings: how to search; data may be empty where the model is a folder.
 
-    Raises ValueError, one sentence, where the checkpoint, the data and the settings do not go
-    together.
+    Raises ValueError, one sentence, where model, data and settings do not go together.
     """
-    if isinstance(lines, str):
-        raise ValueError("what is to be translated must be a list of lines, not one text.")
     segmentation.check()
-    settings.check_decoding()
+    settings.check_search()
     if settings.max_tokens is None and settings.batch_size is None:
-        settings = replace(settings, batch_size=1)
-    decoder = Decoder(settings)
-    decoder.open(checkpoint)
-    if not decoder.translates:
-        why = decoder.why_no_bleu.removeprefix("of ")
-        raise ValueError(f"{checkpoint} gives no translations: it is of {why}.")
-    encode, decode = _coders(decoder, segmentation)
-    for model in decoder.translators:
-        model.prepare_for_inference_(decoder.cfg)
-    generator = decoder.task.build_generator(decoder.translators, decoder.cfg.generation)
-    stripped = getattr(generator, "symbols_to_strip_from_output", {generator.eos})
-    target, joined = decoder.task.target_dictionary, decoder.cfg.common_eval.post_process
-    found: dict[int, str] = {}
-    for numbers, sample in _batches(decoder, [line.strip() for line in lines], encode):
-        best = decoder.task.inference_step(generator, decoder.translators, sample)
-        for number, (first, *_) in zip(numbers, best, strict=True):
-            tokens = first["tokens"].int().cpu()
-            found[number] = decode(target.string(tokens, joined, extra_symbols_to_ignore=stripped))
-    return [found[number] for number in sorted(found)]
+        settings = replace(settings, batch_size=BATCH)
+    task_of(model, settings.model_overrides).check_text("translate")
+    opened: LineTranslator = OPENERS[form_of(model)](model, settings, segmentation)
+    return opened
 
 
-Change = Callable[[str], str]
-
-
-def _coders(decoder: Decoder, segmentation: Segmentation) -> tuple[Change, Change]:
-    """What makes tokens of a line, and what makes text of tokens: fairseq's own."""
-    model, codes = segmentation.model_for(decoder), segmentation.bpe_codes
-    kind = "sentencepiece" if model else "subword_nmt" if codes else None
-    source, target = decoder.languages
-    said: Any = Namespace(
-        tokenizer=segmentation.tokenizer, source_lang=source, target_lang=target,
-        bpe=kind, sentencepiece_model=model, bpe_codes=codes,
-    )  # fmt: skip
-    tokenizer, bpe = decoder.task.build_tokenizer(said), decoder.task.build_bpe(said)
-    steps = [step for step in (tokenizer, bpe) if step is not None]
-
-    def encode(line: str) -> str:
-        for step in steps:
-            line = step.encode(line)
-        return line
-
-    def decode(line: str) -> str:
-        for step in reversed(steps):
-            line = step.decode(line)
-        return line
-
-    return encode, decode
-
-
-def _batches(decoder: Decoder, lines: list[str], encode: Change) -> Any:
-    """Samples, each with the numbers of its lines, as fairseq-interactive makes them."""
-    task, data = decoder.task, decoder.cfg.dataset
-    if not lines:
-        return
-    try:
-        tokens, lengths = task.get_interactive_tokens_and_lengths(lines, encode)
-        batches = task.get_batch_iterator(
-            dataset=task.build_dataset_for_inference(tokens, lengths),
-            max_tokens=data.max_tokens,
-            max_sentences=data.batch_size,
-            max_positions=utils.resolve_max_positions(
-                task.max_positions(), *[model.max_positions() for model in decoder.translators]
-            ),
-            ignore_invalid_inputs=False,
-        ).next_epoch_itr(shuffle=False)
-    except Exception as error:  # fairseq raises Exception itself
-        raise ValueError(f"fairseq cannot take the lines: {reason_of(error)}.") from None
-    for batch in batches:
-        words = {name: batch["net_input"][name] for name in ("src_tokens", "src_lengths")}
-        sample = {"net_input": words}
-        yield batch["id"].tolist(), utils.move_to_cuda(sample) if decoder.cuda else sample
+def batches_of(sentences: Sequence[Sequence[Any]], size: int) -> list[list[int]]:
+    """Numbers of the sentences, ``size`` of them at a time, those of like length together."""
+    order = sorted(range(len(sentences)), key=lambda number: (len(sentences[number]), number))
+    return [order[start : start + size] for start in range(0, len(order), size)]

@@ -107,6 +107,13 @@ class Settings:
     def check_decoding(self) -> None:
         """Raise ValueError where there are no dictionaries, or nothing can be decoded so."""
         self._check_dictionaries(folders_of(self.data)[0])
+        self.check_search()
+
+    def check_search(self) -> None:
+        """Raise ValueError where nothing can be decoded so, whatever the data."""
+        for name in ("batch_size", "max_tokens"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"--{name.replace('_', '-')} {value} must be 1 or more.")
         if self.beam < 1:
             raise ValueError(f"--beam {self.beam} must be 1 or more.")
         if self.iter_decode_max_iter is not None and self.iter_decode_max_iter < 0:

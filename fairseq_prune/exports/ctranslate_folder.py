@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fairseq_prune.checkpoints.storage import CheckpointError
+from fairseq_prune.exports.ctranslate import PIECES
 from fairseq_prune.exports.folder import CONFIG, Folder, json_in, making_of
 
 
@@ -20,6 +21,12 @@ def read_folder(path: str) -> Folder:
     return Folder(
         path, making.steps, making.made, making.languages, making.positions, _vocabularies(path)
     )
+
+
+def pieces_in(path: str) -> list[Path]:
+    """The SentencePiece models of source and target in a folder; none where it has not both."""
+    found = [Path(path) / name for name in PIECES]
+    return found if all(file.is_file() for file in found) else []
 
 
 def _vocabularies(path: str) -> tuple[list[str], list[str]]:

@@ -1,8 +1,7 @@
 """Checkpoints in Python: opened, pruned, shrunk, saved, exported, scored, and made to translate."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from fairseq_prune.exports import check_format, compact
 from fairseq_prune.exports.forms import FOLDERS, write_folder
 from fairseq_prune.exports.stripped import stripped
 from fairseq_prune.interface.flags import check_names, name_of, names_of, recipe_of
+from fairseq_prune.interface.translator import check_lines, open_translator, quiet
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.pruning.summary import ClassRow, format_table
 from fairseq_prune.tasks import opening
@@ -27,11 +27,6 @@ from fairseq_prune.tasks.own import Given
 from fairseq_prune.tasks.verifying import check_expected, verified
 
 _PRUNED = "pruned"
-_DECODING = (
-    *("beam", "lenpen", "max_len_a", "max_len_b", "max_tokens", "batch_size", "remove_bpe"),
-    *("source_lang", "target_lang", "model_overrides", "iter_decode_max_iter"),
-    *("iter_decode_eos_penalty", "iter_decode_force_max_iter", "cpu"),
-)
 
 
 @dataclass(frozen=True)
@@ -220,7 +215,8 @@ class Checkpoint:
         tokens: bool = False,
         **decoding: Any,
     ) -> list[str]:
-        """The best translation of each line: those of ``fairseq-interactive``, by its generator.
+        """The best translation of each line, as ``fairseq-prune translate`` gives it: those of
+        ``fairseq-interactive``, by its generator; of an empty line an empty one.
 
         Args:
             lines: plain text, or what ``tokens`` says.
@@ -231,22 +227,20 @@ class Checkpoint:
             tokenizer: what makes words of the text before: ``"moses"``, ``"nltk"`` or ``"space"``,
                 as for fairseq-interactive.
             tokens: the lines are tokens of the dictionary, and so are the translations.
-            decoding: flags of ``fairseq-prune evaluate`` that say how to decode: ``beam=5``,
-                ``lenpen``, ``max_len_a``, ``max_len_b``, ``batch_size`` (1 unless given) and so on.
+            decoding: flags of ``fairseq-prune translate`` that say how to decode: ``beam=5``,
+                ``lenpen``, ``max_len_a``, ``max_len_b``, ``batch_size`` (32 unless given) and so
+                on.
 
         Raises ValueError, in a sentence, where data, text and model do not go together, a flag is
         none of decoding, and where this checkpoint is not saved yet.
         """
         self._check_saved()
-        check_names(decoding, _DECODING, "flag of decoding")
-        opening.quiet_fairseq()
-        from fairseq_prune.evaluation.lines import Segmentation, translate_lines  # loads fairseq
-
-        settings = Settings(data=str(data), valid_subset=None, **decoding)
-        pieces, codes = names_of(sentencepiece), name_of(bpe_codes)
-        how = Segmentation(pieces, codes, tokenizer, tokens)
-        with _quiet():
-            return translate_lines(self.path, lines, settings, how)
+        check_lines(lines)
+        with open_translator(
+            self.path, data, sentencepiece=sentencepiece, bpe_codes=bpe_codes,
+            tokenizer=tokenizer, tokens=tokens, **decoding,
+        ) as translator:  # fmt: skip
+            return translator.translate(lines)
 
     def evaluate(self, data: str | Path, **settings: Any) -> dict[str, Any]:
         """The scores of the checkpoint on a test set, as ``fairseq-prune evaluate`` gives them: a
@@ -272,7 +266,7 @@ class Checkpoint:
         for doubt in (*said.doubts(), *said.unused(tasks)):
             warnings.warn(doubt, stacklevel=2)
         opening.quiet_fairseq()
-        with _quiet():
+        with quiet():
             ((row, _),) = evaluate([self.path], said)
         return row
 
@@ -316,14 +310,6 @@ def verify(
     check_expected(expect)
     opening.import_plugin(name_of(user_dir))
     return verified(str(path), name_of(masks_from), expect)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch warns of in fairseq's way to use it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="torch")
-        yield
 
 
 def _check_new(path: str | Path, overwrite: bool) -> None:

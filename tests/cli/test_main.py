@@ -66,9 +66,10 @@ def test_without_a_command_it_says_what_to_type(call):
     code, out, err = call()
     assert (code, err) == (0, "")
     typed = re.findall(r"  fairseq-prune (.*)", out)
-    assert len(typed) == 8
+    assert len(typed) == 9
     for words in typed:
-        build_parser().parse_args(words.replace("FORMAT", "compact").partition(" > ")[0].split())
+        words = words.replace("FORMAT", "compact")
+        build_parser().parse_args(re.split(" [<>] ", words)[0].split())
 
 
 def test_it_runs_as_a_module():

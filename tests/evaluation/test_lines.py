@@ -43,10 +43,17 @@ def lines(corpus: Path) -> list[str]:
 def test_lines_are_translated_as_by_fairseq_interactive(
     plain: Small, lines: list[str], tmp_path: Path
 ) -> None:
-    lines = [*lines, "", "nothing of this is known", "  ab   ba "]
+    lines = [*lines, "nothing of this is known", "  ab   ba "]
     found = fairseq_prune.open_checkpoint(plain.checkpoint).translate(lines, plain.data, beam=3)
     assert found == interactive(plain, lines, tmp_path, "--beam", 3)
     assert len(set(found)) > 3
+
+
+def test_an_empty_line_stays_empty(plain: Small) -> None:
+    checkpoint = fairseq_prune.open_checkpoint(plain.checkpoint)
+    known, other = checkpoint.translate(["ab ba", "ca"], plain.data)
+    found = checkpoint.translate(["", "ab ba", " \t ", "ca", "\r"], plain.data)
+    assert found == ["", known, "", other, ""]
 
 
 def test_lines_of_the_data_are_translated_as_by_evaluate(plain: Small, lines: list[str]) -> None:
@@ -148,8 +155,8 @@ def test_subwords_that_nothing_makes_are_asked_for(
 ) -> None:
     kind, says, model = cut_up
     checkpoint = fairseq_prune.open_checkpoint(model.checkpoint)
-    lacking = "sentencepiece=MODEL" if kind == "sentencepiece" else "bpe_codes=FILE"
-    with pytest.raises(ValueError, match=f"are subwords .* give {lacking}, or tokens=True"):
+    lacking = "--sentencepiece MODEL" if kind == "sentencepiece" else "--bpe-codes FILE"
+    with pytest.raises(ValueError, match=f"are subwords .* give {lacking}, or --tokens for "):
         checkpoint.translate(lines, model.data)
     tokens = [BAR + "a b", "a@@ b"]
     found = checkpoint.translate(tokens, model.data, tokens=True)
@@ -171,7 +178,12 @@ def test_subwords_that_nothing_makes_are_asked_for(
         ({"bpe_codes": "b"}, "bpe_codes b is not a file"),
         ({"sentencepiece": "a"}, "--sentencepiece a is no readable SentencePiece model"),
         ({"source_lang": "en", "target_lang": "fr"}, "fairseq cannot use --data"),
-        ({"lines": ["ab " * 2000]}, "fairseq cannot take the lines"),
+        (
+            {"lines": ["ab", "ab " * 2000]},
+            "the line that begins with 'ab ab ab ab ab ab ab ab ab ab ab ab ab a' has 2,001 "
+            "tokens, its end included, and",
+        ),
+        ({"batch_size": 0}, "--batch-size 0 must be 1 or more"),
     ],
 )
 def test_what_cannot_be_translated_is_one_sentence(

@@ -95,18 +95,7 @@ def add(parser: ArgumentParser) -> None:
 
 def add_decoding(parser: ArgumentParser) -> None:
     """Add the arguments that say how to decode and what to score against."""
-    parser.add_argument("--beam", type=int, default=5, help="beam size (default 5)")
-    parser.add_argument("--lenpen", type=float, default=1.0, help="length penalty (default 1)")
-    parser.add_argument(
-        "--max-len-a",
-        type=float,
-        default=0.0,
-        metavar="A",
-        help="a translation has at most A times the source's tokens, plus B (default 0)",
-    )
-    parser.add_argument(
-        "--max-len-b", type=int, default=200, metavar="B", help="see --max-len-a (default 200)"
-    )
+    add_search(parser)
     parser.add_argument("--max-tokens", type=int, metavar="N", help="tokens a batch")
     parser.add_argument("--batch-size", type=int, metavar="N", help="sentences a batch")
     parser.add_argument(
@@ -130,6 +119,22 @@ def add_decoding(parser: ArgumentParser) -> None:
     add_refinement(parser)
     add_task(parser)
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+
+
+def add_search(parser: ArgumentParser) -> None:
+    """Add the arguments of the beam search."""
+    parser.add_argument("--beam", type=int, default=5, help="beam size (default 5)")
+    parser.add_argument("--lenpen", type=float, default=1.0, help="length penalty (default 1)")
+    parser.add_argument(
+        "--max-len-a",
+        type=float,
+        default=0.0,
+        metavar="A",
+        help="a translation has at most A times the source's tokens, plus B (default 0)",
+    )
+    parser.add_argument(
+        "--max-len-b", type=int, default=200, metavar="B", help="see --max-len-a (default 200)"
+    )
 
 
 def add_refinement(parser: ArgumentParser) -> None:
