@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fairseq_prune.evaluation.decode import Decoder
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.exports import ctranslate
+from fairseq_prune.exports.forms import read_folder
 from fairseq_prune.tasks.own import OwnTask, members_of
 
 BY_FAIRSEQ = ("fairseq", "fairseq-csr")  # the second: linear layers as sparse matrices
@@ -104,6 +105,7 @@ class CTranslate2:
         import ctranslate2
 
         self._sentences, self._most = sentences, most
+        self._shortlist = read_folder(folder).has_shortlist
         self._translator: Any = ctranslate2.Translator(
             folder, device="cpu", inter_threads=1, intra_threads=threads
         )
@@ -117,6 +119,7 @@ class CTranslate2:
                 beam_size=beam,
                 max_decoding_length=self._most,
                 max_input_length=0,
+                use_vmap=self._shortlist,
             )
             count += sum(len(result.hypotheses[0]) + 1 for result in found)
         return count

@@ -13,6 +13,7 @@ import torch
 from fairseq_prune.bench.engines import Batches, Fairseq
 from fairseq_prune.bench.speed import Setting, batches_of
 from fairseq_prune.evaluation.settings import Settings
+from fairseq_prune.exports.forms import read_folder
 from fairseq_prune.exports.translator import Translator
 from fairseq_prune.files.memory import peak_resident, reset_peak
 
@@ -81,7 +82,7 @@ def peak_of_ctranslate2(
     Args:
         most: tokens of a translation.
     """
-    with Translator(folder, False, threads) as translator:
+    with Translator(folder, False, threads, read_folder(folder).has_shortlist) as translator:
         translator.reset_peak()
         for batch in batches:
             translator.translate([sentences[number] for number in batch], beam, most, 1.0)

@@ -42,7 +42,8 @@ class Step:
             of them under masks) and ``since`` (those since the masks last changed). Of what cuts:
             ``parameters``, before and after. Of ``shrunk`` also ``prunable``, of the source, and
             ``cut`` of them. Of ``exported``: ``format``, ``half``, ``removed`` and ``prunable``; of
-            a folder of CTranslate2 also ``quantization``.
+            a folder of CTranslate2 also ``quantization`` and, with a shortlist, ``shortlist``, its
+            candidates a word.
     """
 
     kind: str

@@ -34,7 +34,8 @@ WRITERS: dict[str, Callable[[Mapping[str, Any], str, Callable[[int], None]], Non
 def run(arguments: Namespace) -> int:
     """Export; returns the exit code."""
     given = arguments
-    check_format(given.format, given.half, given.data, given.quantization, given.sentencepiece)
+    check_format(given.format, given.half, given.data, given.quantization, given.sentencepiece,
+                 given.shortlist)  # fmt: skip
     if arguments.format in FOLDERS:
         facts, line = _folder(arguments)
     else:
@@ -48,19 +49,39 @@ def run(arguments: Namespace) -> int:
 
 def _folder(arguments: Namespace) -> tuple[dict[str, Any], str]:
     """Write a folder; what there is to say of it, for programs and people."""
-    written = write_folder(
-        arguments.format, arguments.checkpoint, arguments.data, arguments.output,
-        quantization=arguments.quantization, sentencepiece=arguments.sentencepiece,
-        force=arguments.force,
-    )  # fmt: skip
+    with Progress(f"exporting {arguments.checkpoint}") as progress:
+        written = write_folder(
+            arguments.format, arguments.checkpoint, arguments.data, arguments.output,
+            quantization=arguments.quantization, sentencepiece=arguments.sentencepiece,
+            shortlist=arguments.shortlist, force=arguments.force, tell=progress.say,
+        )  # fmt: skip
     source, target = written.languages
     line = f"{written.output}: {_output.in_units(written.size)}, {source} to {target}"
     if not written.sentencepiece:
         line += (
             "\nno SentencePiece model was found: it takes and gives subwords; see --sentencepiece"
         )
+    if written.shortlist is not None:
+        line += f"\n{shortlist_line(written.shortlist)}"
     facts = asdict(written)
     return {**facts, "bytes": facts.pop("size"), "format": arguments.format}, line
+
+
+def shortlist_line(facts: Mapping[str, Any]) -> str:
+    """What there is to say of a lexical shortlist: see :mod:`fairseq_prune.exports.shortlist`."""
+    count, found = facts["candidates"], facts["coverage"]
+    some = f"{facts['pairs']:,} of " if facts["pairs"] < facts["of"] else ""
+    line = (
+        f"shortlist: the {count:,} likeliest translations of each word and the {count:,} most "
+        f"frequent words, from {some}{facts['of']:,} pairs of sentences"
+    )
+    if found is None:
+        return f"{line}; DATA has no valid set to measure its coverage on"
+    return (
+        f"{line}; of {found['subset']}'s reference it covers {found['tokens']:.2%} of the tokens "
+        f"and all of {found['sentences']:.1%} of the sentences, with {found['words']:,.0f} words a "
+        "sentence on average"
+    )
 
 
 def _file(arguments: Namespace) -> tuple[dict[str, Any], str]:

@@ -57,7 +57,8 @@ class FolderDecoder(Decoder):
         self._check_languages()
 
     def _start(self) -> Translator:
-        return Translator(self._folder.path, self.cuda, torch.get_num_threads())
+        folder, threads = self._folder, torch.get_num_threads()
+        return Translator(folder.path, self.cuda, threads, folder.has_shortlist)
 
     def _generator(self) -> "_Generator":
         return _Generator(self._translator, self._folder, self.task, self.settings)

@@ -14,6 +14,7 @@ from fairseq_prune.exports.pieces import find_models
 from fairseq_prune.exports.translator import Translator
 from fairseq_prune.tasks.own import folders_of
 
+_UNKNOWN = "<unk>"
 _NOT_TEXT = ("<s>", "</s>")  # fairseq leaves them out of a line, too
 
 
@@ -59,13 +60,19 @@ class FolderLines(LineTranslator):
         super().__init__(folder.path, cutter, folder.positions[0])
         self._folder, self._settings = folder, settings
         cuda = torch.cuda.is_available() and not settings.cpu
-        self._translator = Translator(folder.path, cuda, torch.get_num_threads())
+        threads = torch.get_num_threads()
+        self._translator = Translator(folder.path, cuda, threads, folder.has_shortlist)
+        self._known = set(folder.vocabularies[0])
 
     def search(self, sentences: list[list[str]]) -> list[str]:
         """By CTranslate2's beam search, with fairseq's limits of length."""
         found = [""] * len(sentences)
         for numbers in batches_of(sentences, self._settings.batch_size or BATCH):
-            batch = [sentences[number] for number in numbers]
+            # as fairseq calls what the dictionary has not: a shortlist goes by the name
+            batch = [
+                [word if word in self._known else _UNKNOWN for word in sentences[number]]
+                for number in numbers
+            ]
             best = best_of(self._translator, self._folder, self._settings, batch)
             for number, words in zip(numbers, best, strict=True):
                 text = " ".join(word for word in words if word not in _NOT_TEXT)

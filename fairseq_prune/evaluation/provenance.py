@@ -286,7 +286,9 @@ def _export_name(facts: Mapping[str, Any]) -> str:
     programs = {CTRANSLATE2: "exported to CTranslate2", INT8: "exported to torch"}
     name = programs.get(str(facts.get("format")), "exported")
     stored = _stored_as(facts)
-    return name if stored is None else f"{name}, {stored}"
+    name = name if stored is None else f"{name}, {stored}"
+    candidates = facts.get("shortlist")
+    return f"{name}, shortlist {candidates}" if isinstance(candidates, int) else name
 
 
 def _holds(made: Sequence[str]) -> bool:

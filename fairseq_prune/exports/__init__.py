@@ -13,21 +13,31 @@ FORMATS = {
 }
 
 CTRANSLATE2, INT8 = "ctranslate2", "torch-int8"
+SHORTLIST = 100  # candidates a word
 QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float16", "int8_float32")
 
 
 def check_format(
-    form: str, half: bool, data: str | None, quantization: str | None, pieces: Sequence[str] | None
+    form: str,
+    half: bool,
+    data: str | None,
+    quantization: str | None,
+    pieces: Sequence[str] | None,
+    shortlist: int | None = None,
 ) -> None:
     """Raise ValueError for a flag that this format has no use for.
 
     Args:
         form: one of ``FORMATS``.
-        half, data, quantization, pieces: as flags of ``export`` have them; pieces are the
-            SentencePiece models.
+        half, data, quantization, pieces, shortlist: as flags of ``export`` have them; pieces are
+            the SentencePiece models.
     """
     if form not in FORMATS:
         raise ValueError(f"--format {form} is not known; the formats are {', '.join(FORMATS)}.")
+    if form != CTRANSLATE2 and shortlist is not None:
+        _check_unused(form, {"--shortlist": str(shortlist)}, "ctranslate2")
+    if shortlist is not None and shortlist < 1:
+        raise ValueError(f"--shortlist {shortlist} must be 1 or more candidates a word.")
     if form not in (CTRANSLATE2, INT8):
         _check_unused(form, {"--data": data, "--quantization": quantization,
                              "--sentencepiece": pieces}, "ctranslate2 and torch-int8")  # fmt: skip

@@ -5,7 +5,7 @@ fairseq, and knows neither shrunk models nor files that must not run code.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fairseq_prune.exports import CTRANSLATE2, QUANTIZATIONS
 from fairseq_prune.exports.making import Written, made_of, vocabularies_of
-from fairseq_prune.exports.pieces import models_for
+from fairseq_prune.exports.pieces import pieces_for
 from fairseq_prune.exports.transformer import shape_of
 from fairseq_prune.files.folder import check_export, staged
 from fairseq_prune.files.needs import need
@@ -22,6 +22,7 @@ from fairseq_prune.tasks.opening import read
 
 FILE = "model.bin"  # the weights; every folder of CTranslate2 has it
 PIECES = ("source.spm.model", "target.spm.model")
+SHORTLIST = "vmap.txt"  # CTranslate2's name for it
 
 
 def convert(
@@ -31,7 +32,9 @@ def convert(
     quantization: str = QUANTIZATIONS[0],
     *,
     sentencepiece: Sequence[str] | None = None,
+    shortlist: int | None = None,
     force: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Written:
     """Write the Transformer in a checkpoint as a folder of CTranslate2.
 
@@ -39,29 +42,55 @@ def convert(
         data: the folder with ``dict.LANG.txt`` of both languages.
         quantization: one of ``QUANTIZATIONS``.
         sentencepiece: one model for both sides, or two; None for those in ``data``.
+        shortlist: candidates a word of a lexical shortlist, learnt from ``data``; None for none.
         force: replace an older export.
+        tell: is told how far it is.
 
     Raises ValueError, with nothing written, for a model or folder that cannot be used.
     """
     spec_module = _ctranslate_spec()  # before reading a large file
     check_export(output, force, FILE)
-    found = read(checkpoint)
-    content = found.content
+    content = (found := read(checkpoint)).content
     shape = shape_of(content, checkpoint)
     rows = shape.encoder.tokens, shape.decoder.tokens
     pair, vocabularies = vocabularies_of(content, rows, Path(data))
-    pieces = models_for(Path(data), pair, vocabularies, sentencepiece)
+    pieces = pieces_for(sentencepiece, Path(data), pair, vocabularies)
     _check_scales(content["model"], quantization)
-    made = made_of(found, checkpoint, CTRANSLATE2, quantization)
+    made = made_of(found, checkpoint, CTRANSLATE2, quantization, shortlist)
     made |= {"languages": list(pair), "positions": list(shape.positions)}
+    lists = None if shortlist is None else _learnt(data, made, vocabularies, shortlist, tell)
     converter = spec_module.FilledConverter(shape, content["model"], vocabularies, made)
-
     with staged("--output", output, whole=True) as folder:
         converter.convert(str(folder), quantization=quantization, force=True)
-        for path, name in zip(pieces, PIECES, strict=False):
-            shutil.copyfile(path, folder / name)
+        _add(folder, pieces, lists)
     size = sum(path.stat().st_size for path in Path(output).iterdir())
-    return Written(output, size, pair, bool(pieces))
+    return Written(output, size, pair, bool(pieces), made.get("shortlist"))
+
+
+def _add(folder: Path, pieces: Sequence[Path], lists: str | None) -> None:
+    """Put the SentencePiece models and the shortlist, if there are any, into a folder."""
+    for path, name in zip(pieces, PIECES, strict=False):
+        shutil.copyfile(path, folder / name)
+    if lists is not None:
+        (folder / SHORTLIST).write_text(lists, encoding="utf-8", newline="\n")
+
+
+def _learnt(
+    data: str,
+    made: dict[str, Any],
+    vocabularies: tuple[list[str], list[str]],
+    candidates: int,
+    tell: Callable[[str], None],
+) -> str:
+    """The text of a lexical shortlist; what config.json says of it is put into ``made``."""
+    from fairseq_prune.exports.shortlist import shortlist_of  # fairseq takes seconds to load
+
+    tell("learning the shortlist")
+    source, target = made["languages"]
+    found = shortlist_of(Path(data), (source, target), vocabularies, candidates, tell)
+    text = found.text(vocabularies)
+    made["shortlist"] = found.facts(text)
+    return text
 
 
 def _ctranslate_spec() -> Any:

@@ -29,7 +29,8 @@ class Folder:
         path: as given.
         steps: by which the model came to be, the export last; none in folders of early versions.
         made: what else its config.json says of that: ``checkpoint``, ``quantization``,
-            ``parameters``, ``nonzero``, ``multiply_adds``, ``flop_sparsity``; each may be missing.
+            ``parameters``, ``nonzero``, ``multiply_adds``, ``flop_sparsity``, ``shortlist``; each
+            may be missing.
         languages: source and target; None in folders of earlier versions.
         positions: how many tokens a source and a target may have.
         vocabularies: the tokens of source and target, by their numbers.
@@ -48,6 +49,11 @@ class Folder:
         """How its weights are stored; None where it does not say so."""
         found = self.made.get("quantization")
         return None if found is None else str(found)
+
+    @property
+    def has_shortlist(self) -> bool:
+        """Whether it decodes over the words of a lexical shortlist."""
+        return self.made.get("shortlist") is not None
 
     @property
     def files(self) -> list[Path]:

@@ -142,19 +142,22 @@ def write_folder(
     *,
     quantization: str | None = None,
     sentencepiece: Sequence[str] | None = None,
+    shortlist: int | None = None,
     force: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Written:
     """Write a model as a folder.
 
     Args:
         form: one of FOLDERS; the others are as for ``fairseq-prune export``.
+        tell: is told what is done now.
 
     Raises ValueError, with nothing written, where that cannot be.
     """
     if form == CTRANSLATE2:
         return ctranslate.convert(
             checkpoint, data, output, quantization or QUANTIZATIONS[0],
-            sentencepiece=sentencepiece, force=force,
+            sentencepiece=sentencepiece, shortlist=shortlist, force=force, tell=tell,
         )  # fmt: skip
     from fairseq_prune.exports.int8 import export  # fairseq takes seconds to load
 

@@ -25,20 +25,25 @@ class Written:
         size: of its files, in bytes.
         languages: source and target.
         sentencepiece: whether the SentencePiece models are in it.
+        shortlist: what config.json says of the lexical shortlist; None without one.
     """
 
     output: str
     size: int
     languages: tuple[str, str]
     sentencepiece: bool
+    shortlist: Mapping[str, Any] | None = None
 
 
-def made_of(found: Read, checkpoint: str, form: str, quantization: str) -> dict[str, Any]:
+def made_of(
+    found: Read, checkpoint: str, form: str, quantization: str, shortlist: int | None = None
+) -> dict[str, Any]:
     """What made a folder, for its config.json.
 
     Args:
         form: the format that is written.
         quantization: of the weights.
+        shortlist: the candidates a word of a lexical shortlist; None without one.
     """
     content = found.content
     made: dict[str, Any] = {"version": __version__, "checkpoint": Path(checkpoint).name}
@@ -48,7 +53,9 @@ def made_of(found: Read, checkpoint: str, form: str, quantization: str) -> dict[
         if record.masks is not None:
             made["sparsity"], made["digest"] = record.masks.sparsity(), record.masks.digest()
     *before, last = export_steps(content, checkpoint, form, half=False)
-    steps = [*before, replace(last, facts={**last.facts, "quantization": quantization})]
+    facts = {**last.facts, "quantization": quantization}
+    facts |= {} if shortlist is None else {"shortlist": shortlist}
+    steps = [*before, replace(last, facts=facts)]
     made["parameters"] = parameter_count(content["model"])
     made["nonzero"] = nonzero_count(content["model"])
     made["quantization"] = quantization

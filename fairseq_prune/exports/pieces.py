@@ -4,17 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def models_for(
-    data: Path, languages: Sequence[str], symbols: Sequence[list[str]], given: Sequence[str] | None
+def pieces_for(
+    names: Sequence[str] | None, data: Path, languages: Sequence[str], symbols: Sequence[list[str]]
 ) -> list[Path]:
-    """The models of source and target: those the user named, or else those in the data; empty
-    without any.
-
-    Raises ValueError as :func:`given_models` does.
-    """
-    if given is None:
-        return find_models(data, languages, symbols)
-    return given_models(given, symbols)
+    """:func:`given_models` of what the user named, or else :func:`find_models` in the data."""
+    if names is not None:
+        return given_models(names, symbols)
+    return find_models(data, languages, symbols)
 
 
 def find_models(data: Path, languages: Sequence[str], symbols: Sequence[list[str]]) -> list[Path]:

@@ -25,6 +25,8 @@ class Translator:
     Args:
         cuda: use a GPU, if CTranslate2 finds one.
         threads: on a CPU.
+        shortlist: whether to decode over the words of the folder's shortlist; scores are of all
+            words in any case.
 
     ``version`` is CTranslate2's, ``device`` is ``cpu`` or ``cuda``, ``compute_type`` is what it
     computes in.
@@ -32,8 +34,8 @@ class Translator:
     Raises ValueError, one sentence, where CTranslate2 cannot load the folder.
     """
 
-    def __init__(self, folder: str, cuda: bool, threads: int) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, cuda: bool, threads: int, shortlist: bool = False) -> None:
+        self._folder, self._shortlist = folder, shortlist
         package = Path(__file__).parents[1]
         paths = filter(None, (str(package.parent), os.environ.get("PYTHONPATH")))
         words = [sys.executable, "-m", __name__, folder, "cuda" if cuda else "cpu", str(threads)]
@@ -57,7 +59,8 @@ class Translator:
             most: tokens of a translation.
             lenpen: the exponent of the length by which scores are divided.
         """
-        how = {"beam_size": beam, "max_decoding_length": most, "length_penalty": lenpen}
+        how = {"beam_size": beam, "max_decoding_length": most, "length_penalty": lenpen,
+               "use_vmap": self._shortlist}  # fmt: skip
         found: list[list[str]] = self._ask("translate", list(sources), how)
         return found
 

@@ -173,6 +173,7 @@ class Checkpoint:
         data: str | Path | None = None,
         quantization: str | None = None,
         sentencepiece: str | Path | Sequence[str | Path] | None = None,
+        shortlist: int | None = None,
         overwrite: bool = False,
     ) -> None:
         """Write the model for decoding only, as ``fairseq-prune export`` does.
@@ -186,6 +187,8 @@ class Checkpoint:
             quantization: of the weights, ``"float32"`` unless given; of ``"ctranslate2"``.
             sentencepiece: the SentencePiece model, or those of source and target, to copy into the
                 folder; those in ``data`` unless given.
+            shortlist: candidates a source word, of a lexical shortlist learnt from ``data``; of
+                ``"ctranslate2"``.
             overwrite: replace what is there, a folder only if it is an export.
 
         Raises ValueError, in a sentence and with nothing written, where the model cannot be written
@@ -193,12 +196,12 @@ class Checkpoint:
         """
         self._check_saved()
         names, folder = names_of(sentencepiece), name_of(data)
-        check_format(format, half, folder, quantization, names)
+        check_format(format, half, folder, quantization, names, shortlist)
         _check_new(path, overwrite)
         if format in FOLDERS:
             write_folder(
                 format, self.path, str(folder), str(path), quantization=quantization,
-                sentencepiece=names, force=overwrite,
+                sentencepiece=names, shortlist=shortlist, force=overwrite,
             )  # fmt: skip
             return
         content = stripped(self._source.content, self.path, half)

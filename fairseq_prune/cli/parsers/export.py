@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, _ArgumentGroup
 
-from fairseq_prune.exports import FORMATS, QUANTIZATIONS
+from fairseq_prune.exports import FORMATS, QUANTIZATIONS, SHORTLIST
 
 HELP = "write a model as a small file, or for another program"
 DESCRIPTION = """
@@ -13,7 +13,9 @@ masks. --half stores floats as float16, and refuses a model with values beyond 6
 
 ctranslate2 is a folder for CTranslate2, which translates on CPU and GPU without fairseq or torch,
 faster, and with 8-bit weights if asked to. fairseq's Transformers only, pruned or shrunk ones
-included; zeros gain nothing there, fewer feed-forward units and heads do.
+included; zeros gain nothing there, fewer feed-forward units and heads do. With --shortlist the
+softmax of a sentence is over the words that may translate its words, learnt from the binarised
+training data in DATA (IBM model 1): much faster where the target has many words.
 
 torch-int8 is a folder with an LSTM (lstm, see2016_lstm, shrunk_lstm) in 8 bits, which fairseq's
 beam search decodes with torch's integer kernels on the CPU: `fairseq-prune evaluate`, `bench` and
@@ -30,6 +32,8 @@ examples:
   fairseq-prune export pruned.pt --format ctranslate2 --data DATA --output folder
   fairseq-prune export pruned.pt --format ctranslate2 --data DATA --output folder \\
       --quantization int8 --sentencepiece spm.model
+  fairseq-prune export dense.pt --format ctranslate2 --data DATA --output folder \\
+      --quantization int8 --shortlist
   fairseq-prune export lstm.pt --format torch-int8 --data DATA --output folder
 """
 
@@ -70,4 +74,14 @@ def _add_folders(parser: _ArgumentGroup) -> None:
         nargs="+",
         help="the SentencePiece model, or those of source and target, to copy into the folder "
         "(default: those in DATA)",
+    )
+    parser.add_argument(
+        "--shortlist",
+        metavar="N",
+        type=int,
+        nargs="?",
+        const=SHORTLIST,
+        help="add a lexical shortlist: decode over the N likeliest translations of each source "
+        "word and the N most frequent words, learnt from the training data in DATA (N: "
+        f"{SHORTLIST} unless given)",
     )

@@ -13,7 +13,7 @@ from fairseq_prune.exports.int8.conversion import network_of
 from fairseq_prune.exports.int8.linear import kernels
 from fairseq_prune.exports.int8.network import network_in
 from fairseq_prune.exports.making import Written, made_of, vocabularies_of
-from fairseq_prune.exports.pieces import models_for
+from fairseq_prune.exports.pieces import pieces_for
 from fairseq_prune.files.folder import check_export, staged
 from fairseq_prune.files.needs import need
 from fairseq_prune.tasks.opening import read
@@ -44,7 +44,7 @@ def convert(
     spec, tensors = network_of(content, checkpoint)
     rows = [len(content["model"][f"{side}.embed_tokens.weight"]) for side in ("encoder", "decoder")]
     pair, vocabularies = vocabularies_of(content, rows, place)
-    pieces = models_for(place, pair, vocabularies, sentencepiece)
+    pieces = pieces_for(sentencepiece, place, pair, vocabularies)
     made = made_of(found, checkpoint, INT8, "int8")
     made |= {"languages": list(pair), "positions": list(spec.positions), "torch": torch.__version__}
     with staged("--output", output, whole=True) as folder:
