@@ -25,6 +25,8 @@ from fairseq_prune.pruning.pruner import least_of
 from fairseq_prune.pruning.reached import things_of
 from fairseq_prune.pruning.recipe import Recipe
 
+Counts = Mapping[str, tuple[int, int]]  # how many there are and how many are gone, by name
+
 
 @dataclass(frozen=True)
 class Violation:
@@ -297,8 +299,16 @@ def _counts(opened: Opened, masks: Masks, record: Record) -> dict[str, tuple[int
 
 
 def _parts(opened: Opened, masks: Masks, record: Record, sparsity: float) -> Iterator[_Part]:
-    before = record.notes.before
-    counts = _counts(opened, masks, record)
+    for counts in groups_in(opened, record.recipe).turns(_counts(opened, masks, record)):
+        labels = {record.classes[name] for name in counts}
+        before = {n: count for n, count in record.notes.before.items() if n in labels}
+        yield from _parts_of(record, counts, before, sparsity)
+
+
+def _parts_of(
+    record: Record, counts: Counts, before: Mapping[str, int], sparsity: float
+) -> Iterator[_Part]:
+    """The parts of what is ranked together."""
     least = least_of(record.recipe, {name: total for name, (total, _) in counts.items()}) or {}
     may_go = {name: (0, total - least.get(name, 0)) for name, (total, _) in counts.items()}
     if not record.recipe.scheme_entry().by_class:

@@ -49,7 +49,7 @@ def as_loaded(masks: Masks, weights: Weights, stored: Mapping[str, Any], load: A
             if weight.fixed is not None and value.shape == weight.tensor.shape:
                 (a, b) = fixed[name] = weight.fixed
                 found[name].view(-1)[a:b] = True
-    return Masks(found, fixed)
+    return Masks(found, fixed, masks.out)
 
 
 def given_masks(

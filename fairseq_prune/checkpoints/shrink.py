@@ -1,8 +1,8 @@
 """Cutting units without effect out of a checkpoint: a smaller network, the same function."""
 
 from argparse import Namespace
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -23,7 +23,8 @@ from fairseq_prune.checkpoints.units import every_axis, tensors_in
 from fairseq_prune.checkpoints.widths import STOCK, ModelSettings, even, paired, settings_of
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.structure import UNITS, Units
-from fairseq_prune.network.classes import prefix_of
+from fairseq_prune.network.classes import GRANULARITIES, prefix_of
+from fairseq_prune.network.layers import is_within, kept_of, renamed
 from fairseq_prune.network.options import architecture, changed
 from fairseq_prune.network.ties import owners_of, parameter_count
 from fairseq_prune.network.unit_masks import gone, sums
@@ -45,6 +46,7 @@ class CutOut:
         kept: bool by axis, ``(units,)``: those with an effect, and a few without where a width
             asks for them.
         settings: of the network that is left.
+        layers: by side, the numbers of the layers that are left; empty where all are.
     """
 
     source: Opened
@@ -52,6 +54,11 @@ class CutOut:
     kept: Mapping[str, Tensor]
     keep: Keep
     settings: ModelSettings
+    layers: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def name(self, name: str) -> str | None:
+        """What a tensor is called in what is left; None where it is not left."""
+        return renamed(name, self.layers)
 
     @property
     def arch(self) -> str | None:
@@ -83,8 +90,9 @@ def plan(source: Opened, uniform: bool = False, anyway: bool = False) -> CutOut:
 
     Raises ValueError where there is nothing to cut, or little and ``anyway`` is not set.
     """
-    tensors, axes = tensors_in(source.content["model"]), every_axis(source)
-    dead = {axis.name: without_effect(axis, tensors) for axis in axes}
+    tensors, out = tensors_in(source.content["model"]), _out(source)
+    axes = [axis for axis in every_axis(source) if not is_within(axis.name, out)]
+    dead = {axis.name: _dead(axis, tensors, out) for axis in axes}
     _check(source, axes, dead, anyway)
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
     # a width of 0 is none; a unit without effect in its place is
@@ -99,13 +107,29 @@ def plan(source: Opened, uniform: bool = False, anyway: bool = False) -> CutOut:
     kept = {name: _fill(~flags, counts[name]) for name, flags in dead.items()}
     keep = _indices(axes, kept, shapes)
     left = {name: _shape(shape, keep.get(name, {})) for name, shape in shapes.items()}
-    left = {name: left[first] for name, first in owners_of(tensors).items()}
+    layers = kept_of(out, tensors) if out else {}
+    left = {
+        new: left[first]
+        for name, first in owners_of(tensors).items()
+        if (new := renamed(name, layers)) is not None
+    }
     heads = [axis for axis in axes if axis.kind == "heads"]
     sizes = {
         axis.name.removeprefix(prefix_of(axis.name)).partition(".")[0]: axis.places[0].width
         for axis in heads
     }
-    return CutOut(source, axes, kept, keep, settings_of(left, sizes))
+    return CutOut(source, axes, kept, keep, settings_of(left, sizes, layers), layers)
+
+
+def _out(source: Opened) -> frozenset[str]:
+    return frozenset() if source.masks is None else source.masks.out
+
+
+def _dead(axis: Axis, tensors: Mapping[str, Tensor], out: Collection[str]) -> Tensor:
+    """Which units can go: a layer that is not run, or what nothing reads."""
+    if axis.modules:
+        return torch.tensor([layer in out for layer in axis.modules])
+    return without_effect(axis, tensors)
 
 
 def shrink(cut: CutOut) -> dict[str, Any]:
@@ -114,10 +138,10 @@ def shrink(cut: CutOut) -> dict[str, Any]:
     The optimizer's state is left out, and so are fairseq's shadow copies, which it makes anew.
     Masks stay where they prune what is left.
     """
-    content = with_states(cut.source.content, lambda state: _cut_state(state, cut.keep))
+    content = with_states(cut.source.content, lambda state: _cut_state(state, cut))
     task_state = dict(content.get("task_state") or {})
     task_state.pop(PRUNE_KEY, None)
-    record = _record(cut)
+    record = _record(cut, content["model"])
     content["task_state"] = {**task_state, **({PRUNE_KEY: record.pack()} if record else {})}
     if isinstance(content.get("cfg"), Mapping):
         config = dict(content["cfg"])
@@ -136,7 +160,8 @@ def _step(cut: CutOut, content: Mapping[str, Any]) -> Step:
     names = source.weights if source.masks is None else source.masks
     before = {name: w.prunable for name, w in source.weights.items() if name in names}
     after = of_state_dict(content["model"])
-    left = sum(after[name].prunable for name in before if name in after)
+    own = [new for name in before if (new := cut.name(name)) is not None]
+    left = sum(after[name].prunable for name in own if name in after)
     counts = {"cut": sum(before.values()) - left, "prunable": sum(before.values())}
     parameters = [parameter_count(whole["model"]) for whole in (source.content, content)]
     recipe = recipe_of(source.record, read_steps(source.content, source.path))
@@ -152,7 +177,7 @@ def _check(source: Opened, axes: list[Axis], dead: Mapping[str, Tensor], anyway:
         )
     count, total = sum(int(flags.sum()) for flags in dead.values()), sum(a.units for a in axes)
     kinds = [kind for kind in UNITS if any(axis.kind == kind for axis in axes)]
-    several = f", or both: {'+'.join(kinds)}" if len(kinds) > 1 else ""
+    several = f", or several: {'+'.join(kinds)}" if len(kinds) > 1 else ""
     advice = f"prune units first (--prune-structure {' or '.join(kinds)}{several})"
     if count == 0:
         raise ValueError(
@@ -203,6 +228,8 @@ def _indices(
 ) -> Keep:
     flags: dict[str, dict[int, Tensor]] = {}
     for axis in axes:
+        if axis.modules:  # the whole tensors of a layer go, or stay
+            continue
         for place in axis.places:
             along = flags.setdefault(place.name, {})
             size = shapes[place.name][place.dim]
@@ -224,20 +251,26 @@ def _take(tensor: Tensor, along: Mapping[int, Tensor]) -> Tensor:
     return tensor.clone() if not along else tensor
 
 
-def _cut_state(state: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
+def _cut_state(state: Mapping[str, Any], cut: CutOut) -> dict[str, Any]:
     tensors = {n: v for n, v in tensors_in(state).items() if not SHADOW.search(n)}
     owners, made = owners_of(tensors), dict[str, Tensor]()
     for name, first in owners.items():
-        made[name] = made[first] if first in made else _take(tensors[first], keep.get(first, {}))
-    return {n: made.get(n, v) for n, v in state.items() if n in made or not SHADOW.search(n)}
+        along = cut.keep.get(first, {})
+        made[name] = made[first] if first in made else _take(tensors[first], along)
+    left = {n: made.get(n, v) for n, v in state.items() if n in made or not SHADOW.search(n)}
+    return {new: value for n, value in left.items() if (new := cut.name(n)) is not None}
 
 
-def _record(cut: CutOut) -> Record | None:
+def _record(cut: CutOut, model: Mapping[str, Any]) -> Record | None:
     """The record of the masks that still prune something."""
     masks = cut.source.masks
     if masks is None:
         return None
-    left = {name: _take(mask, cut.keep.get(name, {})) for name, mask in masks.items()}
+    left = {
+        new: _take(mask, cut.keep.get(name, {}))
+        for name, mask in masks.items()
+        if (new := cut.name(name)) is not None
+    }
     if all(bool(mask.all()) for mask in left.values()):
         return None
     fixed = {}
@@ -247,8 +280,16 @@ def _record(cut: CutOut) -> Record | None:
     assert cut.source.record is not None
     classes = cut.source.record.recipe.resolved.classes
     recipe = Recipe(mask_from=cut.source.path, classes=classes)
+    record = cut.source.record
+    if cut.layers:  # their numbers are other ones now, and so are the names of their classes
+        known = classes if classes in GRANULARITIES else "paper"
+        labels = {name: w.weight_class for name, w in of_state_dict(model, known).items()}
+        extremes = {
+            new: pair for n, pair in record.extremes.items() if (new := cut.name(n)) is not None
+        }
+        record = replace(record, classes=labels, extremes=extremes)
     return replace(
-        cut.source.record, recipe=recipe, masks=Masks(left, fixed), acted=None, notes=Notes(),
+        record, recipe=recipe, masks=Masks(left, fixed), acted=None, notes=Notes(),
         parameters=(), penalty=None,
     )  # fmt: skip
 

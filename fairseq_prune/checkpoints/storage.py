@@ -24,10 +24,11 @@ from _fairseq_prune_compat.safe_types import safe_types
 from _fairseq_prune_compat.values import values_of
 from torch import Tensor
 
+from fairseq_prune.checkpoints import kept_layers
 from fairseq_prune.files import writing
 from fairseq_prune.masks.state import Masks
 
-PRUNE_KEY = "prune"  # our entry in a checkpoint's task_state
+PRUNE_KEY = kept_layers.PRUNE_KEY
 FORMAT = 1
 
 
@@ -35,8 +36,12 @@ class CheckpointError(ValueError):
     """A file that cannot be used, with the sentence that says why and what to do."""
 
 
-def load(path: str | Path) -> dict[str, Any]:
+def load(path: str | Path, whole: bool = True) -> dict[str, Any]:
     """The checkpoint at ``path``, its tensors mapped from the file rather than read.
+
+    Args:
+        whole: with the settings of the whole network, where the file has fairseq leave layers out
+            that are gone (:mod:`fairseq_prune.checkpoints.kept_layers`).
 
     Raises CheckpointError for a file that is missing, truncated, no checkpoint, or needs a type
     outside the safe list.
@@ -69,7 +74,7 @@ def load(path: str | Path) -> dict[str, Any]:
         check_contents(loaded, where.stat().st_size)
     except ValueError as error:
         raise CheckpointError(f"{where} is no checkpoint of fairseq: it {error}.") from None
-    return loaded
+    return kept_layers.as_read(loaded) if whole else loaded
 
 
 def no_file(path: str | Path) -> str:
@@ -135,7 +140,7 @@ def save(
     """
     with replacing(path, look) as file:
         target_file: Any = file if written is None else _Counted(file, written)
-        torch.save(dict(checkpoint), target_file)
+        torch.save(kept_layers.as_written(checkpoint), target_file)
 
 
 @contextlib.contextmanager

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from fairseq_prune.checkpoints.checkpoint import Opened
 from fairseq_prune.maths.structure import Units
-from fairseq_prune.network.axes import choose_axes, find_axes, heads_in
+from fairseq_prune.network.axes import check_layers, choose_axes, find_axes, heads_in
 from fairseq_prune.network.options import model_options
 from fairseq_prune.network.units import Axes, Axis
+from fairseq_prune.network.weights import Weights, without
 from fairseq_prune.pruning.groups import Groups, groups_of
 from fairseq_prune.pruning.recipe import Recipe
 
@@ -24,8 +25,18 @@ def axes_in(source: Opened, recipe: Recipe) -> Axes | None:
     if not isinstance(structure, Units):
         return None
     tensors, classes = tensors_in(source.content["model"]), recipe.resolved.classes
-    axes = _axes(source, tensors)
-    return choose_axes(axes, structure.kinds, source.weights, tensors, classes)
+    axes, weights = _axes(source, tensors), _asked(source.weights, recipe)
+    chosen = choose_axes(axes, structure.kinds, weights, tensors, classes)
+    check_layers(chosen, model_options(source.content))
+    return chosen
+
+
+def _asked(weights: Weights, recipe: Recipe) -> Weights:
+    """The weights that a recipe does not exclude."""
+    try:
+        return without(weights, recipe.excluded)
+    except ValueError:  # they were left out when the file was opened, or have other names now
+        return weights
 
 
 def every_axis(source: Opened) -> list[Axis]:

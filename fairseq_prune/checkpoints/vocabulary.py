@@ -196,7 +196,8 @@ def cut_masks(masks: Masks, tables: Tables, kept: Mapping[str, Tensor]) -> Masks
     """The masks of the kept rows. The pad row stays row 1, so that the fixed ranges stay too."""
     sides = tables.sides
     rows = {name: kept[sides[name]] for name in masks if name in sides}
-    return Masks({n: m[rows[n]] if n in rows else m for n, m in masks.items()}, masks.fixed)
+    cut = {n: m[rows[n]] if n in rows else m for n, m in masks.items()}
+    return Masks(cut, masks.fixed, masks.out)
 
 
 def _with_task(content: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

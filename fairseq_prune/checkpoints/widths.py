@@ -1,13 +1,14 @@
 """How wide a shrunk network can be: what stock fairseq's settings can say, and what only ours can.
 
 fairseq has one width for the feed-forward layers of a side and one for its cells, and as many
-heads as fill the width of the embedding. What differs goes into :mod:`fairseq_prune.models`.
+heads as fill the width of the embedding. What differs goes into :mod:`fairseq_prune.models`. How
+many layers a side has it can say.
 """
 
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fairseq_prune.network.lstm_units import is_lstm, is_see2016
@@ -98,11 +99,14 @@ def is_said(axis: Axis) -> bool:
 
 
 # ------------------------------------------------------------------ what to call it
-def settings_of(shapes: Shapes, head_dims: Mapping[str, int]) -> ModelSettings:
+def settings_of(
+    shapes: Shapes, head_dims: Mapping[str, int], layers: Mapping[str, Sequence[int]]
+) -> ModelSettings:
     """The settings of a network with these tensors.
 
     Args:
         head_dims: the size of a head by side, ``encoder`` or ``decoder``, where it has heads.
+        layers: by side, the layers that are left, where some are not.
 
     Raises ValueError where these are not known and widths differ.
     """
@@ -111,7 +115,11 @@ def settings_of(shapes: Shapes, head_dims: Mapping[str, int]) -> ModelSettings:
         return ModelSettings(
             None, {f"{side}_embed_dim": table[1] for side, table in tables.items()}
         )
-    return _lstm(shapes) if is_lstm(shapes) else _transformer(shapes, head_dims)
+    if is_lstm(shapes):
+        return _lstm(shapes)
+    found = _transformer(shapes, head_dims)
+    depths = {f"{side}_layers": len(numbers) for side, numbers in layers.items()}
+    return replace(found, values={**found.values, **depths})
 
 
 def _transformer(shapes: Shapes, head_dims: Mapping[str, int]) -> ModelSettings:

@@ -10,6 +10,7 @@ from fairseq_prune.checkpoints import storage
 from fairseq_prune.interface.flags import recipe_of
 from fairseq_prune.masks.hold import Holder, Slot
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.maths.structure import LAYERS, Units
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.weights import of_module
 from fairseq_prune.pruning.bound import axes_of, bound
@@ -136,6 +137,12 @@ def _in_memory(recipe: Recipe) -> Recipe:
             "a module in memory is pruned by a scheme, at once, and by its weights, data or Adam's "
             "moments: give scheme, and leave out schedule, start, mask_from, and a saliency that "
             "needs a copy of the network. (hold takes masks.)"
+        )
+    groups = recipe.groups()
+    if isinstance(groups, Units) and LAYERS in groups.kinds:
+        raise ValueError(
+            "structure layers is for fairseq's Transformers, in fairseq-train or in a checkpoint: "
+            "what a module does without one of its layers only its own class can say."
         )
     return recipe
 

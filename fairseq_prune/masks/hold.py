@@ -98,7 +98,7 @@ class Holder:
     def __init__(self, masks: Masks, parameters: Mapping[str, Tensor]) -> None:
         self._parameters = {name: parameters[name] for name in masks}
         self._shapes = {name: tuple(mask.shape) for name, mask in masks.items()}
-        self.fixed = dict(masks.fixed)
+        self.fixed, self.out = dict(masks.fixed), masks.out
         self._keep: dict[str, Tensor] = {}  # int8: -1 is kept, 0 is pruned
         for name, mask in masks.items():
             if not bool(mask.all()):
@@ -107,7 +107,7 @@ class Holder:
 
     def masks(self) -> Masks:
         """The masks again, made new (the holder keeps only their inverse)."""
-        return Masks({name: self._kept(name) for name in self.names}, self.fixed)
+        return Masks({name: self._kept(name) for name in self.names}, self.fixed, self.out)
 
     def _kept(self, name: str) -> Tensor:
         if name in self._keep:

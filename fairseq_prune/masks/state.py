@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -30,12 +30,17 @@ class Masks(Mapping[str, Tensor]):
         masks: the masks. They are not copied: whoever builds a Masks gives them away.
         fixed: flat range ``[a, b)`` of each tensor that is never pruned (its pad row): True in
             the mask, and not counted as prunable.
+        out: the layers, as modules by name, that are gone as a whole: they are not run, so that
+            their biases and normalisation have no effect either.
 
     Raises ValueError for a mask that is not bool, or that prunes inside its fixed range.
     """
 
     def __init__(
-        self, masks: Mapping[str, Tensor], fixed: Mapping[str, tuple[int, int]] | None = None
+        self,
+        masks: Mapping[str, Tensor],
+        fixed: Mapping[str, tuple[int, int]] | None = None,
+        out: Iterable[str] = (),
     ) -> None:
         self._masks = MappingProxyType(dict(masks))
         self._removed: dict[str, int] = {}  # counted once, as the masks never change
@@ -43,6 +48,7 @@ class Masks(Mapping[str, Tensor]):
         self.fixed: Mapping[str, tuple[int, int]] = MappingProxyType(
             {name: (int(a), int(b)) for name, (a, b) in (fixed or {}).items()}
         )
+        self.out = frozenset(out)
         for name, mask in self._masks.items():
             if mask.dtype != torch.bool:
                 raise ValueError(f"The mask of {name} is {mask.dtype}; it must be torch.bool.")
@@ -68,7 +74,7 @@ class Masks(Mapping[str, Tensor]):
         kept = {**self, **other}
         for name in set(self) & set(other):
             kept[name] = self[name] & other[name]
-        return Masks(kept, {**self.fixed, **other.fixed})
+        return Masks(kept, {**self.fixed, **other.fixed}, self.out | other.out)
 
     def __repr__(self) -> str:
         return f"Masks({len(self)} tensors, sparsity {self.sparsity():.4f}, {self.digest()[:12]})"
@@ -107,14 +113,15 @@ class Masks(Mapping[str, Tensor]):
         return self.removed_in_all() / total if total else 0.0
 
     def digest(self) -> str:
-        """SHA-256 over names, shapes, fixed ranges and bits; names may come in any order."""
+        """SHA-256 over names, shapes, fixed ranges, bits and `out`; names may come in any order."""
         return self._digest or str(self.pack()["digest"])
 
     def pack(self) -> dict[str, Any]:
         """Plain tensors, strings and numbers, one bit a weight, to go into a checkpoint."""
         bits = {name: (pack_bits(m), tuple(m.shape)) for name, m in self.items()}
-        self._digest = self._digest or _digest(bits, self.fixed)
+        self._digest = self._digest or _digest(bits, self.fixed, self.out)
         return {
+            **({"out": sorted(self.out)} if self.out else {}),  # what older versions do not know
             "bits": {name: packed for name, (packed, _) in bits.items()},
             "shapes": {name: list(shape) for name, (_, shape) in bits.items()},
             "fixed": {name: list(ab) for name, ab in self.fixed.items()},
@@ -141,20 +148,32 @@ class Masks(Mapping[str, Tensor]):
                     raise ValueError(f"{name} has {bits.numel()} bytes for the shape {shape}")
             bits = {name: (packed["bits"][name], shape) for name, shape in shapes.items()}
             fixed = {str(n): (int(a), int(b)) for n, (a, b) in packed["fixed"].items()}
+            out = _names(packed.get("out", []))
             digest = str(packed["digest"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"The masks in {origin} are damaged: {error}.") from None
-        if _digest(bits, fixed) != digest:
+        if _digest(bits, fixed, out) != digest:
             raise ValueError(f"The masks in {origin} are damaged: their digest does not match.")
-        return cls({name: unpack_bits(b, shape) for name, (b, shape) in bits.items()}, fixed)
+        masks = {name: unpack_bits(b, shape) for name, (b, shape) in bits.items()}
+        return cls(masks, fixed, out)
+
+
+def _names(value: Any) -> frozenset[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"what is out is {str(value)[:40]!r}")
+    return frozenset(value)
 
 
 def _digest(
-    bits: Mapping[str, tuple[Tensor, tuple[int, ...]]], fixed: Mapping[str, tuple[int, int]]
+    bits: Mapping[str, tuple[Tensor, tuple[int, ...]]],
+    fixed: Mapping[str, tuple[int, int]],
+    out: Iterable[str],
 ) -> str:
     sha = hashlib.sha256()
     for name in sorted(bits):
         packed, shape = bits[name]
         sha.update(f"{name}{tuple(shape)}{tuple(fixed.get(name, ()))}".encode())
         sha.update(packed.contiguous().numpy().data)
+    for name in sorted(out):
+        sha.update(f"out {name}".encode())
     return sha.hexdigest()

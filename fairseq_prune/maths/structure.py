@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from fairseq_prune.maths.score import Score
 
 POOLS = ("mean", "max", "sum", "norm")
+LAYERS = "layers"
 UNITS = {
     "ffn": "neurons of feed-forward layers",
     "heads": "attention heads",
     "hidden": "LSTM cells and what attention puts out",
     "embedding": "columns of an LSTM's embeddings",
+    LAYERS: "whole encoder and decoder layers of a Transformer",
 }
 
 
@@ -215,6 +217,13 @@ class Units:
 
     kinds: tuple[str, ...]
     pooled: str = "mean"
+
+    @property
+    def turns(self) -> tuple[tuple[str, ...], ...]:
+        """The kinds that are ranked together: layers first, then the units of those that stay."""
+        others = tuple(kind for kind in self.kinds if kind != LAYERS)
+        layers = (LAYERS,) if LAYERS in self.kinds else ()
+        return tuple(filter(None, (layers, others)))
 
 
 def parse(text: str, pooled: str = "mean") -> Element | Block | NofM | Units:

@@ -74,17 +74,26 @@ class ShrunkBARTModel(_WithFlags, BARTModel):
 
 def _narrow(modules: Any, side: str, args: Any) -> None:
     layers = [modules[number] for number in range(len(modules))]  # layerdrop: not iterated
-    widths = per_layer(args, f"{side}_ffn_widths", len(layers))
+    widths = _of_left(args, f"{side}_ffn_widths", side, len(layers))
     size = getattr(args, f"{side}_head_dim", None) or args.head_dim
-    heads = {"self_attn": per_layer(args, f"{side}_heads", len(layers))}
+    heads = {"self_attn": _of_left(args, f"{side}_heads", side, len(layers))}
     if any(getattr(layer, "encoder_attn", None) is not None for layer in layers):
-        heads["encoder_attn"] = per_layer(args, "decoder_cross_heads", len(layers))
+        heads["encoder_attn"] = _of_left(args, "decoder_cross_heads", side, len(layers))
     for number, layer in enumerate(layers):
         _narrow_ffn(layer, widths[number])
         for name, counts in heads.items():
             _narrow_attention(getattr(layer, name), counts[number], size)
         if side == "encoder":
             _narrow_shadows(layer)
+
+
+def _of_left(args: Any, name: str, side: str, layers: int) -> list[int]:
+    """The numbers of a setting, one a layer, of those layers that fairseq is told to keep."""
+    keep = getattr(args, f"{side}_layers_to_keep", None)
+    if not keep:
+        return per_layer(args, name, layers)
+    every = per_layer(args, name, len(str(getattr(args, name, None)).split(",")))
+    return [every[number] for number in sorted(map(int, keep.split(",")))]
 
 
 class _Attention(MultiheadAttention):

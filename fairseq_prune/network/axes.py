@@ -1,12 +1,14 @@
 """The units of a network, found in a live module or in a checkpoint's tensors."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from torch import Tensor, nn
 
-from fairseq_prune.maths.structure import UNITS
+from fairseq_prune.maths.structure import LAYERS, UNITS
 from fairseq_prune.network.classes import part_of, prefix_of, prefixes_of
+from fairseq_prune.network.layers import is_within, place_of
 from fairseq_prune.network.lstm_units import (
     check_kinds,
     is_lstm,
@@ -26,6 +28,8 @@ _HEADS = 8  # in fairseq, where nested settings leave them out
 def find_axes(tensors: Mapping[str, Tensor], heads: Mapping[str, int]) -> list[Axis]:
     """All axes of a network with these tensors, under each tensor's first name.
 
+    Layers that share a tensor cannot go one by one, and are no axis.
+
     Args:
         tensors: by name, shared ones under each of their names.
         heads: how many heads an attention module has, by its name.
@@ -42,7 +46,14 @@ def find_axes(tensors: Mapping[str, Tensor], heads: Mapping[str, int]) -> list[A
         axes = transformer_axes(shapes, heads)
     for axis in axes:
         check_places(axis, shapes)
-    return _once([owned(axis, owners) for axis in axes], prefixes_of(shapes))
+    free = [axis for axis in axes if not axis.modules or not _shares(axis, owners)]
+    return _once([owned(axis, owners) for axis in free], prefixes_of(shapes))
+
+
+def _shares(axis: Axis, owners: Mapping[str, str]) -> bool:
+    """Whether a tensor of an axis has another name too."""
+    names = Counter(owners.values())
+    return any(names[owners[place.name]] > 1 for place in axis.places)
 
 
 def _once(axes: Sequence[Axis], prefixes: Collection[str]) -> list[Axis]:
@@ -74,15 +85,48 @@ def choose_axes(
     if is_see2016({name: tuple(value.shape) for name, value in tensors.items()}):
         check_kinds(kinds)
     chosen = free_axes(axes, kinds, prunable, tensors)
-    if chosen:
-        return classed(chosen, classes)
     there = [kind for kind in UNITS if any(axis.kind == kind for axis in axes)]
+    if LAYERS in kinds and not any(axis.kind == LAYERS for axis in chosen):
+        kinds = (LAYERS,)  # layers go first: without any, the rest is not what was asked for
+    elif chosen:
+        return classed(chosen, classes)
     what = f"it has: {', '.join(there)}" if there else "its units are not known"
     if set(there) & set(kinds):
         what = "all of them are excluded or frozen, at least in a part"
+    elif set(there) & {"hidden", "embedding"} and LAYERS in kinds:
+        what = (
+            "an LSTM's layers have no residual connection, by which what comes in could go on "
+            f"without a layer; it has: {', '.join(there)}"
+        )
     raise ValueError(
         f"--prune-structure {'+'.join(kinds)} finds no units in this model; {what}."
     )  # fmt: skip
+
+
+def check_layers(axes: Axes | None, options: Options) -> None:
+    """Raise ValueError where layers are to go, and fairseq could not open what is left.
+
+    Args:
+        axes: of a recipe; None where it prunes no units.
+        options: the settings of the model.
+    """
+    layers = [layer for axis in (axes or {}).values() for layer in axis.modules]
+    if not layers:
+        return
+    if options.nests("encoder") or options.nests("decoder"):
+        raise ValueError(
+            "--prune-structure layers needs settings as fairseq-train writes them; in those of "
+            "fairseq-hydra-train, fairseq cannot leave layers out: train with fairseq-train."
+        )
+    aligns = options.get("alignment_layer")
+    if type(aligns) is int and aligns >= 0:
+        bound = [n for side, n in map(place_of, layers) if side == "decoder" and n <= aligns]
+        if bound:
+            raise ValueError(
+                f"--prune-structure layers cannot take decoder layer {bound[0]}: words are aligned "
+                f"by layer {aligns} (--alignment-layer), which fairseq finds by its number; leave "
+                "the decoder whole (--prune-exclude target-layer), or layers up to this one."
+            )
 
 
 def free_axes(
@@ -91,9 +135,28 @@ def free_axes(
     prunable: Iterable[str],
     tensors: Mapping[str, Tensor],
 ) -> list[Axis]:
-    """The axes of these kinds whose matrices are all among the ``prunable`` ones."""
+    """The axes of these kinds whose matrices are all among the ``prunable`` ones.
+
+    Of layers, those of which that is true are units.
+    """
     free = set(prunable)
-    return [axis for axis in axes if axis.kind in kinds and matrices(axis, tensors) <= free]
+    found = [_free_layers(axis, free, tensors) if axis.modules else axis for axis in axes]
+    return [axis for axis in found if axis.kind in kinds and matrices(axis, tensors) <= free]
+
+
+def _free_layers(axis: Axis, free: Collection[str], tensors: Mapping[str, Tensor]) -> Axis:
+    held = {p.unit for p in axis.places if p.name in matrices(axis, tensors) and p.name not in free}
+    units = [unit for unit in range(axis.units) if unit not in held] or list(range(axis.units))
+    places = [
+        replace(p, unit=units.index(p.unit)) for p in axis.places if p.unit in units
+    ]  # fmt: skip
+    modules = tuple(axis.modules[unit] for unit in units)
+    return replace(axis, units=len(units), places=tuple(places), modules=modules)
+
+
+def outside(axes: Axes, out: Collection[str]) -> dict[str, Axis]:
+    """The axes that do not lie in one of the layers ``out``."""
+    return {name: axis for name, axis in axes.items() if not is_within(name, out)}
 
 
 def on_axes(weights: Weights, axes: Axes | None) -> Weights:

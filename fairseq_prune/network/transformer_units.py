@@ -1,4 +1,4 @@
-"""The units of Transformers: neurons of feed-forward layers, and attention heads.
+"""The units of Transformers: neurons of feed-forward layers, attention heads, and whole layers.
 
 The width of the embedding is none of them: layer normalisation and sinusoidal positions depend on
 all of it, so that no column can be cut out with the rest unchanged.
@@ -8,16 +8,22 @@ import re
 from collections.abc import Mapping
 
 from fairseq_prune.network.classes import paper_class
+from fairseq_prune.network.layers import layer_of, place_of
 from fairseq_prune.network.units import Axis, Place, Shapes
+from fairseq_prune.network.weights import SHADOW
 
 _FC1 = re.compile(r"(?P<layer>.*layers\.\d+)\.fc1\.weight$")
 _QUERY = re.compile(
     r"(?P<attention>.*layers\.\d+\.(self_attn|encoder_attn)(\.bert_attn)?)\.q_proj\.weight$"
 )
 
+# what every layer here has; and the matrices whose products are added to what came in
+_PARTS = ("self_attn.q_proj.weight", "fc1.weight", "fc2.weight")
+_WRITES = (".self_attn.out_proj.weight", ".encoder_attn.out_proj.weight", ".fc2.weight")
+
 
 def transformer_axes(shapes: Shapes, heads: Mapping[str, int]) -> list[Axis]:
-    """The axes of every feed-forward layer and attention in ``shapes``.
+    """The axes of every feed-forward layer, attention and stack of layers in ``shapes``.
 
     Args:
         heads: how many heads an attention module has, by its name; one that is not there has no
@@ -32,7 +38,40 @@ def transformer_axes(shapes: Shapes, heads: Mapping[str, int]) -> list[Axis]:
             axes.append(_ffn(ffn["layer"], shapes))
         elif query and query["attention"] in heads:
             axes.append(_heads(query["attention"], shapes, heads[query["attention"]]))
-    return axes
+    return [*axes, *_stacks(shapes)]
+
+
+def _stacks(shapes: Shapes) -> list[Axis]:
+    """The encoder's and the decoder's layers, each of attention and a feed-forward layer."""
+    members: dict[str, list[str]] = {}
+    for name in shapes:
+        layer = layer_of(name)
+        if layer is not None and not SHADOW.search(name):
+            members.setdefault(layer, []).append(name)
+    found = []
+    for side, whose in (("encoder", "source"), ("decoder", "target")):
+        layers = sorted((n for n in members if place_of(n)[0] == side), key=place_of)
+        known = [f"{layer}.{part}" for layer in layers for part in _PARTS]
+        if layers and all(name in shapes for name in known):
+            places = [
+                place
+                for unit, layer in enumerate(layers)
+                for name in members[layer]
+                for place in _whole(name, shapes[name], unit)
+            ]
+            found.append(
+                Axis(f"{side}.layers", "layers", f"{whose}-layers", len(layers), tuple(places),
+                     tuple(layers))
+            )  # fmt: skip
+    return found
+
+
+def _whole(name: str, shape: tuple[int, ...], unit: int) -> list[Place]:
+    """A layer's matrix, which reads where it writes into the residual stream; no bias."""
+    if len(shape) < 2:
+        return []
+    reads = name.endswith(_WRITES)
+    return [Place(name, int(reads), reads, width=shape[int(reads)], unit=unit)]
 
 
 def _ffn(layer: str, shapes: Shapes) -> Axis:

@@ -49,7 +49,7 @@ def _part(axis: Axis, place: Place, score: Score, pooled: str) -> tuple[Tensor, 
     along = place.rows(values)
     along = along.amax(dim=1) if largest else along.sum(dim=1)
     counts = place.rows(present).sum(dim=1)
-    by_unit = place.per_unit(along, axis.units)
+    by_unit = place.per_unit(along, axis.units, -torch.inf if largest else 0.0)
     total = by_unit.amax(dim=1) if largest else by_unit.sum(dim=1)
     return total, place.per_unit(counts, axis.units).sum(dim=1)
 

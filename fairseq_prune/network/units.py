@@ -4,6 +4,8 @@ An axis is a dimension of the network along which units lie, such as the inner w
 feed-forward layer. Every tensor that has a dimension along it is one of its places: the rows that
 make the units' values, and the columns that read them. A unit whose readers are all zero has no
 effect, whatever its own weights are; so it can be cut out of every place at once.
+
+The units of a stack are its layers, each with all of its tensors to itself.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,6 +31,8 @@ class Place:
         reads: whether this part of the tensor multiplies the units' values, or makes them.
         width: how many indices a unit has in a row (the size of a head).
         copies, stride: how often the units lie there (the four gates), and how far apart.
+        unit: the one unit that has the tensor to itself, where the others have no part of it;
+            ``width`` is then the size of the dimension.
     """
 
     name: str
@@ -38,9 +42,12 @@ class Place:
     width: int = 1
     copies: int = 1
     stride: int = 0
+    unit: int | None = None
 
     def indices(self, units: Tensor) -> Tensor:
-        """The indices of these units: ``(len(units), copies * width)``."""
+        """The indices of these units: ``(len(units), copies * width)``; of those that have any."""
+        if self.unit is not None:
+            return torch.arange(self.width).expand(int((units == self.unit).sum()), self.width)
         copies = torch.arange(self.copies) * self.stride
         inner = (copies[:, None] + torch.arange(self.width)[None, :]).reshape(-1)
         return self.offset + units[:, None] * self.width + inner[None, :]
@@ -49,8 +56,16 @@ class Place:
         """The tensor with one row for each index of the dimension."""
         return tensor.movedim(self.dim, 0).flatten(1)
 
-    def per_unit(self, values: Tensor, units: int) -> Tensor:
-        """``values`` (one an index of the dimension) by unit: ``(units, copies * width)``."""
+    def per_unit(self, values: Tensor, units: int, fill: float | bool = 0) -> Tensor:
+        """``values`` (one an index of the dimension) by unit: ``(units, copies * width)``.
+
+        Args:
+            fill: for the units that have no part of the tensor.
+        """
+        if self.unit is not None:
+            found = values.new_full((units, self.width), fill)
+            found[self.unit] = values
+            return found
         return values[self.indices(torch.arange(units)).to(values.device)]
 
 
@@ -63,6 +78,7 @@ class Axis:
         kind: one of `fairseq_prune.maths.structure.UNITS`.
         label: its class, by the rules of :mod:`fairseq_prune.network.classes`.
         units: how many there are.
+        modules: by unit, the layer that it is, where the units are layers.
     """
 
     name: str
@@ -70,6 +86,13 @@ class Axis:
     label: str
     units: int
     places: tuple[Place, ...]
+    modules: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What rules for classes may name; a rule for a matrix is none for the layer around it."""
+        own = () if self.modules else (place.name for place in self.places)
+        return (self.name, *own)
 
     @property
     def readers(self) -> tuple[Place, ...]:
@@ -89,7 +112,8 @@ def check_places(axis: Axis, shapes: Shapes) -> None:
     for place in axis.places:
         shape = shapes[place.name]
         size = shape[place.dim] if place.dim < len(shape) else 0
-        last = int(place.indices(torch.tensor([axis.units - 1])).max())
+        unit = axis.units - 1 if place.unit is None else place.unit
+        last = int(place.indices(torch.tensor([unit])).max())
         if last >= size:
             raise ValueError(
                 f"{place.name} has {size} entries in dimension {place.dim}, too few for the "
@@ -117,7 +141,7 @@ def classed(axes: Iterable[Axis], classes: str = "paper") -> dict[str, Axis]:
     rules = [] if classes in GRANULARITIES else read_rules(classes)
     found = {}
     for axis in axes:
-        own = first_rule(rules, (axis.name, *(place.name for place in axis.places)))
+        own = first_rule(rules, axis.names)
         label = axis.name if classes == "tensor" else own or coarser(axis.label, classes)
         found[axis.name] = replace(axis, label=label)
     return found

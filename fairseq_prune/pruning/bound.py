@@ -1,22 +1,25 @@
 """A recipe and the model it is for: what its shares come to, and what was removed before."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from fairseq_prune.masks.state import Masks
-from fairseq_prune.maths.allocate import overall
+from fairseq_prune.maths.allocate import overall, scaled
 from fairseq_prune.maths.schemes import REST
 from fairseq_prune.maths.select import round_count
 from fairseq_prune.maths.structure import NofM, Units
 from fairseq_prune.network.axes import choose_axes, find_axes, heads_of, tensors_of
-from fairseq_prune.network.units import Axes
+from fairseq_prune.network.units import Axes, Axis
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.groups import groups_of, sums_by_class
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.shares import Shares
+
+# what excludes the layers of a class
+_EXCLUDES = {f"{side}-layers": f"{side}-layer" for side in ("source", "target")}
 
 
 def axes_of(model: nn.Module, weights: Weights, recipe: Recipe) -> Axes | None:
@@ -51,7 +54,8 @@ def counts_by_class(
         if w.fixed and (name not in masks or name in known)
     }
     groups = groups_of(recipe.groups(), weights, axes)
-    return sums_by_class(groups.count(Masks(whole, fixed)), groups.classes)
+    out = masks.out if isinstance(masks, Masks) else ()
+    return sums_by_class(groups.count(Masks(whole, fixed, out)), groups.classes)
 
 
 def check_shrinks(
@@ -71,6 +75,11 @@ def check_shrinks(
     if isinstance(recipe.groups(), NofM):
         return
     sparsity = recipe.target
+    if recipe.schedule_entry().moves and isinstance(masks, Masks) and masks.out:
+        raise ValueError(
+            f"--prune-schedule {recipe.schedule} brings weights back, and {origin} has lost whole "
+            "layers, which stay away: cut them out first (fairseq-prune shrink)."
+        )
     counts = counts_by_class(recipe, weights, axes, masks).values()
     total, gone = map(sum, zip(*counts, strict=True))
     if gone > round_count(sparsity, total):
@@ -84,7 +93,7 @@ def check_shrinks(
 def bound(recipe: Recipe, weights: Weights, axes: Axes | None) -> Recipe:
     """The recipe with the overall sparsity that its shares come to in a model.
 
-    Other recipes come back as they are.
+    Other recipes come back as they are. Where layers go, one of each stack has to stay.
 
     Args:
         weights: the model's, with their classes.
@@ -93,12 +102,32 @@ def bound(recipe: Recipe, weights: Weights, axes: Axes | None) -> Recipe:
     Raises ValueError, naming the classes, where the shares are not for these.
     """
     shares = recipe.shares
-    if shares is None:
-        return recipe
-    counts = counts_by_class(recipe, weights, axes, {})
-    totals = {label: total for label, (total, _) in counts.items()}
-    _check_classes(shares, list(totals))
-    return replace(recipe, sparsity=overall(shares, totals))
+    if shares is not None:
+        counts = counts_by_class(recipe, weights, axes, {})
+        totals = {label: total for label, (total, _) in counts.items()}
+        _check_classes(shares, list(totals))
+        recipe = replace(recipe, sparsity=overall(shares, totals))
+    if axes is not None and recipe.scheme is not None:
+        _check_depth(recipe, [axis for axis in axes.values() if axis.modules])
+    return recipe
+
+
+def _check_depth(recipe: Recipe, stacks: Sequence[Axis]) -> None:
+    """Raises ValueError where more layers are to go than all but one of each stack."""
+    by_class = recipe.scheme_entry().by_class
+    parts: dict[str, list[Axis]] = {}
+    for axis in stacks:
+        parts.setdefault(axis.label if by_class else "all layers", []).append(axis)
+    totals = {label: sum(axis.units for axis in part) for label, part in parts.items()}
+    shares = scaled(recipe.shares if by_class else None, recipe.target, totals)
+    for label, part in parts.items():
+        wanted, most = round_count(shares[label], totals[label]), totals[label] - len(part)
+        if wanted > most:
+            raise ValueError(
+                f"{shares[label]:g} of the {totals[label]} layers of {label} is {wanted}, and the "
+                f"last layer of an encoder or decoder cannot go: remove {most} at most, or leave "
+                f"them whole (--prune-exclude {_EXCLUDES.get(label, 'target-layer')})."
+            )
 
 
 def _check_classes(shares: Shares, known: list[str]) -> None:

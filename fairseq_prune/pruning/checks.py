@@ -5,7 +5,16 @@ from dataclasses import asdict, replace
 
 from fairseq_prune.maths.schedule import SCHEDULES
 from fairseq_prune.maths.schemes import ALLOCATIONS
-from fairseq_prune.maths.structure import POOLS, UNITS, Block, Element, NofM, Units, parse
+from fairseq_prune.maths.structure import (
+    LAYERS,
+    POOLS,
+    UNITS,
+    Block,
+    Element,
+    NofM,
+    Units,
+    parse,
+)
 from fairseq_prune.pruning.recipe import Recipe, flags
 from fairseq_prune.pruning.shares import classes_for, one_line
 from fairseq_prune.saliency import SALIENCIES, every_name
@@ -162,10 +171,31 @@ def _check_units(recipe: Recipe) -> None:
                 f"--prune-saliency {name} scores units; give --prune-structure "
                 f"{_either(tuple(UNITS))}, or choose another saliency."
             )
+    _check_layers(recipe)
     if is_units and recipe.pool is not None and not recipe.is_pooled:
         raise ValueError(
             f"--prune-pool {recipe.pool} has no effect with --prune-saliency {recipe.saliency}, "
             "which scores units as they are; leave it out."
+        )
+
+
+def _check_layers(recipe: Recipe) -> None:
+    """What layers cannot be with: they are few, and go before the units inside them."""
+    groups = recipe.groups()
+    if not isinstance(groups, Units) or LAYERS not in groups.kinds:
+        return
+    if recipe.multiple is not None:
+        raise ValueError(
+            f"--prune-multiple {recipe.multiple} counts units of a layer, not layers; leave it "
+            "out, or prune layers first and the units of those that stay after that."
+        )
+    flag = "--prune-scheme given" if recipe.given is not None else None
+    if recipe.schedule == "gradual-threshold":
+        flag = "--prune-schedule gradual-threshold"
+    if flag is not None and len(groups.turns) > 1:
+        raise ValueError(
+            f"{flag} has no place with --prune-structure {recipe.structure}, as layers go before "
+            "the units of those that stay: prune layers first, and then the others."
         )
 
 

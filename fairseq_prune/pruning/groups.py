@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.score import Scores
 from fairseq_prune.maths.structure import NofM, Structure, Units
-from fairseq_prune.network.axes import on_axes
+from fairseq_prune.network.axes import on_axes, outside
 from fairseq_prune.network.unit_masks import cut, gone, pool
-from fairseq_prune.network.units import Axes
+from fairseq_prune.network.units import Axes, Axis
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.saliency import SALIENCIES, UNIT_SALIENCIES, Probe
 
@@ -29,6 +30,12 @@ class Groups(Protocol):
 
     def count(self, masks: Masks) -> dict[str, tuple[int, int]]:
         """How many groups there are in masks, and how many of them are gone."""
+
+    def out(self, kept: Mapping[str, Tensor]) -> set[str]:
+        """The layers that are gone as a whole where these groups are kept."""
+
+    def turns(self, counts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Counts of groups, those that are ranked together together."""
 
 
 class TensorGroups:
@@ -54,6 +61,14 @@ class TensorGroups:
         """By tensor."""
         return {n: self._structure.count(mask, masks.fixed.get(n)) for n, mask in masks.items()}
 
+    def out(self, kept: Mapping[str, Tensor]) -> set[str]:
+        """None: no layer goes as such."""
+        return set()
+
+    def turns(self, counts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """All of them."""
+        return [dict(counts)]
+
 
 class UnitGroups:
     """Units, each a slice of several tensors."""
@@ -64,7 +79,7 @@ class UnitGroups:
 
     def rank(self, saliency: str, probe: Probe) -> tuple[Scores, Scores]:
         """The saliency's own scores of units, or those of their weights pooled."""
-        probe = replace(probe, weights=on_axes(probe.weights, self._axes))
+        probe = replace(probe, weights=on_axes(probe.weights, self._axes), axes=self._axes)
         if saliency in UNIT_SALIENCIES:
             return UNIT_SALIENCIES[saliency].score(probe), {}
         scores = SALIENCIES[saliency].score(probe)
@@ -75,11 +90,32 @@ class UnitGroups:
         return cut(self._axes, kept, self._weights, probe.masks)
 
     def count(self, masks: Masks) -> dict[str, tuple[int, int]]:
-        """By axis."""
+        """By axis. What lies in a layer that is gone counts no more: the layer does."""
         return {
-            name: (axis.units, int(gone(axis, masks, self._weights).sum()))
-            for name, axis in self._axes.items()
+            name: (axis.units, int(self._gone(axis, masks).sum()))
+            for name, axis in outside(self._axes, masks.out).items()
         }
+
+    def out(self, kept: Mapping[str, Tensor]) -> set[str]:
+        """The layers among the units that are not kept."""
+        return {
+            layer
+            for name, axis in self._axes.items()
+            for layer, stays in zip(axis.modules, kept[name].tolist(), strict=False)
+            if not stays
+        }
+
+    def turns(self, counts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Layers, and the units inside them."""
+        parts: list[dict[str, Any]] = [{}, {}]
+        for name, count in counts.items():
+            parts[not self._axes[name].modules][name] = count
+        return [part for part in parts if part]
+
+    def _gone(self, axis: Axis, masks: Masks) -> Tensor:
+        if axis.modules:
+            return torch.tensor([layer in masks.out for layer in axis.modules])
+        return gone(axis, masks, self._weights)
 
 
 def groups_of(structure: Structure | NofM | Units, weights: Weights, axes: Axes | None) -> Groups:

@@ -1,9 +1,10 @@
 """Pruner: from what weights are worth to which are kept."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
 from torch import Tensor
 
@@ -11,6 +12,8 @@ from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.extremes import extremes
 from fairseq_prune.maths.select import Budgets, Scores, make_masks
 from fairseq_prune.maths.structure import NofM, Units
+from fairseq_prune.network.axes import outside
+from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weights
 from fairseq_prune.pruning.groups import Groups, groups_of, sums_by_class
 from fairseq_prune.pruning.notes import Notes
@@ -53,8 +56,13 @@ class Pruner:
 
         Raises ValueError where the scores are not numbers.
         """
-        groups = groups_of(self.recipe.groups(), probe.weights, probe.axes)
-        before = sums_by_class(groups.count(probe.masks or Masks({})), groups.classes)
+        structure = self.recipe.groups()
+        if isinstance(structure, Units) and len(structure.turns) > 1:
+            return self._in_turns(structure, sparsity, probe)
+        masks = probe.masks or Masks({})
+        axes = None if probe.axes is None else outside(probe.axes, masks.out)
+        groups = groups_of(structure, probe.weights, axes)
+        before = sums_by_class(groups.count(masks), groups.classes)
         start = _share_gone(before.values())
         rounds = self.recipe.entry().rounds
         inner = probe
@@ -68,21 +76,39 @@ class Pruner:
         notes = replace(pruned.notes, before=counts if any(counts.values()) else {})
         return replace(pruned, extremes=extremes, notes=notes)
 
+    def _in_turns(self, structure: Units, sparsity: float, probe: Probe) -> Pruned:
+        """Layers first; then, at the same sparsity, the units of those that stay."""
+        masks, notes = probe.masks, Notes()
+        for kinds in structure.turns:
+            assert probe.axes is not None
+            axes = {name: axis for name, axis in probe.axes.items() if axis.kind in kinds}
+            turn = replace(self.recipe, structure="+".join(kinds))
+            pruned = Pruner(turn).update(sparsity, replace(probe, masks=masks, axes=axes))
+            masks, found = pruned.masks, pruned.notes
+            # by class what both turns found; a threshold, say, is of one of them only
+            both: dict[str, Any] = {
+                name: {**(getattr(notes, name) or {}), **(getattr(found, name) or {})}
+                for name in ("before", "sigma", "thresholds")
+            }
+            notes = replace(found, threshold=None, lambda_=None, **both)
+        return replace(pruned, notes=notes)
+
     def _once(
         self, sparsity: float, probe: Probe, groups: Groups, adjust: Adjust | None = None
     ) -> Pruned:
         structure = self.recipe.groups()
         ranked, scores = groups.rank(self.recipe.resolved.saliency, probe)
-        notes = Notes()
+        notes, out = Notes(), set[str]()
         if isinstance(structure, NofM):
             kept = {name: structure.masks(score) for name, score in scores.items()}
         else:
             budgets = self._budgets(ranked, sparsity, probe, groups)
             budgets = budgets if adjust is None else adjust(ranked, budgets)
-            kept = groups.expand(make_masks(ranked, budgets), scores, probe)
+            chosen = make_masks(ranked, budgets)
+            kept, out = groups.expand(chosen, scores, probe), groups.out(chosen)
             notes = Notes(**vars(budgets.found))
         others = {n: mask for n, mask in (probe.masks or {}).items() if n not in kept}
-        masks = _with_pads({**others, **kept}, probe)
+        masks = _with_pads({**others, **kept}, probe, out)
         if self.recipe.entry().needs == "data":
             notes = note_unseen(notes, scores, masks, probe, structure)
         return Pruned(masks, notes=notes)
@@ -92,6 +118,9 @@ class Pruner:
         recipe = self.recipe
         if recipe.ratios is None:
             least = least_of(recipe, {n: s.numel_prunable for n, s in ranked.items()})
+            least = with_one_layer(
+                least, {n: a for n, a in (probe.axes or {}).items() if n in ranked}
+            )
             found = recipe.allocation(ranked, sparsity, groups.classes, least=least)
             if recipe.multiple is None:
                 return found
@@ -101,7 +130,7 @@ class Pruner:
         return Budgets({name: counts[name][0] - counts[name][1] for name in ranked})
 
 
-def _with_pads(kept: Mapping[str, Tensor], probe: Probe) -> Masks:
+def _with_pads(kept: Mapping[str, Tensor], probe: Probe, out: Collection[str]) -> Masks:
     """The masks, with pad rows fixed where they are whole; units go out of them for good."""
     masks, fixed, before = dict(kept), {}, probe.masks
     for name, weight in probe.weights.items():
@@ -111,7 +140,7 @@ def _with_pads(kept: Mapping[str, Tensor], probe: Probe) -> Masks:
             masks[name] = masks[name] & before[name].to(masks[name].device)
         if bool(masks[name].reshape(-1)[slice(*weight.fixed)].all()):
             fixed[name] = weight.fixed
-    return Masks(masks, fixed)
+    return Masks(masks, fixed, {*out, *(() if before is None else before.out)})
 
 
 def check_structure(recipe: Recipe, weights: Weights) -> None:
@@ -160,6 +189,12 @@ def least_of(recipe: Recipe, totals: Mapping[str, int]) -> dict[str, int] | None
         return {name: min(int(least), total) for name, total in totals.items()}
     share = Fraction(repr(least))  # the decimal number that was written: 0.7 of 10 is 7, not 8
     return {name: math.ceil(share * total) for name, total in totals.items()}
+
+
+def with_one_layer(least: dict[str, int] | None, axes: Axes) -> dict[str, int] | None:
+    """What stays in any case, one layer of each stack included: none is no network."""
+    stacks = {name: 1 for name, axis in axes.items() if axis.modules}
+    return {**stacks, **least} if least else stacks or None
 
 
 def in_multiples(budgets: Budgets, scores: Scores, multiple: int) -> Budgets:

@@ -30,7 +30,7 @@ def check_rules(
     rules = read_rules(classes)
     things = {name: (name, *weight.aliases) for name, weight in everything.items()}
     for name, axis in (axes or {}).items():
-        things[name] = (name, *(place.name for place in axis.places))
+        things[name] = axis.names
     hits = {
         name: [number for number, (_, rule) in enumerate(rules) if any(map(rule.search, names))]
         for name, names in things.items()

@@ -67,7 +67,7 @@ def exchange(timetable: Exchange, step: int, probe: Probe, notes: Notes) -> Prun
         moved = min(round_count(fraction, survivors), removed)
         worth = slopes[name].abs() if by_gradient else _drawn(probe, weight, step)
         masks[name] = _exchanged(weight, alive, survivors, moved, worth)
-    found = Masks(masks, probe.masks.fixed)
+    found = Masks(masks, probe.masks.fixed, probe.masks.out)
     # no rows are scored
     return Pruned(found, find_extremes(probe.weights, found), without_unseen(notes))
 

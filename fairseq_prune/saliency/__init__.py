@@ -94,7 +94,7 @@ SALIENCIES = Registry[SaliencyEntry]("saliency", {
 })  # fmt: skip
 
 # what scores units, not weights; where a name is in both, this one is for --prune-structure ffn,
-# heads, hidden or embedding, and any other saliency of weights is pooled there (--prune-pool)
+# heads, hidden, embedding or layers; any other saliency of weights is pooled there (--prune-pool)
 UNIT_SALIENCIES = Registry[SaliencyEntry]("saliency", {
     "random": _of(
         "random:random_units", "a random number, the control", "none: a control"

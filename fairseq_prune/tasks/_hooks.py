@@ -24,6 +24,7 @@ from fairseq_prune.tasks._backend import check_gradients
 from fairseq_prune.tasks._bert_input import Readers
 from fairseq_prune.tasks._draws import take_turns
 from fairseq_prune.tasks._keep import keep_update
+from fairseq_prune.tasks._layers import watch_saving
 from fairseq_prune.tasks._length import (
     check_begins,
     check_length,
@@ -89,6 +90,7 @@ class PruningHooks:
             count_scores()
             take_turns()
             watch_loading()
+            watch_saving()
             with one_sentence():
                 start = start_of(self._checkpoint_config())
                 check_start(start)

@@ -14,7 +14,8 @@ from fairseq_prune.checkpoints.unmasked import made_with, trained_dense
 from fairseq_prune.masks.hold import Holder
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.schedule import Exchange
-from fairseq_prune.network.axes import find_axes, heads_of, on_axes, tensors_of
+from fairseq_prune.network.axes import check_layers, find_axes, heads_of, on_axes, tensors_of
+from fairseq_prune.network.layers import leave_out_
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import Weight, of_module
 from fairseq_prune.pruning.bound import axes_of, bound, check_shrinks
@@ -32,6 +33,7 @@ from fairseq_prune.pruning.step import act
 from fairseq_prune.pruning.weight_norm import check_norms
 from fairseq_prune.saliency import Probe
 from fairseq_prune.tasks._held import Held
+from fairseq_prune.tasks._layers import options_of
 from fairseq_prune.tasks._optimizer import parts_of, trained_parameters
 from fairseq_prune.tasks._probe import Sampler, probe_of
 from fairseq_prune.tasks._ranks import check_same, from_first_rank, several
@@ -96,6 +98,7 @@ class Session:
             weights = self._find(model)
             check_structure(self.recipe, weights)
             axes = axes_of(model, weights, self.recipe)
+            check_layers(axes, options_of(settings))
             report_rules(self.recipe, model, weights, axes)
             self._say(recipe=bound(self.recipe, weights, axes))
             if self.recipe.mask_from:
@@ -168,6 +171,7 @@ class Session:
         self.held.take_from_file(
             str(start.path), start.resumes, masks, self.weights, self.classes, stored.extremes
         )
+        leave_out_(model, masks.out)
         logger.info("masks of %s restored: %r", start.path, masks)
 
     def _look_for_unmasked(
@@ -262,6 +266,8 @@ class Session:
         extremes = merge_extremes(self.record.extremes, pruned.extremes)
         self._say(extremes=extremes, notes=pruned.notes, acted=step)
         self.held.prune(pruned.masks, self.weights, self.classes, extremes)
+        assert self.model is not None
+        leave_out_(self.model, pruned.masks.out)
 
     @property
     def classes(self) -> dict[str, str]:

@@ -10,7 +10,10 @@ from fairseq.data import data_utils
 from torch import Tensor
 
 from fairseq_prune import models
+from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.apply import Views
+from fairseq_prune.checkpoints.kept_layers import KEEPING, out_of
+from fairseq_prune.network.layers import leave_out_
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.refusal import Refusal, reason_of
@@ -50,7 +53,11 @@ def open_network(checkpoint: str, given: Given, told: Told) -> Network:
     import_plugin(given.user_dir)
     own = read_task(checkpoint, given.model_overrides)
     try:
-        loaded = load([checkpoint], overrides_of(own, given))
+        overrides, out = overrides_of(own, given), out_of(storage.load(checkpoint))
+        if out:  # masks have the names of the whole network
+            overrides |= dict.fromkeys(KEEPING)
+        loaded = load([checkpoint], overrides)
+        leave_out_(loaded.models[0], out)
         task, saved = loaded.task, loaded.saved
         task.load_dataset(saved.dataset.train_subset, combine=False, epoch=1)
         with data_utils.numpy_seed(saved.common.seed):  # several zipped keep their first order

@@ -158,7 +158,7 @@ def check_written(path: str) -> str | None:
 
     Returns why it could not be tried, or None. Raises CheckpointError where it does not open.
     """
-    content = storage.load(path)
+    content = storage.load(path, whole=False)
     skeleton, why = _skeleton_of(content)
     if skeleton is None:
         return why

@@ -63,7 +63,8 @@ def as_loaded(model: Any, state: Mapping[str, Any], settings: Any) -> dict[str, 
     result = dict(state)
     if hasattr(model, "upgrade_state_dict"):
         model.upgrade_state_dict(result)
-    found: dict[str, Any] = checkpoint_utils.prune_state_dict(result, settings)
+    # which forgets the layers to keep when it has used them
+    found: dict[str, Any] = checkpoint_utils.prune_state_dict(result, copy.copy(settings))
     return found
 
 

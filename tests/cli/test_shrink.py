@@ -100,11 +100,11 @@ def test_weights_that_were_pruned_one_by_one_are_refused(dense, call, tmp_path):
     call("apply", path, "--output", pruned, *blind, "0.99")
     said = refusal(call, pruned, "--output", small)
     assert f"The masks of {pruned} remove single weights, not whole units: " in said
-    assert "of its 140 units have no effect; prune units first (--prune-structure ffn or" in said
+    assert "of its 144 units have no effect; prune units first (--prune-structure ffn or" in said
     assert not small.exists()
     assert call("shrink", pruned, "--output", small, "--anyway")[0] == 0
     assert small.stat().st_size < pruned.stat().st_size
-    assert "has no whole unit to cut out: each of its 140 has an effect" in refusal(
+    assert "has no whole unit to cut out: each of its 144 has an effect" in refusal(
         call, path, "--output", tmp_path / "none.pt"
     )
 

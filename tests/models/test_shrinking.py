@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fairseq_prune.checkpoints.shrink import plan, shrink
-from fairseq_prune.maths.structure import UNITS
+from fairseq_prune.maths.structure import LAYERS, UNITS
 from fairseq_prune.network.axes import choose_axes, find_axes, heads_of, tensors_of
 from fairseq_prune.network.unit_masks import cut as masks_without
 from fairseq_prune.network.weights import of_module
@@ -15,13 +15,12 @@ from fairseq_prune.tasks.opening import open_checkpoint
 from tests.models.nets import NETS, batch, build, checkpoint, load, logits, net, save, settings
 
 STOCK = ("lstm", "transformer", "lightconv")
+INSIDE = tuple(kind for kind in UNITS if kind != LAYERS)  # zeros do not take a whole layer out
 # of these we have no architecture with widths of their own
 UNEVEN = [name for name in NETS if "no attention" not in name and name != "lightconv"]
 
 
-def prune(
-    model: Any, seed: int, even: bool, kinds: tuple[str, ...] = tuple(UNITS)
-) -> dict[str, Any]:
+def prune(model: Any, seed: int, even: bool, kinds: tuple[str, ...] = INSIDE) -> dict[str, Any]:
     """Random units of these kinds zeroed, half of each axis if ``even``; gives what is kept."""
     draw = torch.Generator().manual_seed(seed)
     weights = of_module(model)

@@ -57,6 +57,7 @@ def test_a_neuron_is_a_row_and_a_column() -> None:
 def test_what_is_cut_is_gone_and_nothing_else(flags: list[bool]) -> None:
     state = transformer()
     axes, weights = axes_of(state), of_state_dict(state)
+    axes.pop("encoder.layers")  # gone as well, where all of its units are
     kept = {f"{ATTENTION}.heads": torch.tensor(flags[:2])}
     kept["encoder.layers.0.ffn"] = torch.tensor(flags[2:])
     masks = cut(axes, kept, weights, None)

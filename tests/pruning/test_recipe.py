@@ -83,18 +83,19 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     (
         {"scheme": "erk", "structure": "unit"},
         "--prune-structure 'unit' is unknown; choose weight, row, block:RxC (such as block:4x4), "
-        "N:M (such as 2:4), ffn, heads, hidden, embedding, or several of these: ffn+heads.",
+        "N:M (such as 2:4), ffn, heads, hidden, embedding, layers, or several of these: "
+        "ffn+heads.",
     ),
     (
         {"scheme": "class-uniform", "structure": "ffn+rows"},
         "--prune-structure 'ffn+rows' is unknown; choose weight, row, block:RxC (such as "
-        "block:4x4), N:M (such as 2:4), ffn, heads, hidden, embedding, or several of these: "
-        "ffn+heads.",
+        "block:4x4), N:M (such as 2:4), ffn, heads, hidden, embedding, layers, or several of "
+        "these: ffn+heads.",
     ),
     (
         {"scheme": "class-uniform", "saliency": "gate"},
-        "--prune-saliency gate scores units; give --prune-structure ffn, heads, hidden or "
-        "embedding, or choose another saliency.",
+        "--prune-saliency gate scores units; give --prune-structure ffn, heads, hidden, "
+        "embedding or layers, or choose another saliency.",
     ),
     (
         {"scheme": "class-uniform", "structure": "ffn", "saliency": "taylor", "pool": "max"},

@@ -33,6 +33,16 @@ RUNS = {
         "--prune-scheme class-blind --prune-structure ffn --prune-saliency random "
         "--prune-ratios snip --prune-score-batches 2",
     ),
+    "layers, gradual": (
+        "transformer",
+        "--prune-scheme class-uniform --prune-structure layers --prune-schedule gradual "
+        "--prune-end 5 --prune-every 2",
+    ),
+    "layers, and heads and neurons of those that stay, by Taylor": (
+        "transformer",
+        "--prune-scheme class-uniform --prune-structure ffn+heads+layers --prune-saliency taylor "
+        "--prune-score-batches 2 --prune-schedule gradual --prune-end 5 --prune-every 2",
+    ),
     "neurons, growing": (
         "transformer",
         "--prune-scheme class-uniform --prune-structure ffn --prune-start 4 --prune-penalty greg-1 "

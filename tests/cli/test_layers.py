@@ -1,0 +1,182 @@
+"""Whole layers pruned, held, cut out and decoded by stock fairseq."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fairseq_prune.checkpoints import storage
+from fairseq_prune.tasks.opening import open_checkpoint
+from tests.cli.test_shrink import translations
+
+DEEP = ("--encoder-layers", 4, "--decoder-layers", 3)
+HALF = ("--prune-scheme", "class-uniform", "--prune-structure", "layers", "--prune-sparsity", "0.5")
+
+
+@pytest.fixture
+def dense(train: Any, tmp_path: Path) -> Any:
+    """Trains a Transformer of 4 + 3 layers a little; gives the path of the checkpoint."""
+
+    def make(*flags: Any) -> Path:
+        train(tmp_path / "dense", "--max-update", 30, *DEEP, *flags, arch="transformer")
+        return tmp_path / "dense" / "checkpoint_last.pt"
+
+    return make
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process without a trace of this package."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "fairseq_prune.py").write_text("raise ImportError('hidden')\n")
+    return {"PYTHONPATH": str(hidden)}
+
+
+def sizes(path: Path) -> tuple[Any, Any]:
+    settings = storage.load(path)["cfg"]["model"]
+    return settings.encoder_layers, settings.decoder_layers
+
+
+PRE_NORM = ("--encoder-normalize-before", "--decoder-normalize-before")
+
+
+@pytest.mark.parametrize("flags", [(), PRE_NORM], ids=["post-norm", "pre-norm"])
+def test_stock_fairseq_translates_the_same(
+    flags: Any, dense: Any, call: Any, corpus: Path, plain: Any, tmp_path: Path
+) -> None:
+    whole, pruned, small = dense(*flags), tmp_path / "pruned.pt", tmp_path / "small.pt"
+    assert call("apply", whole, "--output", pruned, *HALF)[0] == 0
+    assert call("verify", pruned)[0] == 0
+    assert len(open_checkpoint(str(pruned)).masks.out) == 4
+    code, out, err = call("shrink", pruned, "--output", small)
+    assert (code, err) == (0, "")
+    assert "a plain fairseq checkpoint: it opens without this package" in out
+    assert sizes(small) == (2, 1)
+    before = translations(corpus, pruned, **plain)
+    assert translations(corpus, small, **plain) == before
+    assert before != translations(corpus, whole, **plain)
+
+
+def logits(model: Any, corpus: Path) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(1)
+    source, target = (torch.randint(4, 10, (3, 7), generator=draw) for _ in range(2))
+    source[1, 4:] = 1  # padding
+    with torch.no_grad():
+        return model.eval()(source, torch.full((3,), 7), target)[0]
+
+
+@pytest.mark.parametrize("flags", [(), PRE_NORM], ids=["post-norm", "pre-norm"])
+def test_a_live_model_without_layers_is_the_smaller_one_bit_for_bit(
+    flags: Any, dense: Any, call: Any, corpus: Path, tmp_path: Path
+) -> None:
+    from fairseq_prune.network.layers import leave_out_, left_out
+    from fairseq_prune.tasks.loaded import load
+
+    whole, pruned, small = dense(*flags), tmp_path / "pruned.pt", tmp_path / "small.pt"
+    call("apply", whole, "--output", pruned, *HALF)
+    call("shrink", pruned, "--output", small)
+    out = storage.masks_of(storage.load(pruned), pruned).out
+    models = [load([str(path)], {"data": str(corpus)}).models[0] for path in (whole, small, pruned)]
+    before = logits(models[0], corpus)
+    leave_out_(models[0], out)
+    assert left_out(models[0]) == out
+    found = [logits(model, corpus) for model in models]
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[2], found[1])
+    leave_out_(models[0], ())
+    assert torch.equal(logits(models[0], corpus), before)
+
+
+def refused(call: Any, *arguments: Any) -> str:
+    code, out, err = call(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    return str(err.removeprefix("fairseq-prune: ").strip())
+
+
+def test_the_last_layer_of_a_stack_does_not_go(dense: Any, call: Any, tmp_path: Path) -> None:
+    path, output = dense(), tmp_path / "pruned.pt"
+    most = (*HALF[:-1], "0.9")
+    assert refused(call, "apply", path, "--output", output, *most) == (
+        "0.9 of the 4 layers of source-layers is 4, and the last layer of an encoder or decoder "
+        "cannot go: remove 3 at most, or leave them whole (--prune-exclude source-layer)."
+    )
+    assert not output.exists()
+    given = tmp_path / "shares"
+    given.write_text("source-layers 0.75\ntarget-layers 0.34\n")
+    shares = ("--prune-scheme", "given", "--prune-given", given, "--prune-structure", "layers")
+    assert call("apply", path, "--output", output, *shares)[0] == 0
+    assert call("verify", output)[0] == 0
+    out = storage.masks_of(storage.load(output), output).out
+    assert [sum(name.startswith(side) for name in out) for side in ("encoder", "decoder")] == [3, 1]
+
+
+def test_blindly_one_layer_of_each_stack_stays(dense: Any, call: Any, tmp_path: Path) -> None:
+    path, output, small = dense(), tmp_path / "pruned.pt", tmp_path / "small.pt"
+    blind = ("--prune-scheme", "class-blind", *HALF[2:-1], 5 / 7)
+    assert call("apply", path, "--output", output, *blind)[0] == 0
+    assert call("verify", output)[0] == 0
+    assert call("shrink", output, "--output", small)[0] == 0
+    assert sizes(small) == (1, 1)
+
+
+def test_layers_that_are_excluded_stay(dense: Any, call: Any, tmp_path: Path) -> None:
+    path, output = dense(), tmp_path / "pruned.pt"
+    leave = ("--prune-exclude", "target-layer,source-layer-1,source-layer-4")
+    assert call("apply", path, "--output", output, *HALF, *leave)[0] == 0
+    out = storage.masks_of(storage.load(output), output).out
+    assert len(out) == 1
+    assert out < {"encoder.layers.1", "encoder.layers.2"}
+    assert call("verify", output)[0] == 0
+
+
+def test_layers_go_before_the_units_of_those_that_stay(
+    dense: Any, call: Any, corpus: Path, tmp_path: Path
+) -> None:
+    path, output, small = dense(), tmp_path / "pruned.pt", tmp_path / "small.pt"
+    every = (*HALF[:3], "ffn+heads+layers", *HALF[4:])
+    assert call("apply", path, "--output", output, *every)[0] == 0
+    assert call("verify", output)[0] == 0
+    code, out, _ = call("shrink", output, "--output", small)
+    assert code == 0
+    assert "architecture shrunk_transformer" in out
+    settings = storage.load(small)["cfg"]["model"]
+    assert settings.encoder_ffn_widths == "16,16"
+    assert settings.decoder_cross_heads == "1"
+    plugin = ("--user-dir", Path(__file__).resolve().parents[2] / "fairseq_prune")
+    before = translations(corpus, output)
+    assert translations(corpus, small, *plugin) == before
+    # in turns by hand: the same layers, and as many units
+    half, both = tmp_path / "half.pt", tmp_path / "both.pt"
+    assert call("apply", path, "--output", half, *HALF)[0] == 0
+    assert call("apply", half, "--output", both, *HALF[:3], "ffn+heads", *HALF[4:])[0] == 0
+    assert call("verify", both)[0] == 0
+    masks = [storage.masks_of(storage.load(one), one) for one in (output, both)]
+    assert masks[0].digest() == masks[1].digest()
+
+
+def test_an_lstm_has_no_layers_to_take(train: Any, call: Any, tmp_path: Path) -> None:
+    train(tmp_path / "lstm", "--max-update", 1)
+    path = tmp_path / "lstm" / "checkpoint_last.pt"
+    assert refused(call, "apply", path, "--output", tmp_path / "out.pt", *HALF) == (
+        "--prune-structure layers finds no units in this model; an LSTM's layers have no residual "
+        "connection, by which what comes in could go on without a layer; it has: hidden, embedding."
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--prune-multiple", 8), "--prune-multiple 8 counts units of a layer, not layers"),
+        (
+            ("--prune-structure", "ffn+layers", "--prune-scheme", "given", "--prune-given", "* .5"),
+            "--prune-scheme given has no place with --prune-structure ffn+layers",
+        ),
+    ],
+)
+def test_what_layers_cannot_be_with(flags: Any, words: str, call: Any, tmp_path: Path) -> None:
+    given = ("--prune-scheme", "class-uniform", "--prune-structure", "layers")
+    assert refused(call, "apply", tmp_path / "x.pt", "--output", "y", *given, *flags).startswith(
+        words
+    )
