@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_prune.checkpoints import storage
+from fairseq_prune.checkpoints import kept_layers, storage
 from fairseq_prune.checkpoints.checkpoint import Opened, model_states
 from fairseq_prune.checkpoints.moments import moments_of
 from fairseq_prune.checkpoints.record import Record
@@ -119,6 +119,10 @@ def audit(opened: Opened, masks_from: str | None = None, expected: float | None 
     found.prunable = sum(map(masks.prunable, masks))
     found.digest = masks.digest()
     _look_at_weights(found, opened, masks)
+    if masks.out and kept_layers.misses(storage.load(opened.path, whole=False)):
+        found.problems.append(
+            "layers that are gone would be run by fairseq, as its settings do not leave them out"
+        )
     _look_at_unmasked(found, opened, masks, masks_from)
     if record is not None:
         _look_at_moments(found, opened, masks, record)

@@ -10,10 +10,14 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from fairseq_prune.network.layers import kept_of
+from fairseq_prune.network.layers import kept_of, renamed
 from fairseq_prune.network.options import changed
 
 PRUNE_KEY = "prune"  # our entry in a checkpoint's task_state
+_BY_LAYER = (
+    *("encoder_ffn_widths", "decoder_ffn_widths"),
+    *("encoder_heads", "decoder_heads", "decoder_cross_heads"),
+)
 KEEPING = ("encoder_layers_to_keep", "decoder_layers_to_keep")  # fairseq's settings
 
 
@@ -39,6 +43,25 @@ def as_read(content: Mapping[str, Any]) -> dict[str, Any]:
     if not out_of(content):
         return dict(content)
     return _with(content, dict.fromkeys(map(_name, kept_of((), content["model"]))))
+
+
+def without_layers(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The checkpoint of the network that is run: its model without the layers that are gone.
+
+    Masks and averages stay those of the whole network.
+    """
+    out = out_of(content)
+    if not out:
+        return dict(content)
+    kept, settings = kept_of(out, content["model"]), _settings(content)
+    left = {renamed(name, kept): value for name, value in content["model"].items()}
+    left.pop(None, None)
+    values: dict[str, Any] = {f"{side}_layers": len(numbers) for side, numbers in kept.items()}
+    for name in _BY_LAYER:  # of our shrunk architectures
+        words, numbers = settings.get(name), kept.get(name.partition("_")[0])
+        if isinstance(words, str) and numbers is not None:
+            values[name] = ",".join(words.split(",")[number] for number in numbers)
+    return _with({**content, "model": left}, values)
 
 
 def misses(content: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from fairseq_prune.checkpoints.kept_layers import without_layers
 from fairseq_prune.exports import CTRANSLATE2, QUANTIZATIONS
 from fairseq_prune.exports.making import Written, made_of, vocabularies_of
 from fairseq_prune.exports.pieces import pieces_for
@@ -50,7 +51,7 @@ def convert(
     """
     spec_module = _ctranslate_spec()  # before reading a large file
     check_export(output, force, FILE)
-    content = (found := read(checkpoint)).content
+    content = without_layers((found := read(checkpoint)).content)
     shape = shape_of(content, checkpoint)
     rows = shape.encoder.tokens, shape.decoder.tokens
     pair, vocabularies = vocabularies_of(content, rows, Path(data))

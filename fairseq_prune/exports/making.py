@@ -8,6 +8,7 @@ from typing import Any
 from fairseq_prune import __version__
 from fairseq_prune.checkpoints.checkpoint import opened_of
 from fairseq_prune.checkpoints.counts import count
+from fairseq_prune.checkpoints.kept_layers import without_layers
 from fairseq_prune.checkpoints.record import read_record
 from fairseq_prune.checkpoints.steps import export_steps
 from fairseq_prune.data.dictionary import languages_of, read_dictionary
@@ -56,8 +57,8 @@ def made_of(
     facts = {**last.facts, "quantization": quantization}
     facts |= {} if shortlist is None else {"shortlist": shortlist}
     steps = [*before, replace(last, facts=facts)]
-    made["parameters"] = parameter_count(content["model"])
-    made["nonzero"] = nonzero_count(content["model"])
+    left = without_layers(content)["model"]
+    made["parameters"], made["nonzero"] = parameter_count(left), nonzero_count(left)
     made["quantization"] = quantization
     made["steps"] = [step.pack() for step in steps]
     return {**made, **_work(found, checkpoint)}

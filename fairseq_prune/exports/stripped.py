@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.checkpoint import not_begun
+from fairseq_prune.checkpoints.kept_layers import without_layers
 from fairseq_prune.checkpoints.record import read_record
 from fairseq_prune.checkpoints.steps import export_steps, with_steps
 from fairseq_prune.checkpoints.storage import CheckpointError
@@ -28,7 +29,8 @@ _SOURCES = {
 
 
 def stripped(content: Mapping[str, Any], origin: str, half: bool = False) -> dict[str, Any]:
-    """The checkpoint without optimizer, averages (EMA), masks and record, and shadow copies.
+    """The checkpoint without optimizer, averages (EMA), masks and record, shadow copies, and the
+    layers that are gone.
 
     fairseq 0.12.2 opens it as any other: what it asks for beside the model (a line of history, an
     iterator) is that of a run that has not begun. Tied names share one tensor, and no tensor is
@@ -42,13 +44,14 @@ def stripped(content: Mapping[str, Any], origin: str, half: bool = False) -> dic
 
     Raises CheckpointError where the record is damaged, or a value is too large for float16.
     """
+    run = without_layers(content)
     task_state = content.get("task_state")
     task_state = dict(task_state) if isinstance(task_state, Mapping) else {}
     task_state.pop(storage.PRUNE_KEY, None)
     result = {
-        "args": _plain(content.get("args"), origin),
-        "cfg": _plain(content.get("cfg"), origin),
-        "model": _model(content["model"], origin, half),
+        "args": _plain(run.get("args"), origin),
+        "cfg": _plain(run.get("cfg"), origin),
+        "model": _model(run["model"], origin, half),
         **_rest(content),
         "task_state": task_state,
     }

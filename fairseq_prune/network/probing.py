@@ -116,6 +116,22 @@ def mean_over(
         return _divide(sample, sums, count)
 
 
+def mean_loss(sample: Sample) -> float:
+    """The loss of the whole sample over its size.
+
+    Raises ValueError where it is not a number, EmptySample where there is none.
+    """
+    device = next(sample.model.parameters()).device
+    total = {"loss": torch.zeros(1, dtype=torch.float64, device=device)}
+    size = 0.0
+    with undisturbed(sample.model), torch.no_grad():
+        for batch in sample.batches:
+            loss, here = loss_of(sample, batch)
+            total["loss"] += loss.detach().double()
+            size += here
+        return float(_divide(sample, total, size)["loss"])
+
+
 def hessian_times(
     sample: Sample, vector: Mapping[str, Tensor], temperature: float = 1.0
 ) -> Tensors:

@@ -171,6 +171,12 @@ def _check_units(recipe: Recipe) -> None:
                 f"--prune-saliency {name} scores units; give --prune-structure "
                 f"{_either(tuple(UNITS))}, or choose another saliency."
             )
+        only = recipe.entry(name).only
+        if only is not None and recipe.structure != only:
+            raise ValueError(
+                f"--prune-saliency {name} scores {only}; give --prune-structure {only} alone, or "
+                "choose another saliency."
+            )
     _check_layers(recipe)
     if is_units and recipe.pool is not None and not recipe.is_pooled:
         raise ValueError(

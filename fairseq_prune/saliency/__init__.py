@@ -45,6 +45,7 @@ class SaliencyEntry:
         needs: what it looks at beside the weights: "data" (batches to score on), "adam" (the
             second moments of a trained checkpoint), "network" (a linear copy of it), or None.
         rounds: in how many rounds it prunes, density d^(k / rounds) after the k-th.
+        only: the one kind of units that it scores; None for all.
     """
 
     score: "Saliency"
@@ -52,15 +53,17 @@ class SaliencyEntry:
     paper: str
     needs: Needs = None
     rounds: int = 1
+    only: str | None = None
 
 
 def _of(
-    place: str, summary: str, paper: str, needs: Needs = None, rounds: int = 1
-) -> SaliencyEntry:
+    place: str, summary: str, paper: str, needs: Needs = None, rounds: int = 1,
+    only: str | None = None,
+) -> SaliencyEntry:  # fmt: skip
     """The entry of a function of this folder: FILE, or FILE:FUNCTION where the names differ."""
     file, _, function = place.partition(":")
     score = Lazy(f"fairseq_prune.saliency.{file}", function or file)
-    return SaliencyEntry(score, summary, paper, needs, rounds)
+    return SaliencyEntry(score, summary, paper, needs, rounds, only)
 
 
 SALIENCIES = Registry[SaliencyEntry]("saliency", {
@@ -126,6 +129,14 @@ UNIT_SALIENCIES = Registry[SaliencyEntry]("saliency", {
     "mutual-information": _of(
         "mutual_information", "what the unit tells of the loss, less what others tell too",
         "Xing & Hu 2009", "data",
+    ),
+    "leave-one-out": _of(
+        "leave_one_out", "of layers: the loss without the layer", "Kim et al. 2024", "data",
+        only="layers",
+    ),
+    "angular-distance": _of(
+        "angular_distance", "of layers: the angle between what comes in and what goes out",
+        "Gromov et al. 2024", "data", only="layers",
     ),
 })  # fmt: skip
 

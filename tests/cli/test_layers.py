@@ -180,3 +180,82 @@ def test_what_layers_cannot_be_with(flags: Any, words: str, call: Any, tmp_path:
     assert refused(call, "apply", tmp_path / "x.pt", "--output", "y", *given, *flags).startswith(
         words
     )
+
+
+SALIENCIES = (
+    *("leave-one-out", "angular-distance", "gate", "taylor", "n2ps", "goodness-factor"),
+    *("consuming-energy", "weights-power", "mutual-information", "random", "magnitude", "wanda"),
+)
+
+
+def test_every_saliency_of_units_scores_layers(
+    dense: Any, call: Any, corpus: Path, tmp_path: Path
+) -> None:
+    path, output = dense(), tmp_path / "pruned.pt"
+    for name in SALIENCIES:
+        data = () if name in ("weights-power", "random", "magnitude") else ("--data", corpus)
+        flags = (*HALF, "--prune-saliency", name, "--force", *data)
+        code, _, err = call("apply", path, "--output", output, *flags)
+        assert code == 0, err
+        assert len(storage.masks_of(storage.load(output), output).out) == 4
+
+
+def test_a_layer_that_does_nothing_goes_first(
+    dense: Any, call: Any, corpus: Path, tmp_path: Path
+) -> None:
+    path, idle, output = dense(*PRE_NORM), tmp_path / "idle.pt", tmp_path / "pruned.pt"
+    content = storage.load(path)
+    for layer in ("encoder.layers.2", "decoder.layers.1"):  # the identity, in a pre-norm network
+        for part in ("self_attn.out_proj", "encoder_attn.out_proj", "fc2"):
+            for kind in ("weight", "bias"):
+                name = f"{layer}.{part}.{kind}"
+                if name in content["model"]:
+                    content["model"][name] = torch.zeros_like(content["model"][name])
+    storage.save(content, idle)
+    flags = ("--prune-scheme", "class-uniform", "--prune-structure", "layers", "--data", corpus)
+    for name in ("leave-one-out", "angular-distance", "gate", "weights-power"):
+        more = flags if name != "weights-power" else flags[:-2]
+        call("apply", idle, "--output", output, *more, "--prune-sparsity", "0.3",
+             "--prune-saliency", name, "--force")  # fmt: skip
+        out = storage.masks_of(storage.load(output), output).out
+        expected = {"encoder.layers.2", "decoder.layers.1"}
+        # gone without a trace: by the loss, which can also fall without a layer, not always first
+        assert out == expected or name == "leave-one-out"
+    # without them nothing changes, not even a bit of the scores
+    from fairseq_prune.tasks.loaded import load
+
+    models = [load([str(one)], {"data": str(corpus)}).models[0] for one in (idle, output)]
+    assert torch.equal(*(logits(model, corpus) for model in models))
+
+
+def test_a_saliency_of_layers_is_for_layers_alone(call: Any, tmp_path: Path) -> None:
+    for structure in ("ffn", "ffn+layers"):
+        assert refused(
+            call, "apply", tmp_path / "x.pt", "--output", "y", "--prune-scheme", "class-uniform",
+            "--prune-structure", structure, "--prune-saliency", "leave-one-out", "--data", tmp_path,
+        ) == (
+            "--prune-saliency leave-one-out scores layers; give --prune-structure layers alone, or "
+            "choose another saliency."
+        )  # fmt: skip
+
+
+def test_what_is_exported_has_the_layers_that_are_left(
+    dense: Any, call: Any, corpus: Path, plain: Any, tmp_path: Path
+) -> None:
+    path, pruned, small = dense(), tmp_path / "pruned.pt", tmp_path / "small.pt"
+    call("apply", path, "--output", pruned, *HALF)
+    assert call("export", pruned, "--format", "checkpoint", "--output", small)[0] == 0
+    assert sizes(small) == (2, 1)
+    assert translations(corpus, small, **plain) == translations(corpus, pruned, **plain)
+
+
+def test_a_file_that_does_not_say_so_is_wrong(dense: Any, call: Any, tmp_path: Path) -> None:
+    path, pruned = dense(), tmp_path / "pruned.pt"
+    call("apply", path, "--output", pruned, *HALF)
+    content = torch.load(pruned, weights_only=False)
+    assert content["cfg"]["model"].encoder_layers_to_keep.count(",") == 1
+    content["cfg"]["model"].encoder_layers_to_keep = None
+    torch.save(content, pruned)
+    code, out, _ = call("verify", pruned)
+    assert code == 1
+    assert "layers that are gone would be run by fairseq" in out
