@@ -13,7 +13,7 @@ from fairseq_prune.cli._progress import Progress
 from fairseq_prune.cli._task import given_of, looks_at
 from fairseq_prune.network.ties import parameters_in
 from fairseq_prune.pruning.flags import recipe_of
-from fairseq_prune.pruning.summary import format_table, whole
+from fairseq_prune.pruning.summary import format_table, left_out, whole
 from fairseq_prune.tasks.opening import open_checkpoint
 
 
@@ -56,6 +56,9 @@ def _report(applied: Applied, source: Opened, arguments: Namespace, output: str 
     print(_output.unit_table(shown.units), end="")
     for line in format_eligibility(shown.eligible()):
         print(line)
+    layers = left_out(applied.masks)
+    if layers is not None:
+        print(layers)
     if notes.lambda_ is not None:
         print(f"lambda {notes.lambda_:.6g}: class c loses |w| < lambda * sigma_c")
     if found is not None:

@@ -11,7 +11,7 @@ from fairseq_prune.checkpoints.unmasked import made_by
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._progress import Progress
 from fairseq_prune.network.ties import parameters_in
-from fairseq_prune.pruning.summary import format_table, whole
+from fairseq_prune.pruning.summary import format_table, left_out, whole
 from fairseq_prune.tasks.opening import open_checkpoint
 
 _DENSE = "not pruned: the file holds no masks"
@@ -44,6 +44,8 @@ def run(arguments: Namespace) -> int:
 
 def _lines(shown: View, zeros: dict[str, int], made: str) -> list[str]:
     lines = format_eligibility(shown.eligible())
+    layers = left_out(shown.masks)
+    lines += [] if layers is None else [layers]
     if shown.uncovered:
         lines.append(f"without masks: {', '.join(shown.uncovered)}")
     if shown.record is None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fairseq_prune.files.table import as_text
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.network.layers import is_within, place_of
 from fairseq_prune.network.weights import is_embedding
 from fairseq_prune.pruning.notes import Notes
 from fairseq_prune.pruning.pruner import Extremes
@@ -98,10 +99,21 @@ def format_table(rows: Sequence[ClassRow], sigma: Mapping[str, float] | None = N
 
 
 def find_dead(rows: Sequence[ClassRow], masks: Masks) -> list[str]:
-    """A sentence for each weight class, and each tensor, of which nothing is left."""
-    classes = [f"weight class {row.name}" for row in rows if row.dead]
-    tensors = [name for name in masks if 0 < masks.prunable(name) == masks.removed(name)]
+    """A sentence for each weight class, and each tensor, of which nothing is left.
+
+    Those in layers that are gone as such (:func:`left_out`) have not died by chance.
+    """
+    dead = [name for name in masks if 0 < masks.prunable(name) == masks.removed(name)]
+    tensors = [name for name in dead if not is_within(name, masks.out)]
+    by_chance = len(tensors) > 0 or not dead
+    classes = [f"weight class {row.name}" for row in rows if row.dead and by_chance]
     return [f"{what} has died: all its weights are removed" for what in (*classes, *tensors)]
+
+
+def left_out(masks: Masks) -> str | None:
+    """A line that names the layers that are gone; None where none is."""
+    layers = sorted(masks.out, key=lambda name: (place_of(name)[0] == "decoder", place_of(name)))
+    return f"layers left out: {', '.join(layers)}" if layers else None
 
 
 def find_unseen(notes: Notes, masks: Masks) -> list[str]:

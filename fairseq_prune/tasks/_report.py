@@ -13,7 +13,14 @@ from fairseq_prune.pruning.pruner import Pruned
 from fairseq_prune.pruning.reached import Reached
 from fairseq_prune.pruning.recipe import Recipe
 from fairseq_prune.pruning.rules import check_rules
-from fairseq_prune.pruning.summary import ClassRow, find_dead, find_unseen, format_table, whole
+from fairseq_prune.pruning.summary import (
+    ClassRow,
+    find_dead,
+    find_unseen,
+    format_table,
+    left_out,
+    whole,
+)
 from fairseq_prune.tasks._held import Held
 
 logger = logging.getLogger("fairseq_prune")
@@ -44,6 +51,9 @@ def report(
         now, late, found, recipe.signature(), masks.digest()[:12],
         format_table(rows, notes.sigma), whole(masks, own),
     )  # fmt: skip
+    layers = left_out(masks)
+    if layers is not None:
+        logger.info(layers)
     if notes.lambda_ is not None:
         logger.info("lambda %.6g: class c loses |w| < lambda * sigma_c", notes.lambda_)
     for sentence in (*found.warnings, *find_unseen(notes, masks), *find_dead(rows, masks)):

@@ -1,5 +1,6 @@
 """Whole layers pruned, held, cut out and decoded by stock fairseq."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from fairseq_prune.checkpoints import storage
 from fairseq_prune.tasks.opening import open_checkpoint
 from tests.cli.test_shrink import translations
+from tests.conftest import run
 
 DEEP = ("--encoder-layers", 4, "--decoder-layers", 3)
 HALF = ("--prune-scheme", "class-uniform", "--prune-structure", "layers", "--prune-sparsity", "0.5")
@@ -259,3 +261,39 @@ def test_a_file_that_does_not_say_so_is_wrong(dense: Any, call: Any, tmp_path: P
     code, out, _ = call("verify", pruned)
     assert code == 1
     assert "layers that are gone would be run by fairseq" in out
+
+
+def test_training_runs_what_stock_fairseq_opens(
+    train: Any, call: Any, corpus: Path, plain: Any, tmp_path: Path
+) -> None:
+    flags = (*DEEP, *HALF, "--max-update", 6)
+    content = train(tmp_path / "run", *flags, arch="transformer")
+    last = tmp_path / "run" / "checkpoint_last.pt"
+    said = run(
+        "fairseq-validate", corpus, "--task", "translation", "--path", last, "--cpu",
+        "--max-tokens", 200, **plain,
+    )  # fmt: skip
+    (loss,) = re.findall(r"\| loss ([0-9.]+)", said)
+    assert float(loss) == pytest.approx(content["extra_state"]["val_loss"], abs=1e-3)
+    # trained further under the masks that the file brings
+    from fairseq_prune.tasks.command_line import training_flags
+
+    assert not [word for word in training_flags(content) if "to-keep" in word]
+    further = train(tmp_path / "further", *DEEP, "--max-update", 2, "--finetune-from-model", last,
+                    arch="transformer")  # fmt: skip
+    masks = [storage.masks_of(one, "it") for one in (content, further)]
+    assert masks[0].out == masks[1].out
+    assert len(masks[0].out) == 4
+    assert call("verify", tmp_path / "further" / "checkpoint_last.pt")[0] == 0
+
+
+def test_weights_do_not_come_back_into_layers_that_are_gone(
+    dense: Any, call: Any, train: Any, tmp_path: Path
+) -> None:
+    pruned = tmp_path / "pruned.pt"
+    call("apply", dense(), "--output", pruned, *HALF)
+    rigl = ("--prune-scheme", "erk", "--prune-saliency", "random", "--prune-sparsity", 0.8,
+            "--prune-schedule", "rigl", "--prune-end", 4)  # fmt: skip
+    with pytest.raises(SystemExit, match="has lost whole layers, which stay away: cut them out"):
+        train(tmp_path / "rigl", *DEEP, *rigl, "--max-update", 5, "--finetune-from-model", pruned,
+              arch="transformer")  # fmt: skip

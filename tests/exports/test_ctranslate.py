@@ -9,9 +9,12 @@ import ctranslate2
 import pytest
 import torch
 
+from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.storage import CheckpointError
+from fairseq_prune.cli.main import main
 from fairseq_prune.exports.ctranslate import QUANTIZATIONS, Written, convert
 from fairseq_prune.exports.transformer import shape_of
+from fairseq_prune.network.layers import leave_out_
 from tests.conftest import ARCHES, TRAINING, train_here
 from tests.exports import models
 from tests.exports.models import FIRST, WORDS
@@ -309,3 +312,23 @@ def test_int8_is_smaller_and_translates(pruned: Path, corpus: Path, tmp_path: Pa
     ).stat().st_size
     found, like = by_ctranslate2(small, corpus), by_ctranslate2(full, corpus)
     assert sum(a == b for a, b in zip(found, like, strict=True)) > 0.7 * len(like)
+
+
+@pytest.mark.parametrize("structure", ["layers", "ffn+heads+layers"])
+def test_layers_that_are_gone_are_not_in_the_folder(
+    structure: str, data: str, tmp_path: Path
+) -> None:
+    model, settings = models.build(encoder_layers=4, decoder_layers=3)
+    checkpoint = models.write(tmp_path / "dense.pt", model.state_dict(), settings)
+    pruned, small = str(tmp_path / "pruned.pt"), str(tmp_path / "small.pt")
+    flags = f"--prune-scheme class-uniform --prune-structure {structure} --prune-sparsity 0.5"
+    assert main(["apply", checkpoint, "--output", pruned, *flags.split()]) == 0
+    assert main(["shrink", pruned, "--output", small]) == 0
+    content = storage.load(pruned)
+    model.load_state_dict(content["model"])
+    masks = storage.masks_of(content, pruned)
+    assert masks is not None
+    leave_out_(model, masks.out)
+    for path in (pruned, small):
+        convert(path, data, f"{path}-out")
+        assert_same(model, f"{path}-out")
