@@ -40,6 +40,12 @@ TRANSFORMERS = {
     "Transformer, 3+3 layers of 256, ffn 1024": (256, 1024, 4, 3, 8000),
     "Transformer, 6+6 layers of 512, ffn 2048": (512, 2048, 8, 6, 8000),
 }
+# of a Transformer: feed-forward layers to a quarter and heads to a half; and half of the layers
+WIDTHS = (("ffn", 0.75), ("heads", 0.5))
+CUTS: dict[str, tuple[tuple[str, float], ...]] = {
+    "": WIDTHS,
+    ", to half of the layers": (("layers", 0.5), *WIDTHS),
+}
 SETTINGS = ((5, 1), (5, 8), (5, 64))  # beam, batch
 
 
@@ -135,8 +141,11 @@ def translate(translator: Any, sentences: list[list[str]], beam: int, batch: int
         )  # fmt: skip
 
 
-def transformer(width: int, ffn: int, heads: int, layers: int, vocabulary: int) -> dict[str, Any]:
-    """Feed-forward layers to a quarter, heads to a half, in CTranslate2 at int8."""
+def transformer(
+    cuts: tuple[tuple[str, float], ...], width: int, ffn: int, heads: int, layers: int,
+    vocabulary: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Units cut out, in CTranslate2 at int8."""
     import ctranslate2
 
     from fairseq_prune.exports import ctranslate
@@ -148,7 +157,7 @@ def transformer(width: int, ffn: int, heads: int, layers: int, vocabulary: int) 
         folder = Path(name)
         flags = [*flags_of(widths, "transformer"), "--share-all-embeddings"]
         dense, _ = make(folder, flags, vocabulary)
-        small = smaller(folder, ("ffn", 0.75), ("heads", 0.5))
+        small = smaller(folder, *cuts)
         translators: list[Any] = []
         for kind in ("dense", "small"):
             out = str(folder / f"{kind}-int8")
@@ -173,16 +182,20 @@ def main() -> None:
     torch.set_num_threads(1)
     fairseq_prune.register()
     facts = {}
-    for measure, known in ((lstm, LSTMS), (transformer, TRANSFORMERS)):
-        for name, widths in known.items():
-            found = facts[name] = measure(*widths)
-            before, after = found["parameters"]
-            print(f"{name}: {before:,} -> {after:,} parameters ({found['allowed']:.2f}x fewer)")
-            for setting, values in found["ratios"].items():
-                middle = statistics.median(values)
-                spread = f"{values[0]:.2f} to {values[-1]:.2f}"
-                share = middle / found["allowed"]
-                print(f"  {setting}: {middle:.2f}x ({spread}), {share:.2f} of that", flush=True)
+    runs: dict[str, Callable[[], dict[str, Any]]] = {
+        name: partial(lstm, *widths) for name, widths in LSTMS.items()
+    }
+    for name, sizes in TRANSFORMERS.items():
+        runs |= {name + cut: partial(transformer, cuts, *sizes) for cut, cuts in CUTS.items()}
+    for name, measure in runs.items():
+        found = facts[name] = measure()
+        before, after = found["parameters"]
+        print(f"{name}: {before:,} -> {after:,} parameters ({found['allowed']:.2f}x fewer)")
+        for setting, values in found["ratios"].items():
+            middle = statistics.median(values)
+            spread = f"{values[0]:.2f} to {values[-1]:.2f}"
+            share = middle / found["allowed"]
+            print(f"  {setting}: {middle:.2f}x ({spread}), {share:.2f} of that", flush=True)
     if arguments.json:
         print(json.dumps(facts))
 
