@@ -13,7 +13,9 @@ from fairseq_prune.checkpoints.units import axes_in
 from fairseq_prune.checkpoints.zeroed_copy import Tick, with_zeros
 from fairseq_prune.masks.state import Masks
 from fairseq_prune.maths.schedule import SCHEDULES
+from fairseq_prune.maths.structure import LAYERS, Units
 from fairseq_prune.network.classes import GRANULARITIES
+from fairseq_prune.network.options import model_options
 from fairseq_prune.network.probing import Sample
 from fairseq_prune.network.units import Axes
 from fairseq_prune.network.weights import of_state_dict
@@ -171,7 +173,25 @@ def apply_recipe(source: Opened, recipe: Recipe, views: Views = _NOTHING) -> App
         extremes=extremes,
         notes=notes,
     )
-    return Applied(source, record, reached=found, remarks=() if unnamed is None else (unnamed,))
+    remarks = [sentence for sentence in (unnamed, _layerdrop(source, recipe)) if sentence]
+    return Applied(source, record, reached=found, remarks=tuple(remarks))
+
+
+def _layerdrop(source: Opened, recipe: Recipe) -> str | None:
+    """Where layers go, whether the model was trained to bear that."""
+    groups, options = recipe.groups(), model_options(source.content)
+    if not isinstance(groups, Units) or LAYERS not in groups.kinds:
+        return None
+    rates = {side: options.get(f"{side}_layerdrop") for side in ("encoder", "decoder")}
+    said = [f"{side} {rate:g}" for side, rate in rates.items() if isinstance(rate, int | float)]
+    if any(rates.values()):
+        return (
+            f"{source.path} was trained with LayerDrop ({', '.join(said)}), for the loss of layers"
+        )
+    return (
+        f"{source.path} was trained without LayerDrop (--encoder-layerdrop, --decoder-layerdrop): "
+        "retrain it without the layers that go now"
+    )
 
 
 def rules_of(source: Opened, classes: str, axes: Axes | None = None) -> str | None:

@@ -1,9 +1,10 @@
 """BLEU against tokens a second: models of a study in fairseq (float32) and in CTranslate2 (int8).
 
-The models are those of configs/study/front.yaml whose blocks have a name and that nothing else
-starts from, the dense one first. Speeds are those of ``fairseq-prune bench``, which is run here:
-nothing else may run meanwhile. fairseq's BLEU is that of the study; CTranslate2's translations are
-made and scored here, from the same binarised test set.
+The models are those of configs/study/front.yaml, or of a study like it, whose blocks have a name
+and that nothing else starts from, the dense one first; of several seeds the first. Speeds are those
+of ``fairseq-prune bench``, which is run here: nothing else may run meanwhile. fairseq's BLEU is
+that of the study; CTranslate2's translations are made and scored here, from the same binarised test
+set.
 """
 
 import argparse
@@ -38,7 +39,7 @@ def checkpoints_of(laid: Laid) -> dict[str, Path]:
     found = {}
     for point in laid.points:
         name, folder = dict(point.tags).get("name"), laid.folders[point.name]
-        if name is None or (point.name in needed and point.needs is not None):
+        if name in (None, *found) or (point.name in needed and point.needs is not None):
             continue
         if not folder.is_done:
             raise SystemExit(f"{laid.root} has no {name} yet: run fairseq-prune study run first.")

@@ -297,3 +297,17 @@ def test_weights_do_not_come_back_into_layers_that_are_gone(
     with pytest.raises(SystemExit, match="has lost whole layers, which stay away: cut them out"):
         train(tmp_path / "rigl", *DEEP, *rigl, "--max-update", 5, "--finetune-from-model", pruned,
               arch="transformer")  # fmt: skip
+
+
+def test_a_model_trained_with_layerdrop_is_known_as_that(
+    dense: Any, call: Any, train: Any, tmp_path: Path
+) -> None:
+    drop = ("--encoder-layerdrop", 0.2, "--decoder-layerdrop", 0.1)
+    path, output = dense(*drop), tmp_path / "pruned.pt"
+    _, _, err = call("apply", path, "--output", output, *HALF)
+    assert f"{path} was trained with LayerDrop (encoder 0.2, decoder 0.1), for the loss" in err
+    # and in training layers are dropped at random among those that are left
+    gradual = ("--prune-schedule", "gradual", "--prune-end", 3, "--prune-every", 1)
+    flags = ("--max-update", 4, "--finetune-from-model", path, *DEEP, *drop, *HALF, *gradual)
+    train(tmp_path / "run", *flags, arch="transformer")
+    assert call("verify", tmp_path / "run" / "checkpoint_last.pt")[0] == 0
