@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from fairseq_prune.network.layers import kept_of, renamed
+from fairseq_prune.network.layers import is_layer, kept_of, renamed
 from fairseq_prune.network.options import changed
 
 PRUNE_KEY = "prune"  # our entry in a checkpoint's task_state
@@ -26,7 +26,7 @@ def out_of(content: Mapping[str, Any]) -> frozenset[str]:
     found: Any = content
     for key in ("task_state", PRUNE_KEY, "masks", "out"):
         found = found.get(key) if isinstance(found, Mapping) else None
-    return frozenset(name for name in found or () if isinstance(name, str))
+    return frozenset(filter(is_layer, found if isinstance(found, list) else ()))
 
 
 def as_written(content: Mapping[str, Any]) -> dict[str, Any]:

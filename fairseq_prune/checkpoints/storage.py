@@ -27,6 +27,7 @@ from torch import Tensor
 from fairseq_prune.checkpoints import kept_layers
 from fairseq_prune.files import writing
 from fairseq_prune.masks.state import Masks
+from fairseq_prune.network.layers import is_layer
 
 PRUNE_KEY = kept_layers.PRUNE_KEY
 FORMAT = 1
@@ -182,9 +183,13 @@ def masks_in(state: Mapping[str, Any], origin: str | Path) -> Masks | None:
         return None
     check_format(state, origin)
     try:
-        return Masks.unpack(state["masks"], str(origin))
+        masks = Masks.unpack(state["masks"], str(origin))
     except ValueError as error:
         raise CheckpointError(str(error)) from None
+    odd = next((name for name in masks.out if not is_layer(name)), None)
+    if odd is not None:
+        raise CheckpointError(f"The masks in {origin} leave out {odd[:40]!r}, which is no layer.")
+    return masks
 
 
 def check_format(state: Mapping[str, Any], origin: str | Path) -> None:

@@ -118,6 +118,11 @@ def check_layers(axes: Axes | None, options: Options) -> None:
             "--prune-structure layers needs settings as fairseq-train writes them; in those of "
             "fairseq-hydra-train, fairseq cannot leave layers out: train with fairseq-train."
         )
+    if options.get("early_exit"):
+        raise ValueError(
+            "--prune-structure layers cannot take layers of a model with --early-exit, which "
+            "counts them; prune units inside them (ffn)."
+        )
     aligns = options.get("alignment_layer")
     if type(aligns) is int and aligns >= 0:
         bound = [n for side, n in map(place_of, layers) if side == "decoder" and n <= aligns]

@@ -27,6 +27,11 @@ def layer_of(name: str) -> str | None:
     return found[1] if found else None
 
 
+def is_layer(value: Any) -> bool:
+    """Whether this is the name of a layer."""
+    return isinstance(value, str) and LAYER.fullmatch(value) is not None
+
+
 def is_within(name: str, out: Collection[str]) -> bool:
     """Whether what has this name lies in one of the layers ``out``."""
     return bool(out) and layer_of(name) in out

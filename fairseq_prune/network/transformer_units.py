@@ -19,6 +19,7 @@ _QUERY = re.compile(
 
 # what every layer here has; and the matrices whose products are added to what came in
 _PARTS = ("self_attn.q_proj.weight", "fc1.weight", "fc2.weight")
+_FUSED = re.compile(r"\.bert_attn\.").search  # of models that fairseq opens with all layers only
 _WRITES = (".self_attn.out_proj.weight", ".encoder_attn.out_proj.weight", ".fc2.weight")
 
 
@@ -52,7 +53,8 @@ def _stacks(shapes: Shapes) -> list[Axis]:
     for side, whose in (("encoder", "source"), ("decoder", "target")):
         layers = sorted((n for n in members if place_of(n)[0] == side), key=place_of)
         known = [f"{layer}.{part}" for layer in layers for part in _PARTS]
-        if layers and all(name in shapes for name in known):
+        inside = [name for layer in layers for name in members[layer]]
+        if layers and all(name in shapes for name in known) and not any(map(_FUSED, inside)):
             places = [
                 place
                 for unit, layer in enumerate(layers)
