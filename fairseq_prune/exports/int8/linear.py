@@ -82,17 +82,30 @@ class Int8Linear:
         return found.sub_(self._bias).mul_(largest).add_(self._bias)
 
 
-def _fbgemm(weight: Tensor, scale: Tensor, bias: Tensor | None) -> Kernel:
-    operator = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
+def fbgemm_packed(
+    pack: Callable[..., Any], weight: Tensor, scale: Tensor, bias: Tensor | None, *more: int
+) -> Any:
+    """A matrix as FBGEMM's kernels take it.
+
+    Args:
+        pack: torch's operator for that; what it makes depends on a setting of the whole process,
+            which is put back after.
+        more: what else it is given.
+    """
     zeros, before = torch.zeros(len(scale), dtype=torch.long), torch.backends.quantized.engine
     with warnings.catch_warnings():  # that the dtype will go
         warnings.simplefilter("ignore")
         stored = torch._make_per_channel_quantized_tensor(weight, scale.double(), zeros, 0)
     try:
         torch.backends.quantized.engine = "fbgemm"
-        packed: Any = torch.ops.quantized.linear_prepack(stored, bias)
+        return pack(stored, bias, *more)
     finally:
         torch.backends.quantized.engine = before
+
+
+def _fbgemm(weight: Tensor, scale: Tensor, bias: Tensor | None) -> Kernel:
+    operator = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
+    packed = fbgemm_packed(torch.ops.quantized.linear_prepack, weight, scale, bias)
 
     def product(x: Tensor) -> Tensor:
         found: Tensor = operator(x, 1 / STEPS, ZERO, packed)
