@@ -63,6 +63,8 @@ def _folder(arguments: Namespace) -> tuple[dict[str, Any], str]:
         )
     if written.shortlist is not None:
         line += f"\n{shortlist_line(written.shortlist)}"
+    if written.zeros is not None:
+        line += f"\n{written.zeros}"
     facts = asdict(written)
     return {**facts, "bytes": facts.pop("size"), "format": arguments.format}, line
 

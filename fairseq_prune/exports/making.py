@@ -27,6 +27,7 @@ class Written:
         languages: source and target.
         sentencepiece: whether the SentencePiece models are in it.
         shortlist: what config.json says of the lexical shortlist; None without one.
+        zeros: what becomes of its zeros, one sentence; None where there is nothing to say.
     """
 
     output: str
@@ -34,6 +35,7 @@ class Written:
     languages: tuple[str, str]
     sentencepiece: bool
     shortlist: Mapping[str, Any] | None = None
+    zeros: str | None = None
 
 
 def made_of(

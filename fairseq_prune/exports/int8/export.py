@@ -1,17 +1,25 @@
 """Writing an LSTM as a folder in 8 bits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from fairseq.data import Dictionary
+from torch import Tensor
 
 from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.exports import INT8
 from fairseq_prune.exports.int8 import folder as folders
+from fairseq_prune.exports.int8.calibration import (
+    calibrated,
+    sparse_matrices,
+    training_pairs,
+)
 from fairseq_prune.exports.int8.conversion import network_of
 from fairseq_prune.exports.int8.linear import kernels
 from fairseq_prune.exports.int8.network import network_in
+from fairseq_prune.exports.int8.parts import Spec
+from fairseq_prune.exports.int8.sparse_linear import ENOUGH
 from fairseq_prune.exports.making import Written, made_of, vocabularies_of
 from fairseq_prune.exports.pieces import pieces_for
 from fairseq_prune.files.folder import check_export, staged
@@ -45,24 +53,45 @@ def convert(
     rows = [len(content["model"][f"{side}.embed_tokens.weight"]) for side in ("encoder", "decoder")]
     pair, vocabularies = vocabularies_of(content, rows, place)
     pieces = pieces_for(sentencepiece, place, pair, vocabularies)
+    source, target = (Dictionary.load(str(place / f"dict.{language}.txt")) for language in pair)
+    spec, zeros = _with_ranges(spec, tensors, place, (source, target), pair)
     made = made_of(found, checkpoint, INT8, "int8")
     made |= {"languages": list(pair), "positions": list(spec.positions), "torch": torch.__version__}
     with staged("--output", output, whole=True) as folder:
         folders.write(folder, spec, tensors, made, folders.copies(place, pair, pieces))
-        _try(folders.read_folder(str(folder)))
+        _try(folders.read_folder(str(folder)), (source, target))
     size = sum(path.stat().st_size for path in Path(output).iterdir())
-    return Written(output, size, pair, bool(pieces))
+    return Written(output, size, pair, bool(pieces), zeros=zeros)
 
 
-def _try(folder: folders.Int8Folder) -> None:
-    """Raise CheckpointError where the network cannot be read, or gives no numbers."""
-    assert folder.languages is not None
-    words = [
-        Dictionary.load(str(Path(folder.path) / f"dict.{language}.txt"))
-        for language in folder.languages
-    ]
-    network = network_in(folder, (words[0], words[1]))
-    end = torch.tensor([[words[0].eos()]])
+def _with_ranges(
+    spec: Spec,
+    tensors: Mapping[str, Tensor],
+    data: Path,
+    dictionaries: tuple[Dictionary, Dictionary],
+    pair: tuple[str, str],
+) -> tuple[Spec, str | None]:
+    """The network, ready to leave out blocks of zeros if it has many, and what to say of them."""
+    names = sparse_matrices(tensors)
+    if not names:
+        return spec, None
+    has = f"{len(names)} matrices of the decoder lack {ENOUGH:.0%} or more of their 1 x 4 blocks"
+    pairs = training_pairs(data, *pair)
+    if not pairs:
+        return spec, (
+            f"{has}, which gains no speed: {data} has no training sentences ({'-'.join(pair)}) to "
+            "measure the ranges of outputs on"
+        )
+    measured = f"on {len(pairs)} training sentences"
+    return calibrated(spec, tensors, dictionaries, pairs), (
+        f"{has}, and decoding leaves these out; the ranges of outputs were measured {measured}"
+    )
+
+
+def _try(folder: folders.Int8Folder, dictionaries: tuple[Dictionary, Dictionary]) -> None:
+    """Raise CheckpointError where the network cannot read what was written, or gives no number."""
+    network = network_in(folder, dictionaries)
+    end = torch.tensor([[dictionaries[0].eos()]])
     logits, _ = network(src_tokens=end, src_lengths=None, prev_output_tokens=end)
     if not bool(logits.isfinite().all()):
         raise CheckpointError("The network in 8 bits gives no numbers: the weights are too large.")

@@ -13,7 +13,7 @@ it is gone, or either one is not built in, the other one does all.
 import warnings
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -48,6 +48,16 @@ def codes(x: Tensor) -> Tensor:
 def numbers(coded: Tensor) -> Tensor:
     """The numbers that :func:`codes` gave these bytes for, up to its rounding."""
     return coded.float().sub_(ZERO).div_(STEPS)
+
+
+class Layer(Protocol):
+    """A linear layer of a network in integers."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(rows, in), numbers of -1 to 1, to (rows, out) in float32."""
+
+    def of_any_size(self, x: Tensor) -> Tensor:
+        """The same for numbers of any size."""
 
 
 class Int8Linear:

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.exports.int8.folder import FILE, Int8Folder
-from fairseq_prune.exports.int8.linear import Int8Linear, numbers
-from fairseq_prune.exports.int8.parts import Parts, Spec, tied_table
+from fairseq_prune.exports.int8.linear import Layer, numbers
+from fairseq_prune.exports.int8.parts import Maker, Parts, Spec, tied_table
+from fairseq_prune.exports.int8.sparse_linear import maker
 
 _STATE = "state"
 
@@ -122,7 +123,7 @@ class _Encoder(FairseqEncoder):
             names = ("forward", "backward")[: spec.directions]
             self._layers.append([_Direction(part, name, width, cells) for name in names])
             width = spec.directions * cells
-        self._begins: list[Int8Linear | None] = [None, None]
+        self._begins: list[Layer | None] = [None, None]
         if spec.projects:
             kinds = ("hidden", "cell")
             self._begins = [parts.linear(f"begin.{kind}", None, width) for kind in kinds]
@@ -148,7 +149,7 @@ class _Encoder(FairseqEncoder):
         of_hidden, of_cell = self._begins
         return Memory(states, shut, self._begun(hiddens, of_hidden), self._begun(cells, of_cell))
 
-    def _begun(self, states: list[Tensor], layer: Int8Linear | None) -> list[Tensor]:
+    def _begun(self, states: list[Tensor], layer: Layer | None) -> list[Tensor]:
         """With what the decoder's layers begin."""
         if layer is not None:
             states = [layer.of_any_size(state) for state in states]
@@ -278,14 +279,19 @@ class Int8LSTM(FairseqEncoderDecoderModel):
 
     Args:
         dictionaries: fairseq's, of source and target.
+        make: see :class:`~fairseq_prune.exports.int8.parts.Parts`; None for what the ranges say.
 
     Raises ValueError where tensors are missing, left over, or have other shapes than these say.
     """
 
     def __init__(
-        self, spec: Spec, tensors: Mapping[str, Tensor], dictionaries: tuple[Any, Any]
+        self,
+        spec: Spec,
+        tensors: Mapping[str, Tensor],
+        dictionaries: tuple[Any, Any],
+        make: Maker | None = None,
     ) -> None:
-        parts, (source, target) = Parts(tensors), dictionaries
+        parts, (source, target) = Parts(tensors, make or maker(spec.ranges)), dictionaries
         if spec.tied:
             softmax = (parts / "decoder").matrix("softmax", len(target), None)
             table, _ = tied_table(*softmax)
@@ -299,6 +305,9 @@ class Int8LSTM(FairseqEncoderDecoderModel):
         left = set(tensors) - parts.used
         if left:
             raise ValueError(f"it has {min(left)}, which its network does not use")
+        unknown = [name for name in spec.ranges if f"{name}.weight" not in tensors]
+        if unknown:
+            raise ValueError(f"it has a range of {min(unknown)}, and no such matrix")
         self.eval()
 
 

@@ -1,14 +1,16 @@
 """What a network in integers is made of: its shape, and tensors by name."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fairseq_prune.exports.int8.linear import Int8Linear, codes, dequantised
+from fairseq_prune.exports.int8.linear import Layer, codes, dequantised
 
+Maker = Callable[[str, Tensor, Tensor, Tensor | None], Layer]  # of name, weights, scales, bias
 ATTENTIONS = ("learned", "dot", "none")  # of fairseq's LSTM, of See et al.'s, without any
 
 
@@ -28,6 +30,8 @@ class Spec:
         tied: whether the softmax is the decoder's table of embeddings.
         shared: whether the encoder's table is the decoder's.
         positions: the most tokens of a source and of a target.
+        ranges: between which numbers the outputs of a matrix lie, by its name, for those with so
+            many blocks of zeros that these are left out.
     """
 
     encoder: tuple[int, ...]
@@ -41,6 +45,7 @@ class Spec:
     tied: bool
     shared: bool
     positions: tuple[int, int]
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def pack(self) -> dict[str, Any]:
         """For JSON."""
@@ -63,11 +68,19 @@ class Spec:
                  0 < len(packed["decoder"]) <= len(packed["encoder"]) <= 1000)  # fmt: skip
         if not all(sizes):
             raise ValueError("its network has impossible sizes")
+        ranges = packed["ranges"]
+        if not isinstance(ranges, dict) or not all(map(_is_range, ranges.values())):
+            raise ValueError(f"its ranges are {str(ranges)[:60]!r}")
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in packed.items()
         }
-        return cls(**values)
+        return cls(**{**values, "ranges": {name: tuple(ends) for name, ends in ranges.items()}})
+
+
+def _is_range(value: Any) -> bool:
+    is_pair = isinstance(value, list) and len(value) == 2
+    return is_pair and all(type(end) is float and math.isfinite(end) for end in value)
 
 
 def _is_size(value: Any) -> bool:
@@ -80,16 +93,18 @@ class Parts:
 
     Args:
         tensors: by their names; those of files are checked here before they reach a kernel.
+        make: makes the linear layers.
         prefix: of the names.
         used: names that were asked for.
     """
 
     tensors: Mapping[str, Tensor]
+    make: Maker
     prefix: str = ""
     used: set[str] = field(default_factory=set)
 
     def __truediv__(self, name: str) -> "Parts":
-        return Parts(self.tensors, f"{self.prefix}{name}.", self.used)
+        return Parts(self.tensors, self.make, f"{self.prefix}{name}.", self.used)
 
     def tensor(self, name: str, dtype: torch.dtype, *shape: int | None) -> Tensor:
         """One of them; None in ``shape`` is any size.
@@ -113,13 +128,13 @@ class Parts:
         weight = self.tensor(f"{name}.weight", torch.int8, rows, columns)
         return weight, self.tensor(f"{name}.scale", torch.float32, len(weight))
 
-    def linear(self, name: str, rows: int | None, columns: int | None) -> Int8Linear:
+    def linear(self, name: str, rows: int | None, columns: int | None) -> Layer:
         """A layer, with its bias if it has one."""
         weight, scale = self.matrix(name, rows, columns)
         bias = None
         if f"{self.prefix}{name}.bias" in self.tensors:
             bias = self.tensor(f"{name}.bias", torch.float32, len(weight))
-        return Int8Linear(weight, scale, bias)
+        return self.make(self.prefix + name, weight, scale, bias)
 
     def table(self, name: str, tokens: int) -> Tensor:
         """A table of embeddings as codes, (tokens, width)."""

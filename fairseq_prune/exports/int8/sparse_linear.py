@@ -7,9 +7,10 @@ where it adds products), so the faster one for so many rows is taken, and the ch
 the time.
 """
 
+import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import torch
@@ -21,8 +22,12 @@ from fairseq_prune.exports.int8.linear import (
     ZERO,
     Int8Linear,
     Kernel,
+    Layer,
     fbgemm_packed,
 )
+from fairseq_prune.exports.int8.parts import Maker
+
+logger = logging.getLogger("fairseq_prune")
 
 BLOCK = 4  # inputs that are zero or not together, for one output: --prune-structure block:1x4
 ENOUGH = 0.75  # of the blocks gone; with fewer, the sparse kernel gains nothing at any size
@@ -83,6 +88,20 @@ class BlockSparseLinear:
         return self._exact.of_any_size(x)
 
 
+def maker(ranges: Mapping[str, tuple[float, float]]) -> Maker:
+    """Makes layers: those with a range as :class:`BlockSparseLinear` where this torch can.
+
+    Where it cannot, the log says so when the first one is made.
+    """
+
+    def make(name: str, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Layer:
+        if name in ranges and can_leave_out_zeros():
+            return BlockSparseLinear(weight, scale, bias, *ranges[name])
+        return Int8Linear(weight, scale, bias)
+
+    return make
+
+
 def removed_blocks(weight: Tensor) -> float:
     """The fraction of a matrix's 1 x 4 blocks, (out, in) cut along its inputs, that are all zero.
 
@@ -94,8 +113,8 @@ def removed_blocks(weight: Tensor) -> float:
 
 
 @cache
-def missing_kernels() -> str | None:
-    """One sentence where this torch has no such kernels for this processor; None where it has."""
+def can_leave_out_zeros() -> bool:
+    """Whether this torch has the kernels for this processor; where not, the log says so once."""
     weight, scale = torch.eye(8, dtype=torch.int8) * WEIGHT_MOST, torch.ones(8)
     try:
         layer = BlockSparseLinear(weight, scale, None, 0.0, float(WEIGHT_MOST))
@@ -104,12 +123,13 @@ def missing_kernels() -> str | None:
         is_right = is_right and torch.equal(layer.dense(x), x * WEIGHT_MOST)
     except (AttributeError, RuntimeError, NotImplementedError):
         is_right = False
-    if is_right:
-        return None
-    return (
-        f"torch {torch.__version__} has no kernel for blocks of zeros on this processor (FBGEMM's, "
-        "for x86): all matrices are computed whole, and zeros gain no time."
-    )
+    if not is_right:
+        logger.warning(
+            "torch %s has no kernel for blocks of zeros on this processor (FBGEMM's, for x86): all "
+            "matrices are computed whole, and zeros gain no time",
+            torch.__version__,
+        )
+    return is_right
 
 
 def _steps(low: float, high: float) -> tuple[float, int]:

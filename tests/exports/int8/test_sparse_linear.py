@@ -11,11 +11,12 @@ from fairseq_prune.exports.int8.linear import Int8Linear, quantised
 from fairseq_prune.exports.int8.sparse_linear import (
     FEW,
     BlockSparseLinear,
-    missing_kernels,
+    can_leave_out_zeros,
+    maker,
     removed_blocks,
 )
 
-needs_kernels = pytest.mark.skipif(missing_kernels() is not None, reason=str(missing_kernels()))
+needs_kernels = pytest.mark.skipif(not can_leave_out_zeros(), reason="no such kernels here")
 SHAPES = ((1, 1), (5, 3), (10, 7), (17, 130), (64, 96), (512, 256))
 
 
@@ -157,14 +158,28 @@ def test_blocks_are_counted_along_the_inputs() -> None:
     assert removed_blocks(torch.tensor([[0, 0, 0, 0, 1]])) == 0.5
 
 
-def test_a_torch_without_the_kernels_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torch_without_the_kernels_computes_all_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def missing(*_: object) -> None:
         raise RuntimeError("no such engine")
 
     monkeypatch.setattr(sparse_linear, "fbgemm_packed", missing)
-    missing_kernels.cache_clear()
+    can_leave_out_zeros.cache_clear()
     try:
-        found = missing_kernels()
+        make = maker({"a": (-1.0, 1.0), "b": (-1.0, 1.0)})
+        made = [make(name, *quantised(torch.eye(4)), None) for name in "abc"]
     finally:
-        missing_kernels.cache_clear()
-    assert found is not None and found.startswith(f"torch {torch.__version__} has no kernel for blocks")
+        can_leave_out_zeros.cache_clear()
+    assert [type(layer) for layer in made] == [Int8Linear] * 3
+    assert caplog.messages == [
+        f"torch {torch.__version__} has no kernel for blocks of zeros on this processor (FBGEMM's, "
+        "for x86): all matrices are computed whole, and zeros gain no time"
+    ]
+
+
+@needs_kernels
+def test_layers_with_a_range_leave_out_zeros() -> None:
+    make = maker({"a": (-1.0, 1.0)})
+    made = [make(name, *quantised(torch.eye(4)), None) for name in "ab"]
+    assert [type(layer) for layer in made] == [BlockSparseLinear, Int8Linear]
