@@ -97,13 +97,15 @@ def ratios(one: Callable[[], Any], other: Callable[[], Any]) -> list[float]:
     """How many times longer ``one`` takes than ``other``, round by round."""
     found = []
     for _ in range(ROUNDS + 1):
-        times = []
-        for run in (one, other):
-            begun = time.process_time()
-            run()
-            times.append(time.process_time() - begun)
-        found.append(times[0] / times[1])
+        found.append(timed(one) / timed(other))
     return sorted(found[1:])  # the first warms up
+
+
+def timed(run: Callable[[], Any]) -> float:
+    """Seconds of CPU time."""
+    begun = time.process_time()
+    run()
+    return time.process_time() - begun
 
 
 def lstm(cells: int, layers: int, vocabulary: int) -> dict[str, Any]:

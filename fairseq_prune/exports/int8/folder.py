@@ -2,7 +2,8 @@
 
 ``model.safetensors`` has the tensors, ``config.json`` what made them, their network, and a SHA-256
 of every other file; ``dict.LANG.txt`` are fairseq's dictionaries, so that the folder is also the
-data that fairseq's task reads them from; ``spm.LANG.model`` are SentencePiece's, if there are any.
+data that fairseq's task reads them from; ``spm.LANG.model``, or ``spm.model`` for both, are
+SentencePiece's, if there are any.
 A folder may be anybody's: nothing in it is code, and everything is checked before it is used.
 """
 
@@ -136,6 +137,8 @@ def write(
 def copies(data: Path, languages: Sequence[str], pieces: Sequence[Path]) -> dict[str, Path]:
     """What is copied into a folder, by name: dictionaries and, if any, SentencePiece models."""
     found = {f"dict.{language}.txt": data / f"dict.{language}.txt" for language in languages}
+    if len(set(pieces)) == 1:
+        return {**found, "spm.model": pieces[0]}
     return found | {
         f"spm.{language}.model": path for language, path in zip(languages, pieces, strict=False)
     }

@@ -47,7 +47,7 @@ def codes(x: Tensor) -> Tensor:
 
 def numbers(coded: Tensor) -> Tensor:
     """The numbers that :func:`codes` gave these bytes for, up to its rounding."""
-    return coded.float().sub_(ZERO).div_(STEPS)
+    return (coded * (1 / STEPS)).sub_(ZERO / STEPS)
 
 
 class Layer(Protocol):

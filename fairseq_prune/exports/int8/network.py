@@ -79,11 +79,10 @@ class Memory(NamedTuple):
 
 def _stepped(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """An LSTM's next hidden and cell, (rows, cells); gates (rows, 4 cells) are i, f, o, g."""
-    width = cell.shape[1]
-    gate = gates[:, : 3 * width].sigmoid_()
-    new = gates[:, 3 * width :].tanh_()
-    cell = torch.addcmul(gate[:, width : 2 * width] * cell, gate[:, :width], new)
-    return gate[:, 2 * width :] * cell.tanh(), cell
+    gates[:, : 3 * cell.shape[1]].sigmoid_()
+    i, f, o, g = gates.chunk(4, dim=1)
+    cell = torch.addcmul(f * cell, i, g.tanh_())
+    return o * cell.tanh(), cell
 
 
 class _Direction:
@@ -101,16 +100,17 @@ class _Direction:
             lengths: of the sentences; None where none is padded.
         """
         hidden = cell = torch.zeros(x.shape[1], self._cells)
-        outputs = hidden.new_empty(*x.shape[:2], self._cells)
-        for t in reversed(range(len(x))) if self._is_backward else range(len(x)):
+        words = list(enumerate(x.unbind(0)))
+        outputs = []
+        for t, word in reversed(words) if self._is_backward else words:
             before = hidden, cell
-            hidden, cell = _stepped(self._layer(torch.cat((x[t], hidden), dim=1)), cell)
+            hidden, cell = _stepped(self._layer(torch.cat((word, hidden), dim=1)), cell)
             if lengths is not None:
                 inside = (lengths > t)[:, None]
                 hidden = torch.where(inside, hidden, before[0])
                 cell = torch.where(inside, cell, before[1])
-            outputs[t] = hidden
-        return outputs, hidden, cell
+            outputs.append(hidden)
+        return torch.stack(outputs[::-1] if self._is_backward else outputs), hidden, cell
 
 
 class _Encoder(FairseqEncoder):
@@ -184,6 +184,8 @@ class _Decoder(FairseqIncrementalDecoder):
         super().__init__(dictionary)
         self._spec, self._table = spec, table
         width, last = table.shape[1] + spec.feeds, spec.decoder[-1]
+        # a row's state is one line: what is fed back, outputs, cells
+        self._sizes = [spec.feeds + spec.decoder[0], *spec.decoder[1:], *spec.decoder]
         self._layers = []
         for number, cells in enumerate(spec.decoder):
             self._layers.append(parts.linear(f"layers.{number}", 4 * cells, width + cells))
@@ -209,11 +211,11 @@ class _Decoder(FairseqIncrementalDecoder):
 
         With a state of earlier words, for the last word alone.
         """
-        state, is_projected = self.get_incremental_state(incremental_state, _STATE), False
-        if state is None:
+        found, is_projected = self.get_incremental_state(incremental_state, _STATE), False
+        if found is None:
             state, is_projected = self._first(encoder_out), self._spec.projects
         else:
-            prev_output_tokens = prev_output_tokens[:, -1:]
+            state, prev_output_tokens = found[_STATE], prev_output_tokens[:, -1:]
         logits = []
         for tokens in prev_output_tokens.unbind(1):
             x = numbers(self._table[tokens])
@@ -223,50 +225,42 @@ class _Decoder(FairseqIncrementalDecoder):
             else:  # which has no bound
                 logits.append(self._softmax.of_any_size(self._fc(features)))
             is_projected = False
-        self.set_incremental_state(incremental_state, _STATE, state)
+        self.set_incremental_state(incremental_state, _STATE, {_STATE: state})
         whole = logits[0].unsqueeze(1) if len(logits) == 1 else torch.stack(logits, dim=1)
         return whole, None
 
-    def _first(self, memory: Memory) -> dict[str, Tensor]:
+    def _first(self, memory: Memory) -> Tensor:
         """The state before the first word."""
-        hiddens = torch.cat([memory.first(one) for one in memory.hiddens], dim=1)
-        cells = torch.cat([memory.first(one) for one in memory.cells], dim=1)
-        feed = torch.zeros(len(hiddens), self._spec.feeds)
-        return {"feed": feed, "hiddens": hiddens, "cells": cells}
+        begun = [memory.first(one) for one in (*memory.hiddens, *memory.cells)]
+        return torch.cat((torch.zeros(len(begun[0]), self._spec.feeds), *begun), dim=1)
 
     def _step(
-        self, x: Tensor, state: Mapping[str, Tensor], memory: Memory, is_projected: bool
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+        self, x: Tensor, state: Tensor, memory: Memory, is_projected: bool
+    ) -> tuple[Tensor, Tensor]:
         """What the softmax, or the layer before it, reads, and the next state.
 
         Args:
             x: the words' embeddings, (rows, width).
             is_projected: whether the state's outputs are projections, which have no bound.
         """
-        sizes = self._spec.decoder
-        before = state["hiddens"].split(sizes, dim=1)
-        cells = list(state["cells"].split(sizes, dim=1))
-        x = torch.cat((x, state["feed"]), dim=1) if self._spec.feeds else x
-        hiddens = []
-        for number, layer in enumerate(self._layers):
-            read = torch.cat((x, before[number]), dim=1)
-            gates = layer.of_any_size(read) if is_projected else layer(read)
-            x, cells[number] = _stepped(gates, cells[number])
+        parts, count = state.split(self._sizes, dim=1), len(self._layers)
+        hiddens, cells = [], []
+        for layer, before, cell in zip(self._layers, parts[:count], parts[count:], strict=True):
+            read = torch.cat((x, before), dim=1)
+            x, cell = _stepped(layer.of_any_size(read) if is_projected else layer(read), cell)
             hiddens.append(x)
+            cells.append(cell)
         if self._mix is not None:
             query = x if self._query is None else self._query(x)
             x = self._mix(torch.cat((memory.attend(query), x), dim=1)).tanh_()
-        return x, {
-            "feed": x if self._spec.feeds else state["feed"],
-            "hiddens": torch.cat(hiddens, dim=1),
-            "cells": torch.cat(cells, dim=1),
-        }
+        fed = (x,) if self._spec.feeds else ()
+        return x, torch.cat((*fed, *hiddens, *cells), dim=1)
 
     def reorder_incremental_state(self, incremental_state: Any, new_order: Tensor) -> None:
         """The rows in this order: beam search drops and repeats some."""
         state = self.get_incremental_state(incremental_state, _STATE)
         if state is not None:
-            state = {name: part.index_select(0, new_order) for name, part in state.items()}
+            state = {_STATE: state[_STATE].index_select(0, new_order)}
             self.set_incremental_state(incremental_state, _STATE, state)
 
     def max_positions(self) -> int:

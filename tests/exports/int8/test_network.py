@@ -76,7 +76,7 @@ def test_without_rounding_every_kind_is_fairseqs_model(
         monkeypatch.setattr(module, "tied_table", table_of)
     monkeypatch.setattr(conversion, "table_of", table_of)
     monkeypatch.setattr(network, "numbers", lambda x: x)
-    monkeypatch.setattr(parts, "Int8Linear", _InFloats)
+    monkeypatch.setattr(network, "maker", lambda _: lambda _, *parts: _InFloats(*parts))
     checked = parts.Parts.tensor
 
     def of_floats(self: Any, name: str, _: Any, *shape: int | None) -> torch.Tensor:
