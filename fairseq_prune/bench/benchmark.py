@@ -1,37 +1,40 @@
-"""One benchmark: what every model takes in bytes and memory, and how fast its engines translate."""
+"""One benchmark: what every model takes in bytes and memory, how fast its engines translate, and
+what their translations are worth."""
 
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fairseq_prune.bench.engines import (
-    BY_CTRANSLATE2,
-    BY_FAIRSEQ,
-    CTranslate2,
-    Engine,
-    Fairseq,
-    build,
-    sentences_of,
-)
-from fairseq_prune.bench.memory import peak_of_ctranslate2, peak_of_fairseq
+from fairseq_prune.bench import ENGINES, OWN, REFERENCE, quality
+from fairseq_prune.bench.batches import Batch, Lengths, Work
+from fairseq_prune.bench.engines import Engine
+from fairseq_prune.bench.kinds import FAIRSEQ, KINDS, Kind, kind_of_folder
+from fairseq_prune.bench.memory import in_a_copy
 from fairseq_prune.bench.sizes import sizes
-from fairseq_prune.bench.speed import Setting, batches_of, measure
+from fairseq_prune.bench.speed import Setting, measure
 from fairseq_prune.checkpoints.counts import count, together
-from fairseq_prune.evaluation.decode_folder import FolderDecoder
 from fairseq_prune.evaluation.settings import Settings
-from fairseq_prune.exports import CTRANSLATE2, QUANTIZATIONS
-from fairseq_prune.exports.folder import Folder
-from fairseq_prune.exports.forms import COMPACT, as_checkpoint, form_of, read_folder, size_of
+from fairseq_prune.evaluation.texts import Texts
+from fairseq_prune.exports.forms import (
+    COMPACT,
+    as_checkpoint,
+    form_of,
+    read_folder,
+    size_of,
+    task_of,
+)
 from fairseq_prune.tasks.opening import open_checkpoint
 from fairseq_prune.tasks.own import members_of
 
 Facts = dict[str, Any]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,59 +42,84 @@ class Asked:
     """What is to be measured.
 
     Args:
-        models: paths by label; checkpoints, compact files and folders of CTranslate2.
-        against: the label of the one that the others are compared with in the same engine.
-        kinds: of engines, for checkpoints and compact files.
+        models: paths by label; checkpoints, compact files and folders of exports.
+        against: the label of the one that the others are compared with.
+        kinds: names of engines, for checkpoints and compact files; None: those that are offered
+            and for a model's architecture.
         sentences: how many of the test set.
         threads: of each engine.
+        forced: whether the search takes as many steps as the references have tokens.
+        bleu: whether to measure BLEU and chrF, of all of the test set.
     """
 
     models: dict[str, str]
     against: str
     settings: Settings
-    kinds: Sequence[str]
+    kinds: Sequence[str] | None
     beams: Sequence[int]
     batches: Sequence[int]
     sentences: int
     rounds: int
     threads: int
+    forced: bool
+    bleu: bool
 
     @property
     def grid(self) -> list[Setting]:
         """The settings of the search, one after the other."""
         return [Setting(beam, batch) for beam in self.beams for batch in self.batches]
 
+    def work(self, setting: Setting, forced: bool | None = None) -> Work:
+        """What is translated in a setting."""
+        forced = self.forced if forced is None else forced
+        return Work(
+            self.settings, self.sentences, forced, setting.beam, setting.batch, self.threads
+        )
+
     @property
     def largest(self) -> Setting:
         """The setting in which memory is measured."""
         return Setting(max(self.beams), max(self.batches))
 
-    @property
-    def folder_kinds(self) -> list[str]:
-        """The kinds of engine that the folders of CTranslate2 among the models are."""
-        paths = (path for path in self.models.values() if form_of(path) == CTRANSLATE2)
-        return list(dict.fromkeys(kind_of(read_folder(path)) for path in paths))
+    def kinds_of(self, label: str, opened: str) -> list[Kind]:
+        """The engines for a model.
 
-    def kinds_of(self, label: str) -> list[str]:
-        """The kinds of engine for a model: the first one is in fairseq, too, as the others are
-        compared with that, and the one that is compared with in what the folders are."""
-        if form_of(self.models[label]) == CTRANSLATE2:
-            return [kind_of(read_folder(self.models[label]))]
-        first = [BY_FAIRSEQ[0]] if label == next(iter(self.models)) else []
-        possible = [k for k in self.folder_kinds if k in _CONVERTED]
-        return list(dict.fromkeys([*first, *self.kinds, *(possible * (label == self.against))]))
+        The one that is compared with is in fairseq, too, and in what the folders among the models
+        are for.
 
-
-_CONVERTED = {BY_CTRANSLATE2, *(f"{BY_CTRANSLATE2}-{name}" for name in QUANTIZATIONS)}
-
-
-def kind_of(folder: Folder) -> str:
-    """The kind of engine that a folder of CTranslate2 is, by how its weights are stored."""
-    stored = folder.quantization or "unknown"
-    return BY_CTRANSLATE2 if stored == "float32" else f"{BY_CTRANSLATE2}-{stored}"
+        Args:
+            opened: the checkpoint that fairseq opens for it, or the export.
+        """
+        folder_of = {name: kind_of_folder(path) for name, path in self.models.items()}
+        if (own := folder_of[label]) is not None:
+            return [own]
+        kinds = [KINDS[name] for name in self.kinds or ENGINES]
+        if self.kinds is None:
+            kinds = [kind for kind in kinds if kind.fits(opened)]
+        if label == self.against:
+            kinds = [FAIRSEQ, *kinds, *filter(None, folder_of.values())]
+        return list({kind.name: kind for kind in kinds}.values())
 
 
-def run(asked: Asked, say: Callable[[str], None]) -> Facts:
+@dataclass(frozen=True)
+class _Case:
+    """A model in an engine.
+
+    Args:
+        path: of what the engine opens.
+        form: in which the model's bytes are counted.
+        peak: of memory, in bytes.
+    """
+
+    name: str
+    label: str
+    kind: Kind
+    path: str
+    form: str
+    peak: int | None
+
+
+def run(asked: Asked, say: Say) -> Facts:
     """The whole benchmark, as ``bench.json`` has it.
 
     Args:
@@ -101,44 +129,77 @@ def run(asked: Asked, say: Callable[[str], None]) -> Facts:
     """
     torch.set_num_threads(1)  # until no more processes are copied: threads would be missing there
     facts: Facts = {"against": asked.against, "models": {}, "engines": {}, "left_out": [],
-                    "speeds": []}  # fmt: skip
+                    "length": REFERENCE if asked.forced else OWN, "own_lengths": [],
+                    "quality": [], "speeds": []}  # fmt: skip
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         opened = {n: stack.enter_context(as_checkpoint(p)) for n, p in asked.models.items()}
-        peaks = dict(_peaks_of_fairseq(asked, opened))
-        torch.set_num_threads(asked.threads)
         folders = {label: Path(temporary) / str(n) for n, label in enumerate(opened)}
-        for label, folder in folders.items():
+        for folder in folders.values():
             folder.mkdir()
-            facts["models"][label] = _of_the_model(asked.models[label], opened[label], folder)
-        built = _Built(asked, facts)
+        cases = list(_cases(asked, opened, folders, facts["left_out"]))
+        torch.set_num_threads(asked.threads)
         for label, folder in folders.items():
-            built.add(label, opened[label], folder, peaks)
+            facts["models"][label] = _of_the_model(asked.models[label], opened[label], folder)
         say("measured bytes and memory")
-        _compare(facts)
-        found = {name: said["against"] for name, said in facts["engines"].items()}
-        others = {name: other for name, other in found.items() if other}
-        for speeds in measure(built.engines, built.lengths, asked.grid, asked.rounds,
-                              against=others):  # fmt: skip
-            facts["speeds"] += [speed.as_dict() for speed in speeds]
-            say(f"measured beam {speeds[0].setting.beam}, batch {speeds[0].setting.batch}")
+        engines = dict(_open(asked, cases, facts["left_out"]))
+        cases = [case for case in cases if case.name in engines]
+        _compare(facts, cases)
+        if asked.bleu:
+            facts["quality"] = list(_quality(asked, cases, engines, facts["base"], say))
+        _measure(asked, engines, facts, say)
     return facts
 
 
-def _peaks_of_fairseq(
-    asked: Asked, opened: dict[str, str]
-) -> Iterator[tuple[tuple[str, str], int | None]]:
-    for label, checkpoint in opened.items():
-        for kind in asked.kinds_of(label):
-            if kind in BY_FAIRSEQ:
-                yield (label, kind), peak_of_fairseq(
-                    checkpoint, asked.settings, kind != BY_FAIRSEQ[0], asked.largest,
-                    asked.sentences, asked.threads,
-                )  # fmt: skip
+def _cases(
+    asked: Asked, opened: dict[str, str], folders: dict[str, Path], left_out: list[str]
+) -> Iterator[_Case]:
+    """Every model in every engine, exported where that reads an export, and its peak of memory.
+
+    What is exported is so in copies of this process, as memory is measured in copies that must not
+    hold anything of that.
+    """
+    for label, path in asked.models.items():
+        is_export = kind_of_folder(path) is not None
+        refines = task_of(path, asked.settings.model_overrides).refines
+        note = " (no beam: it refines whole sentences)" if refines else ""
+        if is_export and read_folder(path).has_shortlist:
+            note = " (with its shortlist)"
+        for kind in asked.kinds_of(label, opened[label]):
+            given, form = opened[label], kind.name
+            if kind.export is None:
+                form = "compact" if form_of(path) == COMPACT else "stripped"
+            elif not is_export:
+                given = str(folders[label] / kind.name)
+                try:
+                    in_a_copy(partial(kind.export, opened[label], asked.settings, given))
+                except ValueError as error:
+                    left_out.append(_why(label, kind, str(error), opened[label], path))
+                    continue
+            peak = kind.peak(kind.open, given, asked.work(asked.largest))
+            yield _Case(f"{label}: {kind.name}{note}", label, kind, given, form, peak)
+
+
+def _why(label: str, kind: Kind, error: str, opened: str, path: str) -> str:
+    return f"{label} in {kind.name}: {error.replace(opened, path)}"
+
+
+def _open(
+    asked: Asked, cases: Sequence[_Case], left_out: list[str]
+) -> Iterator[tuple[str, Engine]]:
+    for case in cases:
+        try:
+            with contextlib.redirect_stdout(None):
+                yield case.name, case.kind.open(case.path, asked.settings, asked.threads)
+        except ValueError as error:
+            if case.label == asked.against and case.kind is FAIRSEQ:
+                raise
+            path = asked.models[case.label]
+            left_out.append(_why(case.label, case.kind, str(error), case.path, path))
 
 
 def _of_the_model(path: str, opened: str, folder: Path) -> Facts:
     """Weights, work and bytes in every form."""
-    if form_of(path) == CTRANSLATE2:
+    if kind_of_folder(path) is not None:
         made = read_folder(path).made
         weights = {name: made[name] for name in ("parameters", "nonzero") if name in made}
         return {"checkpoint": path, **weights, "bytes": {"as it is": size_of(path)}}
@@ -152,90 +213,70 @@ def _of_the_model(path: str, opened: str, folder: Path) -> Facts:
     }
 
 
-def _compare(facts: Facts) -> None:
-    """Say of each engine which one of the model that is compared with is of the same kind, and what
-    bytes, in the same form, and memory are in its."""
-    label, engines = facts["against"], facts["engines"]
-    names = {said["kind"]: name for name, said in engines.items() if said["model"] == label}
+def _compare(facts: Facts, cases: Sequence[_Case]) -> None:
+    """Say of each engine what it takes, which one of the model that is compared with is of the same
+    kind, and what bytes, in the same form, and memory are in its."""
+    engines, models = facts["engines"], facts["models"]
+    for case in cases:
+        forms = models[case.label]["bytes"]
+        if case.kind.export is not None:
+            forms[case.form] = size_of(case.path)
+        engines[case.name] = {
+            "model": case.label, "kind": case.kind.name, "form": case.form,
+            "memory_bytes": case.peak, "bytes": forms[case.form],
+        }  # fmt: skip
+    names = {c.kind.name: c.name for c in cases if c.label == facts["against"]}
+    facts["base"] = next(iter(names.values()))
     for said in engines.values():
         other = said["against"] = names.get(said["kind"])
-        base = facts["models"][label]["bytes"].get(said["form"]) if other else None
+        base = models[facts["against"]]["bytes"].get(said["form"]) if other else None
         said["bytes_ratio"] = said["bytes"] / base if base else None
         peaks = said["memory_bytes"], engines[other]["memory_bytes"] if other else None
         said["memory_ratio"] = None if None in peaks else peaks[0] / peaks[1]
 
 
-class _Built:
-    """The engines of all models, by name, and the sentences that they translate."""
+def _quality(
+    asked: Asked, cases: Sequence[_Case], engines: dict[str, Engine], base: str, say: Say
+) -> Iterator[Facts]:
+    """The scores of each engine's own translations, by beam."""
+    for beam in asked.beams:
+        texts: dict[str, Texts] = {}
+        for case in cases:
+            same = f"{case.label}: {case.kind.like}"
+            if same not in texts:
+                say(f"translating {asked.settings.gen_subset} by {case.name}, beam {beam}")
+                same, texts[case.name] = case.name, engines[case.name].texts(beam)
+            texts[case.name] = texts[same]
+        yield from quality.scored(texts, beam, base)
 
-    def __init__(self, asked: Asked, facts: Facts) -> None:
-        self._asked, self._facts = asked, facts
-        self.engines: dict[str, Engine] = {}
-        self.lengths: list[int] = []
 
-    def add(
-        self, label: str, opened: str, folder: Path, peaks: dict[tuple[str, str], int | None]
-    ) -> None:
-        """Build those of a model.
+def _measure(asked: Asked, engines: dict[str, Engine], facts: Facts, say: Say) -> None:
+    lengths = engines[facts["base"]].lengths(asked.sentences)
+    facts["asked"] = {
+        "sentences": len(lengths.source), "subset": asked.settings.gen_subset,
+        "rounds": asked.rounds, "threads": asked.threads,
+    }  # fmt: skip
+    most = min(engine.most for engine in engines.values())
 
-        Args:
-            opened: the checkpoint that fairseq opens, or a folder of CTranslate2.
-            folder: for what has to be written.
-            peaks: of memory, in fairseq.
-        """
-        asked = self._asked
-        if form_of(asked.models[label]) == CTRANSLATE2:
-            self._add_folder(label, opened)
-            return
-        stock = Fairseq(opened, asked.settings)
-        self._set_lengths(stock.data)
-        for kind in asked.kinds_of(label):
-            try:
-                with contextlib.redirect_stdout(None):
-                    engine = build(kind, opened, asked.settings, stock, folder, asked.threads)
-            except ValueError as error:
-                why = str(error).replace(opened, asked.models[label])
-                self._facts["left_out"].append(f"{label} in {kind}: {why}")
-                continue
-            no_beam = " (no beam: it refines whole sentences)" if stock.own.refines else ""
-            if kind in BY_FAIRSEQ:
-                form = "compact" if form_of(asked.models[label]) == COMPACT else "stripped"
-                self._add(label, kind, engine, form, peaks[label, kind], no_beam)
-            else:
-                written = folder / kind
-                size = sum(path.stat().st_size for path in written.iterdir())
-                self._facts["models"][label]["bytes"][kind] = size
-                peak = self._peak_of_folder(str(written), stock.sentences)
-                self._add(label, kind, engine, kind, peak, no_beam)
+    def batches(setting: Setting, forced: bool | None = None) -> list[Batch]:
+        return asked.work(setting, forced).batches(lengths, most)
 
-    def _add_folder(self, label: str, path: str) -> None:
-        asked, kind = self._asked, self._asked.kinds_of(label)[0]
-        with contextlib.closing(FolderDecoder(asked.settings)) as decoder:
-            decoder.open(path)
-            data = decoder.prepare(asked.settings.gen_subset)
-            sentences = sentences_of(decoder.task, data)
-        self._set_lengths(data)
-        engine = CTranslate2(path, sentences, asked.settings.max_len_b, asked.threads)
-        sizes_of = self._facts["models"][label]["bytes"]
-        sizes_of[kind] = sizes_of["as it is"]
-        self._add(label, kind, engine, kind, self._peak_of_folder(path, sentences))
+    for beam in asked.beams if lengths.target is not None else ():
+        own = batches(Setting(beam, max(asked.batches)), forced=False)
+        facts["own_lengths"] += _own_lengths(engines, own, beam, lengths)
+    others = {name: said["against"] for name, said in facts["engines"].items() if said["against"]}
+    work = {setting: batches(setting) for setting in asked.grid}
+    for speeds in measure(engines, work, asked.rounds, against=others, base=facts["base"]):
+        facts["speeds"] += [speed.as_dict() for speed in speeds]
+        say(f"measured beam {speeds[0].setting.beam}, batch {speeds[0].setting.batch}")
 
-    def _set_lengths(self, data: Any) -> None:
-        size = min(self._asked.sentences, len(data))
-        self.lengths = [int(data.num_tokens(number)) for number in range(size)]
 
-    def _peak_of_folder(self, path: str, sentences: Sequence[list[str]]) -> int | None:
-        asked, setting = self._asked, self._asked.largest
-        return peak_of_ctranslate2(
-            path, sentences, batches_of(self.lengths, setting.batch), setting.beam,
-            asked.settings.max_len_b, asked.threads,
-        )  # fmt: skip
-
-    def _add(
-        self, label: str, kind: str, engine: Engine, form: str, peak: int | None, note: str = ""
-    ) -> None:
-        self.engines[f"{label}: {kind}{note}"] = engine
-        self._facts["engines"][f"{label}: {kind}{note}"] = {
-            "model": label, "kind": kind, "form": form, "memory_bytes": peak,
-            "bytes": self._facts["models"][label]["bytes"][form],
-        }  # fmt: skip
+def _own_lengths(
+    engines: dict[str, Engine], batches: Sequence[Batch], beam: int, lengths: Lengths
+) -> Iterator[Facts]:
+    """How many tokens each engine's own translations have, of those of the references."""
+    assert lengths.target is not None
+    for name, engine in engines.items():
+        tokens = sum(engine.translate(batch, beam) for batch in batches)
+        yield {"engine": name, "beam": beam, "tokens": tokens,
+               "ratio": tokens / sum(lengths.target)}  # fmt: skip

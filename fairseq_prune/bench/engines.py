@@ -1,184 +1,167 @@
-"""Programs that translate with a model: fairseq, fairseq with sparse matrices, CTranslate2."""
+"""Programs that translate with a model: fairseq's search over its models, and CTranslate2."""
 
+import contextlib
 import copy
-import warnings
-from collections.abc import Sequence
+import sys
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
-from torch import Tensor, nn
+from fairseq import utils
 
+from fairseq_prune.bench.batches import Batch, Lengths
 from fairseq_prune.evaluation.decode import Decoder
+from fairseq_prune.evaluation.decode_folder import FolderDecoder
 from fairseq_prune.evaluation.settings import Settings
-from fairseq_prune.exports import ctranslate
+from fairseq_prune.evaluation.texts import Texts, texts_of
 from fairseq_prune.exports.forms import read_folder
-from fairseq_prune.tasks.own import OwnTask, members_of
-
-BY_FAIRSEQ = ("fairseq", "fairseq-csr")  # the second: linear layers as sparse matrices
-BY_CTRANSLATE2 = "ctranslate2"  # in float32; with a hyphen and a quantization, in that
-
-Batches = Sequence[Sequence[int]]  # the numbers of the sentences
 
 
 class Engine(Protocol):
-    """Translates batches of sentences of one test set."""
+    """A model of one test set in a program that translates it."""
 
-    def translate(self, batches: Batches, beam: int) -> int:
-        """Translate them; gives how many tokens came out, ends of sentences included."""
+    most: int
+    """Tokens that a translation can have, its end included."""
+
+    refines: bool
+    """Whether it refines whole sentences: it has no beam, and its steps are no tokens."""
+
+    def lengths(self, count: int) -> Lengths:
+        """Those of the first ``count`` sentences."""
+
+    def translate(self, batch: Batch, beam: int) -> int:
+        """Translate it; gives how many tokens came out, ends of sentences included."""
+
+    def texts(self, beam: int) -> Texts:
+        """All of the test set translated, each sentence to its own end, as ``evaluate`` does."""
 
 
-class Fairseq:
-    """fairseq's task, model and generator.
+class ByFairseq:
+    """fairseq's task and its search, over the models that a decoder opens.
 
     Args:
-        checkpoint: one, or an ensemble with colons between its files.
-        sparse: whether linear layers multiply by sparse matrices.
+        decoder: which may open anything that fairseq's generators take as a model.
+        path: of what it opens.
 
-    Raises ValueError where the checkpoint does not translate, or between which languages is open.
+    Raises ValueError where that does not translate, or between which languages is open.
     """
 
-    def __init__(self, checkpoint: str, settings: Settings, sparse: bool = False) -> None:
-        self._decoder = Decoder(settings)
-        self._decoder.open(checkpoint)
-        if not self._decoder.translates:
-            raise ValueError(
-                f"{checkpoint} has no speed of translation: {self._decoder.why_no_bleu}."
-            )
-        self._task, self._models = self._decoder.task, self._decoder.translators
-        self._data = self._decoder.prepare(settings.gen_subset)
-        self._data.ordered_indices()  # data of several pairs have no sentences before
+    def __init__(self, decoder: Decoder, path: str) -> None:
+        self._decoder = decoder
+        decoder.open(path)
+        if not decoder.translates:
+            raise ValueError(f"{path} has no speed of translation: {decoder.why_no_bleu}.")
+        self._task, self.models = decoder.task, decoder.translators
+        self._data = _prepared(decoder)
         self._generators: dict[int, Any] = {}
-        for model in self._models if sparse else ():
-            with_sparse_layers_(model)
+        self.refines = bool(decoder.own.refines)
+        self.most = sys.maxsize if self.refines else self._generator(1).max_len
 
-    @property
-    def data(self) -> Any:
-        """The test set."""
-        return self._data
+    def lengths(self, count: int) -> Lengths:
+        """Those of the first ``count`` sentences."""
+        return _lengths(self._task, self._data, count)
 
-    @property
-    def own(self) -> OwnTask:
-        """The checkpoint's task."""
-        own: OwnTask = self._decoder.own
-        return own
+    def translate(self, batch: Batch, beam: int) -> int:
+        """As ``fairseq-generate`` does; with steps, the shortest length is the longest one too."""
+        generator = self._generator(beam)
+        if batch.steps is not None:  # the last one is the end, which fairseq does not count
+            generator.max_len_a, generator.max_len_b = 0, batch.steps - 1
+            generator.min_len = batch.steps - 1
+        elif not self.refines:
+            how = self._decoder.cfg.generation
+            generator.max_len_a, generator.max_len_b = how.max_len_a, how.max_len_b
+            generator.min_len = how.min_len
+        sample = self._data.collater([self._data[number] for number in batch.numbers])
+        found = self._task.inference_step(generator, self.models, sample)
+        return sum(len(hypotheses[0]["tokens"]) for hypotheses in found)
 
-    @cached_property
-    def sentences(self) -> list[list[str]]:
-        """The source sentences as their tokens, without their ends."""
-        return sentences_of(self._task, self._data)
-
-    def translate(self, batches: Batches, beam: int) -> int:
-        """As ``fairseq-generate`` does."""
-        generator = self._generators.get(beam)
-        if generator is None:
+    def _generator(self, beam: int) -> Any:
+        if beam not in self._generators:
             config = copy.deepcopy(self._decoder.cfg.generation)
             config.beam = beam
-            generator = self._generators[beam] = self._task.build_generator(self._models, config)
-        count = 0
-        for batch in batches:
-            sample = self._data.collater([self._data[number] for number in batch])
-            found = self._task.inference_step(generator, self._models, sample)
-            count += sum(len(hypotheses[0]["tokens"]) for hypotheses in found)
-        return count
+            self._generators[beam] = self._task.build_generator(self.models, config)
+        return self._generators[beam]
+
+    def texts(self, beam: int) -> Texts:
+        """All of the test set translated, each sentence to its own end."""
+        decoder = self._decoder
+        decoder.cfg.generation.beam = beam
+        made = decoder.translate(decoder.settings.gen_subset)
+        return texts_of(decoder.settings, made, decoder.languages)
 
 
-def sentences_of(task: Any, data: Any) -> list[list[str]]:
-    """The source sentences of a data set as their tokens, without their ends."""
-    symbols = task.source_dictionary.symbols
-    return [
-        [symbols[int(token)] for token in data[number]["source"][:-1]]
-        for number in range(len(data))
-    ]
+class ByCTranslate2:
+    """A folder of CTranslate2's, in this process.
 
-
-class CTranslate2:
-    """A folder of CTranslate2's.
-
-    Args:
-        sentences: source tokens of each.
+    Raises ValueError where the folder and the data do not go together.
     """
 
-    def __init__(
-        self, folder: str, sentences: Sequence[list[str]], most: int, threads: int
-    ) -> None:
+    refines = False
+
+    def __init__(self, folder: str, settings: Settings, threads: int) -> None:
+        self._folder, self._settings, self._threads = folder, settings, threads
+        made = read_folder(folder)
+        self.most, self._shortlist = made.positions[1], made.has_shortlist
+        with contextlib.closing(FolderDecoder(settings)) as decoder:
+            decoder.open(folder)
+            self._task, self._data = decoder.task, _prepared(decoder)
+        symbols = self._task.source_dictionary.symbols
+        self.sentences = [  # tokens, without their ends
+            [symbols[int(token)] for token in self._data[number]["source"][:-1]]
+            for number in range(len(self._data))
+        ]
+
+    @cached_property
+    def _translator(self) -> Any:
         import ctranslate2
 
-        self._sentences, self._most = sentences, most
-        self._shortlist = read_folder(folder).has_shortlist
-        self._translator: Any = ctranslate2.Translator(
-            folder, device="cpu", inter_threads=1, intra_threads=threads
+        return ctranslate2.Translator(
+            self._folder, device="cpu", inter_threads=1, intra_threads=self._threads
         )
 
-    def translate(self, batches: Batches, beam: int) -> int:
-        """The same search, the same limit on the length."""
-        count = 0
-        for batch in batches:
-            found = self._translator.translate_batch(
-                [self._sentences[number] for number in batch],
-                beam_size=beam,
-                max_decoding_length=self._most,
-                max_input_length=0,
-                use_vmap=self._shortlist,
-            )
-            count += sum(len(result.hypotheses[0]) + 1 for result in found)
-        return count
+    def lengths(self, count: int) -> Lengths:
+        """Those of the first ``count`` sentences."""
+        return _lengths(self._task, self._data, count)
+
+    def translate(self, batch: Batch, beam: int) -> int:
+        """The same search, the same limits on the length; with steps, no end is among the tokens,
+        and the last step is one more token in its place."""
+        found = self._translator.translate_batch(
+            [self.sentences[number] for number in batch.numbers],
+            beam_size=beam, max_input_length=0, use_vmap=self._shortlist, **self.limits(batch),
+        )  # fmt: skip
+        ends = 0 if batch.steps else len(batch.numbers)
+        return sum(len(result.hypotheses[0]) for result in found) + ends
+
+    def limits(self, batch: Batch) -> dict[str, int]:
+        """On the length of a batch's translations, as CTranslate2 takes them."""
+        if batch.steps is not None:
+            return {"min_decoding_length": batch.steps, "max_decoding_length": batch.steps}
+        how = self._settings
+        longest = 1 + max(len(self.sentences[number]) for number in batch.numbers)
+        most = min(int(how.max_len_a * longest + how.max_len_b), self.most - 1)
+        return {"min_decoding_length": 1, "max_decoding_length": most}
+
+    def texts(self, beam: int) -> Texts:
+        """All of the test set translated, each sentence to its own end."""
+        settings = replace(self._settings, beam=beam)
+        with contextlib.closing(FolderDecoder(settings)) as decoder:
+            decoder.open(self._folder)
+            made = decoder.translate(settings.gen_subset)
+            return texts_of(settings, made, decoder.languages)
 
 
-class SparseLinear(nn.Module):
-    """A linear layer whose matrix is stored without its zeros."""
-
-    def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
-        with warnings.catch_warnings():  # that sparse tensors are in beta
-            warnings.simplefilter("ignore")
-            self.matrix = layer.weight.detach().to_sparse_csr()
-        self.bias = None if layer.bias is None else layer.bias.detach()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., in) to (..., out)."""
-        rows = x.reshape(-1, x.shape[-1])
-        out = (self.matrix @ rows.T).T.reshape(*x.shape[:-1], self.matrix.shape[0])
-        return out if self.bias is None else out + self.bias
+def _prepared(decoder: Decoder) -> Any:
+    """The test set."""
+    data = decoder.prepare(decoder.settings.gen_subset)
+    data.ordered_indices()  # data of several pairs have no sentences before
+    return data
 
 
-def with_sparse_layers_(model: nn.Module) -> None:
-    """Replace every linear layer of a model by a sparse one."""
-    module: Any
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.Linear):
-                setattr(module, name, SparseLinear(child))
-        if hasattr(
-            module, "_set_skip_embed_dim_check"
-        ):  # attention: ask the layers, as decoding does
-            module._set_skip_embed_dim_check()
-        if hasattr(module, "can_use_fastpath"):
-            module.can_use_fastpath = False
-
-
-def build(
-    kind: str, checkpoint: str, settings: Settings, stock: Fairseq, folder: Path, threads: int
-) -> Engine:
-    """An engine for a checkpoint.
-
-    Args:
-        kind: one of `BY_FAIRSEQ`, or `BY_CTRANSLATE2` with a quantization.
-        stock: fairseq with the same checkpoint.
-        folder: for what has to be written.
-
-    Raises ValueError where the program cannot take the model.
-    """
-    if kind == "fairseq":
-        return stock
-    if kind == "fairseq-csr":
-        return Fairseq(checkpoint, settings, sparse=True)
-    if len(members_of(checkpoint)) > 1:
-        raise ValueError("an ensemble is several models, and CTranslate2 has one at a time.")
-    if stock.own.name not in (None, "translation"):
-        raise ValueError(
-            f"the task {stock.own.name} decodes in a way of its own, and CTranslate2 in another."
-        )
-    quantization = kind.removeprefix(BY_CTRANSLATE2).removeprefix("-") or "float32"
-    ctranslate.convert(checkpoint, settings.data, str(folder / kind), quantization, force=True)
-    return CTranslate2(str(folder / kind), stock.sentences, settings.max_len_b, threads)
+def _lengths(task: Any, data: Any, count: int) -> Lengths:
+    samples = [data.collater([data[number]]) for number in range(min(count, len(data)))]
+    read, words = task.source_dictionary.pad(), task.target_dictionary.pad()
+    source = [len(utils.strip_pad(s["net_input"]["src_tokens"][0], read)) for s in samples]
+    if any(sample["target"] is None for sample in samples):
+        return Lengths(source)
+    return Lengths(source, [len(utils.strip_pad(s["target"][0], words)) for s in samples])

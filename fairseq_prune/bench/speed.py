@@ -1,15 +1,15 @@
-"""How fast engines translate: one after another, round after round, as ratios to the first."""
+"""How fast engines translate: one after another, round after round, as ratios to another one."""
 
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from fairseq_prune.bench.batches import Batch
 from fairseq_prune.bench.engines import Engine
-from fairseq_prune.report.chart import canvas, on_lines, save
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,10 @@ class Speed:
 
     Args:
         rates: target tokens a second.
-        times: milliseconds a sentence.
-        ratios: to the first engine in the same round.
+        times: milliseconds a sentence, on average.
+        of_batches: by round, milliseconds a sentence of each batch.
+        tokens: that came out in a round.
+        ratios: of rates to the engine that all are compared with, in the same round.
         against: another engine that it is compared with too; "" for none.
         against_ratios: to that one in the same round.
     """
@@ -39,6 +41,8 @@ class Speed:
     ratios: list[float] = field(default_factory=list)
     against: str = ""
     against_ratios: list[float] = field(default_factory=list)
+    of_batches: list[list[float]] = field(default_factory=list)
+    tokens: int = 0
 
     @property
     def rate(self) -> float:
@@ -49,6 +53,11 @@ class Speed:
     def time(self) -> float:
         """The median."""
         return statistics.median(self.times)
+
+    @property
+    def each(self) -> list[float]:
+        """Milliseconds a sentence of each batch, the median of its rounds."""
+        return [statistics.median(rounds) for rounds in zip(*self.of_batches, strict=True)]
 
     @property
     def ratio(self) -> float:
@@ -63,7 +72,7 @@ class Speed:
     @property
     def gain(self) -> str:
         """The ratio with its spread, and whether there is a gain at all, or it cannot be told."""
-        return _gain(self.ratios, "1, the first")
+        return _gain(self.ratios, "1, itself")
 
     @property
     def against_gain(self) -> str:
@@ -76,11 +85,29 @@ class Speed:
         """For JSON."""
         return {
             "engine": self.engine, **asdict(self.setting), "tokens_per_second": self.rate,
+            "tokens": self.tokens, "batches": len(self.each),
+            "ms_median": statistics.median(self.each),
+            "ms_95": float(np.quantile(self.each, 0.95)), "ms_of_batches": self.each,
             "ms_per_sentence": self.time, "times": self.times,
             "ratio": self.ratio, "rates": self.rates, "ratios": self.ratios, "gain": self.gain,
             "against": self.against or None, "against_ratios": self.against_ratios,
             "against_ratio": self.against_ratio, "against_gain": self.against_gain,
         }  # fmt: skip
+
+
+FASTER, UNSURE, NO_GAIN = "faster", "not in every round", "no speed gain"
+
+
+def verdict(ratios: Sequence[float]) -> str:
+    """What ratios of speed, one a round, say: FASTER, UNSURE or NO_GAIN."""
+    if min(ratios) > 1.0:
+        return FASTER
+    return UNSURE if statistics.median(ratios) > 1.0 else NO_GAIN
+
+
+def with_spread(ratios: Sequence[float]) -> str:
+    """The median of ratios, the lowest and the highest."""
+    return f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def _gain(ratios: Sequence[float], same: str = "") -> str:
@@ -89,52 +116,40 @@ def _gain(ratios: Sequence[float], same: str = "") -> str:
     Args:
         same: is said instead where every ratio is 1 exactly.
     """
-    low, high = min(ratios), max(ratios)
-    if same and low == high == 1.0:
+    if same and min(ratios) == max(ratios) == 1.0:
         return same
-    text = f"{statistics.median(ratios):.2f}x ({low:.2f} to {high:.2f})"
-    if low > 1.0:
-        return text
-    if statistics.median(ratios) > 1.0:
-        return f"{text}, not faster in every round: measure again"
-    return f"{text}, no speed gain"
-
-
-def batches_of(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Sentences in batches of ``size``, those of like length together."""
-    order = sorted(range(len(lengths)), key=lambda number: (lengths[number], number))
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    more = {
+        FASTER: "", UNSURE: ", not faster in every round: measure again",
+        NO_GAIN: ", no speed gain",
+    }  # fmt: skip
+    return with_spread(ratios) + more[verdict(ratios)]
 
 
 def measure(
     engines: Mapping[str, Engine],
-    lengths: Sequence[int],
-    settings: Sequence[Setting],
+    work: Mapping[Setting, Sequence[Batch]],
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
     against: Mapping[str, str] | None = None,
+    base: str | None = None,
 ) -> Iterator[list[Speed]]:
     """The speeds of all engines in one setting after another.
 
     Args:
-        engines: by name; the first is what the others are compared with.
-        lengths: of the sentences, in source tokens.
+        engines: by name.
+        work: what is translated in each setting.
         against: by an engine's name, that of another one that it is compared with too.
+        base: what all are compared with; the first, where it is None.
     """
     others = against or {}
-    for setting in settings:
-        batches = batches_of(lengths, setting.batch)
+    for setting, batches in work.items():
         found = {n: Speed(n, setting, against=others.get(n, "")) for n in engines}
         for engine in engines.values():  # what is done once is done before
-            engine.translate(batches[:1], setting.beam)
+            engine.translate(batches[0], setting.beam)
         for _ in range(rounds):
             for name, engine in engines.items():
-                begun = clock()
-                tokens = engine.translate(batches, setting.beam)
-                seconds = clock() - begun
-                found[name].rates.append(tokens / seconds)
-                found[name].times.append(1000 * seconds / max(1, len(lengths)))
-            first = next(iter(found.values())).rates[-1]
+                _translate(engine, batches, found[name], clock)
+            first = found[base or next(iter(found))].rates[-1]
             for speed in found.values():
                 speed.ratios.append(speed.rates[-1] / first)
                 if speed.against:
@@ -142,51 +157,17 @@ def measure(
         yield list(found.values())
 
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
-MARKERS = "os^vDP"
-LETTERS = 36  # of an engine's name, a line
-
-
-def save_speeds(speeds: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw the ratio of each engine with its spread, a marker for each beam and batch.
-
-    Args:
-        speeds: :meth:`fairseq_prune.bench.speed.Speed.as_dict` of each.
-    """
-    with drawn_speeds(speeds) as drawing:
-        save(drawing, path)
-
-
-@contextmanager
-def drawn_speeds(speeds: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
-    """The matplotlib figure of :func:`save_speeds`."""
-    engines = list(dict.fromkeys(speed["engine"] for speed in speeds))
-    settings = list(dict.fromkeys((speed["beam"], speed["batch"]) for speed in speeds))
-    names = [on_lines(engine, LETTERS, most=9) for engine in engines]
-    rows_of_text = sum(max(2, 1 + name.count("\n")) for name in names)
-    title = "Tokens a second, against the first"
-    with canvas(title, (7.5, 1.8 + 0.23 * rows_of_text)) as (drawing, axes):
-        drawing.suptitle(title)  # above all of the sheet: names may leave the axes half of it
-        axes.axvline(1.0, color="#555555", linestyle=(0, (6, 4)), linewidth=1.2)
-        for number, (beam, batch) in enumerate(settings):
-            mine = [s for s in speeds if (s["beam"], s["batch"]) == (beam, batch)]
-            shift = 0.6 * ((number + 0.5) / len(settings) - 0.5)
-            rows = [engines.index(speed["engine"]) + shift for speed in mine]
-            middle = [speed["ratio"] for speed in mine]
-            ends = [
-                [speed["ratio"] - min(speed["ratios"]) for speed in mine],
-                [max(speed["ratios"]) - speed["ratio"] for speed in mine],
-            ]
-            axes.errorbar(
-                middle, rows, xerr=ends, linestyle="none", label=f"beam {beam}, batch {batch}",
-                marker=MARKERS[number % len(MARKERS)], color=COLOURS[number % len(COLOURS)],
-            )  # fmt: skip
-        axes.set_yticks(range(len(engines)), names, fontsize=9)
-        axes.invert_yaxis()
-        lines = "lines from the slowest to the fastest round"
-        axes.set_xlabel(f"times as fast\n{lines}", fontsize=9)
-        axes.set_xlim(left=0)
-        axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-        drawing.legend(loc="outside lower center", ncols=3, frameon=False)
-        drawing.get_layout_engine().execute(drawing)
-        yield drawing
+def _translate(
+    engine: Engine, batches: Sequence[Batch], speed: Speed, clock: Callable[[], float]
+) -> None:
+    """Translate all batches, and note how long that took."""
+    tokens, seconds = 0, list[float]()
+    for batch in batches:
+        begun = clock()
+        tokens += engine.translate(batch, speed.setting.beam)
+        seconds.append(clock() - begun)
+    sentences = [len(batch.numbers) for batch in batches]
+    speed.tokens = tokens
+    speed.rates.append(tokens / sum(seconds))
+    speed.times.append(1000 * sum(seconds) / max(1, sum(sentences)))
+    speed.of_batches.append([1000 * s / n for s, n in zip(seconds, sentences, strict=True)])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.bench import OWN, REFERENCE
 from fairseq_prune.cli import _output
 from fairseq_prune.cli._progress import Progress
 from fairseq_prune.cli._task import TASK
@@ -13,7 +14,9 @@ from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.files.folder import check_folder
 from fairseq_prune.files.table import Table, as_markdown, as_text
 from fairseq_prune.files.writing import write_text
-from fairseq_prune.tasks.own import members_of
+from fairseq_prune.tasks.own import OwnTask, members_of
+
+_DECODING = ("max_len_a", "max_len_b", "remove_bpe", "reference")
 
 
 def run(arguments: Namespace) -> int:
@@ -21,29 +24,35 @@ def run(arguments: Namespace) -> int:
     _check(arguments)
     settings = _settings(arguments)
     models, against = _models(arguments)
-    for path in models.values():
-        _check_task(path, settings)
+    owns = [_check_task(path, settings) for path in models.values()]
+    forced = _is_forced(arguments, settings, owns)
+    bleu = not arguments.no_bleu and (settings.has_targets() or settings.reference is not None)
+    for doubt in settings.doubts() if bleu else ():
+        _output.warn(doubt)
 
     from fairseq_prune.bench.benchmark import Asked
     from fairseq_prune.bench.benchmark import run as measured
+    from fairseq_prune.bench.notes import notes_of
     from fairseq_prune.bench.tables import tables_of
 
     names = ("beams", "batches", "sentences", "rounds", "threads")
     asked = Asked(
-        models=models, against=against, settings=settings, kinds=arguments.engines,
-        **{name: getattr(arguments, name) for name in names},
+        models=models, against=against, settings=settings, kinds=arguments.engines, forced=forced,
+        bleu=bleu, **{name: getattr(arguments, name) for name in names},
     )  # fmt: skip
     with Progress("measuring"):
         facts = measured(asked, _output.say)
     tables = tables_of(facts)
-    notes = [f"left out: {sentence}" for sentence in facts["left_out"]] + _how(facts, arguments)
+    notes = notes_of(facts)
     if arguments.output:
         _write(arguments, facts, tables, notes)
     if arguments.json:
         _output.print_json(facts)
         return 0
     print("\n".join(map(as_text, tables)), end="")
-    print("\n".join(notes) + (f"; {arguments.output}" if arguments.output else ""))
+    print("", *notes, sep="\n")
+    if arguments.output:
+        print(arguments.output)
     return 0
 
 
@@ -70,6 +79,13 @@ def _check(arguments: Namespace) -> None:
     for name in ("beams", "batches"):
         if min(getattr(arguments, name)) < 1:
             raise ValueError(f"--{name} {min(getattr(arguments, name))} must be 1 or more.")
+    if arguments.max_len_a < 0:
+        raise ValueError(f"--max-len-a {arguments.max_len_a} must be 0 or more.")
+    if max(arguments.batches) > arguments.sentences:
+        raise ValueError(
+            f"--batches {max(arguments.batches)} is more than --sentences {arguments.sentences}, "
+            "so that no batch would have so many: give more sentences or smaller batches."
+        )
     if len(set(map(_normal, arguments.checkpoints))) < len(arguments.checkpoints):
         raise ValueError("a checkpoint is given twice; name each once.")
     if arguments.output:
@@ -79,12 +95,12 @@ def _check(arguments: Namespace) -> None:
 def _settings(arguments: Namespace) -> Settings:
     return Settings(
         data=arguments.data, gen_subset=arguments.gen_subset, valid_subset=None,
-        max_len_b=arguments.max_len_b, cpu=True,
+        cpu=True, **{name: getattr(arguments, name) for name in _DECODING},
         **{name: getattr(arguments, name) for name in TASK},
     ).check()  # fmt: skip
 
 
-def _check_task(path: str, settings: Settings) -> None:
+def _check_task(path: str, settings: Settings) -> OwnTask:
     from fairseq_prune.exports.forms import FOLDERS, form_of, read_folder, task_of
 
     own = task_of(path, settings.model_overrides)
@@ -97,6 +113,22 @@ def _check_task(path: str, settings: Settings) -> None:
             f"{path} is of several language pairs ({', '.join(own.pairs)}); name one with -s and "
             "-t."
         )
+    return own
+
+
+def _is_forced(arguments: Namespace, settings: Settings, owns: Sequence[OwnTask]) -> bool:
+    """Whether all take the steps of the references; raises ValueError where they cannot and it is
+    asked for."""
+    reasons = [
+        f"{own.path} refines whole sentences, so that it cannot be made to take so many steps"
+        for own in owns if own.refines
+    ]  # fmt: skip
+    if not settings.has_targets():
+        subset = settings.gen_subset
+        reasons.append(f"--data {settings.data} has no reference translations of {subset}")
+    if arguments.length == REFERENCE and reasons:
+        raise ValueError(f"--length reference: {reasons[0]}; give --length own.")
+    return not reasons and arguments.length != OWN
 
 
 def _labels(paths: Sequence[str]) -> list[str]:
@@ -112,29 +144,11 @@ def _labels(paths: Sequence[str]) -> list[str]:
 def _write(arguments: Namespace, facts: Any, tables: list[Table], notes: list[str]) -> None:
     import json
 
-    from fairseq_prune.bench.speed import save_speeds
+    from fairseq_prune.bench.figure import save_speeds
 
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(map(as_markdown, tables)) + "".join(f"\n{note}\n" for note in notes)
+    text = "\n".join(map(as_markdown, tables)) + "\n" + "".join(f"- {note}\n" for note in notes)
     write_text(folder / "table.md", text)
     write_text(folder / "bench.json", json.dumps(facts, indent=1) + "\n")
-    save_speeds(facts["speeds"], folder / "bench.png")
-
-
-def _how(facts: Any, arguments: Namespace) -> list[str]:
-    """What the numbers are, and of what."""
-    from fairseq_prune.bench.tables import compares
-
-    notes = [
-        "peak memory: resident, of a process that translates these sentences only, beam "
-        f"{max(arguments.beams)}, batch {max(arguments.batches)}, its programs and libraries "
-        "included (torch and fairseq, or CTranslate2 alone)"
-    ]
-    if compares(facts):
-        notes.append(f"of {facts['against']}'s: in the same engine and form; where it has none, -")
-    return [
-        *notes,
-        f"{arguments.sentences} sentences of {arguments.gen_subset}, {arguments.rounds} rounds, "
-        f"{arguments.threads} thread{'s' if arguments.threads > 1 else ''}",
-    ]
+    save_speeds(facts["speeds"], facts["base"], folder / "bench.png")

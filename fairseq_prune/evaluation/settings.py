@@ -154,6 +154,14 @@ class Settings:
         name = f"{glob.escape(subset)}.*"
         return sorted(folder.glob(name)) or sorted(folder.glob(f"*/{name}"))
 
+    def has_targets(self) -> bool:
+        """Whether the subset to translate has reference translations in the data."""
+        # SUBSET.SOURCE-TARGET.LANGUAGE, with .bin and .idx where it is binarised
+        names = [
+            path.name.split(".") for path in self._subset(folders_of(self.data)[0], self.gen_subset)
+        ]
+        return any(len(n) > 2 and n[2] == n[1].partition("-")[2] for n in names)
+
     @property
     def others(self) -> list["Settings"]:
         """Those of the subsets that are scored beside this one."""

@@ -51,16 +51,19 @@ class Translator:
         self.version, self.device = str(said["version"]), str(said["device"])
         self.compute_type = str(said["compute_type"])
 
-    def translate(self, sources: Tokens, beam: int, most: int, lenpen: float) -> list[list[str]]:
+    def translate(
+        self, sources: Tokens, beam: int, most: int, lenpen: float, least: int = 1
+    ) -> list[list[str]]:
         """The best hypothesis of each sentence, its end left out.
 
         Args:
             sources: translated as one batch.
             most: tokens of a translation.
             lenpen: the exponent of the length by which scores are divided.
+            least: tokens of a translation.
         """
-        how = {"beam_size": beam, "max_decoding_length": most, "length_penalty": lenpen,
-               "use_vmap": self._shortlist}  # fmt: skip
+        how = {"beam_size": beam, "max_decoding_length": most, "min_decoding_length": least,
+               "length_penalty": lenpen, "use_vmap": self._shortlist}  # fmt: skip
         found: list[list[str]] = self._ask("translate", list(sources), how)
         return found
 

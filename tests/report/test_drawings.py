@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fairseq_prune.bench.speed import drawn_speeds
+from fairseq_prune.bench.figure import drawn_speeds
 from fairseq_prune.report import gallery, mask_figures
 from fairseq_prune.report.chart import Chart, drawn, on_lines
 from fairseq_prune.report.class_figures import perplexity_by_class, perplexity_by_magnitude
@@ -199,7 +199,7 @@ def test_nothing_of_bench_is_cut(label: str) -> None:
         for kind in ("fairseq", "fairseq-csr", "ctranslate2-int8 (no beam: it refines sentences)")
         for beam in (1, 5)
     ]
-    with drawn_speeds(speeds) as drawing:
+    with drawn_speeds(speeds, f"{label} in fairseq") as drawing:
         drawing.draw_without_rendering()
         assert cut_words(drawing) == [] and words_in_each_other(drawing) == []
 

@@ -16,21 +16,25 @@ def laid(tmp_path: Path) -> Laid:
     return look(read_study(str(ROOT / "configs/study/front.yaml")), tmp_path / "front")
 
 
-def test_units_are_pruned_retrained_and_cut_out_one_kind_after_the_other(laid: Laid) -> None:
+UNITS = {
+    "half of cells and columns cut out": "hidden+embedding", "3/4 of ffn cut out": "ffn",
+    "half of ffn and heads cut out": "ffn+heads",
+}  # fmt: skip
+
+
+def test_units_are_pruned_retrained_and_cut_out_and_the_dense_model_is_trained_as_long(
+    laid: Laid,
+) -> None:
     units = {
         dict(p.tags)["name"]: [(q.stage, q.recipe and q.recipe.structure) for q in (p, *before(p))]
         for p in laid.points
         if p.tags
     }
-    ffn = [("retrained", "ffn"), ("pruned", "ffn"), ("dense", None)]
     assert units == {
-        "dense": [("dense", None)],
-        "80% of weights": [("retrained", None), ("pruned", None), ("dense", None)],
-        "ffn": ffn,
-        "ffn to 1/4": [("shrunk", "ffn"), *ffn],
-        "ffn to 1/4, heads to 1/2": [
-            ("shrunk", "heads"), ("retrained", "heads"), ("pruned", "heads"), *ffn,
-        ],
+        "dense": [("longer", None), ("dense", None)],
+        "80% of weights zero": [("retrained", None), ("pruned", None), ("dense", None)],
+        **{name: [("shrunk", of), ("retrained", of), ("pruned", of), ("dense", None)]
+           for name, of in UNITS.items()},
     }  # fmt: skip
 
 
@@ -42,13 +46,15 @@ def test_the_models_that_are_measured_are_the_last_of_their_kind(laid: Laid) -> 
             folder.write(name, {"seconds": 1.0, "evaluate": None})
         (folder.path / result_of(point)).write_text("")
     found = front.checkpoints_of(laid)
-    assert {name: path.name for name, path in found.items()} == {
-        "dense": "checkpoint_best.pt",
-        "80% of weights": "checkpoint_best.pt",
-        "ffn to 1/4": "shrunk.pt",
-        "ffn to 1/4, heads to 1/2": "shrunk.pt",
+    weights = {"dense": "checkpoint_best.pt", "80% of weights zero": "checkpoint_best.pt"}
+    lstm, *transformer = UNITS
+    assert {
+        model: {name: path.name for name, path in paths.items()} for model, paths in found.items()
+    } == {
+        "lstm": {**weights, lstm: "shrunk.pt"},
+        "transformer": {**weights, **dict.fromkeys(transformer, "shrunk.pt")},
     }
-    assert list(found)[0] == "dense"
+    assert {next(iter(paths)) for paths in found.values()} == {"dense"}
 
 
 def test_a_study_that_is_not_finished_is_not_measured(laid: Laid) -> None:
