@@ -196,6 +196,32 @@ def test_models_that_run_on_or_stop_at_once_are_timed_alike_and_it_is_said(
     assert "BLEU of" not in out
 
 
+def test_a_folder_in_8_bits_stands_against_the_dense_lstm_exported_alike(
+    pair, call, facts_of, corpus, tmp_path
+):
+    folder = tmp_path / "int8"
+    words = ("--format", "torch-int8", "--data", corpus, "--output", folder)
+    assert call("export", pair[1], *words)[0] == 0
+    flags = ("--data", corpus, *QUICK, "--no-bleu", "--engines", "fairseq")
+    facts = facts_of(folder, "--against", pair[1], *flags)
+    dense = "checkpoint_last.pt"
+    names = ["int8: torch-int8", f"{dense}: fairseq", f"{dense}: torch-int8"]
+    assert list(facts["engines"]) == names
+    said = facts["engines"]["int8: torch-int8"]
+    assert (said["form"], said["against"]) == ("torch-int8", f"{dense}: torch-int8")
+    # the same but for the checkpoint's path in a record
+    assert said["bytes_ratio"] == pytest.approx(1, abs=0.05)
+    assert said["memory_bytes"] > 1e6
+    # left alone, each architecture is in the engines that are for it
+    for path, kinds in (
+        (pair[0], ["fairseq", "fairseq-csr", "ctranslate2", "ctranslate2-int8"]),
+        (pair[1], ["fairseq", "fairseq-csr", "torch-int8"]),
+    ):
+        facts = facts_of(path, *flags[:-2])
+        assert [each["kind"] for each in facts["engines"].values()] == kinds
+        assert facts["left_out"] == []
+
+
 def test_bleu_is_that_of_evaluate(pair, facts_of, ask, corpus):
     flags = ("--data", corpus, "--max-len-b", 9)
     facts = facts_of(pair[0], *flags, *QUICK[:-2], "--engines", "fairseq-csr", "ctranslate2")
