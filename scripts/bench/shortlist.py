@@ -1,0 +1,94 @@
+"""How much faster a Transformer decodes over a lexical shortlist in CTranslate2, 8-bit weights.
+
+Speed does not depend on what the weights are, so they are random, every translation is made 20
+tokens long, and a sentence's list is so many words as lists of real data have. With and without
+take turns; ratios are of CPU time on one thread. What a shortlist of your data covers is said by
+`fairseq-prune export --shortlist`, and what your model gains by `fairseq-prune bench`.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from shrunk import LENGTH, SOURCE, flags_of, make, ratios
+
+import fairseq_prune
+from fairseq_prune.exports import ctranslate
+
+# name: width, feed-forward width, heads, layers, words of the dictionary
+TRANSFORMERS = {
+    "Transformer, 2+2 layers of 256, ffn 512, 8,000 words": (256, 512, 4, 2, 8000),
+    "Transformer, 6+6 layers of 512, ffn 2048, 10,000 words": (512, 2048, 8, 6, 10_000),
+    "Transformer, 6+6 layers of 512, ffn 2048, 32,000 words": (512, 2048, 8, 6, 32_000),
+}
+LISTS = (400, 1600)  # words of a sentence's list
+SETTINGS = ((5, 1), (5, 8), (5, 32))  # beam, batch
+
+
+def write_list(folder: str, words: int) -> None:
+    """A shortlist that has these many words whatever the sentence, CTranslate2's own among them."""
+    always = " ".join(f"w{number}" for number in range(words - 3))
+    (Path(folder) / ctranslate.SHORTLIST).write_text(f"\t{always}\n", encoding="utf-8")
+
+
+def translate(
+    translator: Any, sentences: list[list[str]], how: tuple[int, int], lists: bool
+) -> None:
+    beam, batch = how
+    for start in range(0, len(sentences), batch):
+        translator.translate_batch(
+            sentences[start : start + batch], beam_size=beam, use_vmap=lists,
+            min_decoding_length=LENGTH, max_decoding_length=LENGTH,
+        )  # fmt: skip
+
+
+def measure(width: int, ffn: int, heads: int, layers: int, vocabulary: int) -> dict[str, Any]:
+    """By the words of a list, and by beam and batch, the ratios of all rounds."""
+    import ctranslate2
+
+    widths = {f"{side}-{part}": size for side in ("encoder", "decoder") for part, size in
+              (("embed-dim", width), ("ffn-embed-dim", ffn), ("attention-heads", heads),
+               ("layers", layers))}  # fmt: skip
+    draw = torch.Generator().manual_seed(1)
+    numbers = torch.randint(0, vocabulary - 4, (32, SOURCE), generator=draw)
+    sentences = [[f"w{n}" for n in row] for row in numbers.tolist()]
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        make(Path(name), [*flags_of(widths, "transformer"), "--share-all-embeddings"], vocabulary)
+        out = str(Path(name) / "int8")
+        ctranslate.convert(str(Path(name) / "dense.pt"), name, out, "int8")
+        for words in LISTS:
+            write_list(out, words)
+            translator = ctranslate2.Translator(out, device="cpu", intra_threads=1)
+            for beam, batch in SETTINGS:
+                chosen = sentences if batch > 1 else sentences[:4]
+                runs = [partial(translate, translator, chosen, (beam, batch), lists)
+                        for lists in (False, True)]  # fmt: skip
+                found[f"{words} words, beam {beam}, batch {batch}"] = ratios(runs[0], runs[1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print one line of JSON last")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    fairseq_prune.register()
+    facts = {}
+    for name, widths in TRANSFORMERS.items():
+        print(name, flush=True)
+        found = facts[name] = measure(*widths)
+        for setting, values in found.items():
+            middle = statistics.median(values)
+            print(f"  {setting}: {middle:.2f}x ({values[0]:.2f} to {values[-1]:.2f})", flush=True)
+    if arguments.json:
+        print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main()
