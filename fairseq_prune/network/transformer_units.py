@@ -43,7 +43,10 @@ def transformer_axes(shapes: Shapes, heads: Mapping[str, int]) -> list[Axis]:
 
 
 def _stacks(shapes: Shapes) -> list[Axis]:
-    """The encoder's and the decoder's layers, each of attention and a feed-forward layer."""
+    """The encoder's and the decoder's layers, each of attention and a feed-forward layer.
+
+    Where the encoder has none such, as for speech, fairseq opens the decoder with all layers only.
+    """
     members: dict[str, list[str]] = {}
     for name in shapes:
         layer = layer_of(name)
@@ -65,7 +68,10 @@ def _stacks(shapes: Shapes) -> list[Axis]:
                 Axis(f"{side}.layers", "layers", f"{whose}-layers", len(layers), tuple(places),
                      tuple(layers))
             )  # fmt: skip
-    return found
+    lacks = any(name.startswith("encoder.") for name in shapes) and not (
+        found and found[0].name.startswith("encoder.")
+    )
+    return [] if lacks else found
 
 
 def _whole(name: str, shape: tuple[int, ...], unit: int) -> list[Place]:

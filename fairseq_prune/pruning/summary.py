@@ -105,8 +105,7 @@ def find_dead(rows: Sequence[ClassRow], masks: Masks) -> list[str]:
     """
     dead = [name for name in masks if 0 < masks.prunable(name) == masks.removed(name)]
     tensors = [name for name in dead if not is_within(name, masks.out)]
-    by_chance = len(tensors) > 0 or not dead
-    classes = [f"weight class {row.name}" for row in rows if row.dead and by_chance]
+    classes = [f"weight class {row.name}" for row in rows if row.dead and tensors]
     return [f"{what} has died: all its weights are removed" for what in (*classes, *tensors)]
 
 

@@ -11,9 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from fairseq_prune.checkpoints import storage
 from fairseq_prune.checkpoints.widths import STOCK
 from fairseq_prune.cli.main import main
 from fairseq_prune.network.axes import choose_axes, find_axes, heads_of, tensors_of
+from fairseq_prune.network.layers import leave_out_
 from fairseq_prune.network.unit_masks import cut as masks_without
 from fairseq_prune.network.weights import of_module
 from tests.models.nets import WORDS, checkpoint, save, settings, task
@@ -263,3 +265,43 @@ def test_every_family_of_fairseqs_is_tried_or_has_a_reason() -> None:
         if ARCH_MODEL_REGISTRY[arch].__module__.startswith("fairseq.models")
     }
     assert stock <= set(FAMILIES) | set(OTHERS)
+
+
+# of these whole layers go; all others are refused
+LAYERED = (
+    *("transformer", "bart", "transformer_lm"),
+    *("nonautoregressive_transformer", "nacrf_transformer", "cmlm_transformer"),
+    *("iterative_nonautoregressive_transformer", "insertion_transformer"),
+)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_layers_it_is_the_smaller_one_or_is_refused(
+    family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, args = small(family)
+    path, pruned, out = (tmp_path / f"{name}.pt" for name in ("dense", "pruned", "small"))
+    save(path, checkpoint(args, model))
+    flags = "--prune-scheme class-uniform --prune-structure layers --prune-sparsity 0.5"
+    code = main(["apply", str(path), "--output", str(pruned), *flags.split()])
+    said = capsys.readouterr()
+    if family not in LAYERED:
+        assert (code, said.err.count("\n")) == (2, 1), said
+        assert "--prune-structure layers " in said.err
+        assert not pruned.exists()
+        return
+    assert code == 0, said.err
+    assert main(["shrink", str(pruned), "--output", str(out)]) == 0
+    masks = storage.masks_of(storage.load(pruned), pruned)
+    assert masks is not None and len(masks.out) in (1, 2)
+    leave_out_(model, masks.out)
+    first = unlike(results(model, family))
+    for one in (pruned, out):
+        after = unlike(results(opened(one, args), family))
+        assert len(first) == len(after) > 1
+        assert all(torch.allclose(*p, rtol=0, atol=1e-9) for p in zip(first, after, strict=True))
+
+
+def unlike(values: list[Tensor]) -> list[Tensor]:
+    """Each result once: what goes past a layer is there again."""
+    return [v for k, v in enumerate(values) if not any(torch.equal(v, u) for u in values[:k])]
