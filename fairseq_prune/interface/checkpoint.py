@@ -180,15 +180,13 @@ class Checkpoint:
 
         Args:
             path: the file, or the folder of the last two.
-            format: ``"checkpoint"``, ``"compact"``, ``"ctranslate2"`` or, for LSTMs,
-                ``"torch-int8"``.
+            format: ``"checkpoint"``, ``"compact"``, ``"ctranslate2"`` or ``"torch-int8"`` (LSTMs).
             half: store floats as float16; of the first two.
             data: the folder that the model was trained on, for its dictionaries; of the last two.
             quantization: of the weights, ``"float32"`` unless given; of ``"ctranslate2"``.
             sentencepiece: the SentencePiece model, or those of source and target, to copy into the
                 folder; those in ``data`` unless given.
-            shortlist: candidates a source word, of a lexical shortlist learnt from ``data``; of
-                ``"ctranslate2"``.
+            shortlist: candidates a source word, learnt from ``data``; of ``"ctranslate2"``.
             overwrite: replace what is there, a folder only if it is an export.
 
         Raises ValueError, in a sentence and with nothing written, where the model cannot be written
