@@ -1,7 +1,6 @@
 """Programs that translate with a model: fairseq's search over its models, and CTranslate2."""
 
 import contextlib
-import copy
 import sys
 from dataclasses import replace
 from functools import cached_property
@@ -77,9 +76,7 @@ class ByFairseq:
 
     def _generator(self, beam: int) -> Any:
         if beam not in self._generators:
-            config = copy.deepcopy(self._decoder.cfg.generation)
-            config.beam = beam
-            self._generators[beam] = self._task.build_generator(self.models, config)
+            self._generators[beam] = self._decoder.generator(beam)
         return self._generators[beam]
 
     def texts(self, beam: int) -> Texts:

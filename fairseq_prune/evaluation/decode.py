@@ -4,6 +4,7 @@ What happens is what ``fairseq-generate`` and ``fairseq-validate`` do, step by s
 defaults: their argument parsers build the configuration. Only the start-up is shared.
 """
 
+import copy
 import glob
 import math
 import time
@@ -183,7 +184,7 @@ class Decoder:
         """Decode ``subset``."""
         task, translators = self.task, self.translators
         self.prepare(subset)
-        generator = self._generator()
+        generator = self.generator()
         stripped = getattr(generator, "symbols_to_strip_from_output", {generator.eos})
         hypotheses: dict[int, str] = {}
         sentences: dict[int, Sentence] = {}
@@ -195,8 +196,13 @@ class Decoder:
         order = sorted(hypotheses)
         return Translations([hypotheses[n] for n in order], [sentences[n] for n in order])
 
-    def _generator(self) -> Any:
-        return self.task.build_generator(self.translators, self.cfg.generation)
+    def generator(self, beam: int | None = None) -> Any:
+        """fairseq's search with the models that are open, with the settings' beam or this one."""
+        config = self.cfg.generation
+        if beam is not None:
+            config = copy.deepcopy(config)
+            config.beam = beam
+        return self.task.build_generator(self.translators, config)
 
     @contextmanager
     def watched(self) -> Iterator[dict[str, Any]]:

@@ -60,7 +60,7 @@ class FolderDecoder(Decoder):
         folder, threads = self._folder, torch.get_num_threads()
         return Translator(folder.path, self.cuda, threads, folder.has_shortlist)
 
-    def _generator(self) -> "_Generator":
+    def generator(self, beam: int | None = None) -> "_Generator":
         return _Generator(self._translator, self._folder, self.task, self.settings)
 
     def _reset_peak(self) -> None:

@@ -8,6 +8,7 @@ from fairseq_prune.evaluation.decode_folder import task_for
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.exports.forms import read_folder, task_of
 from fairseq_prune.exports.int8.network import network_in
+from fairseq_prune.exports.int8.search import narrowed
 from fairseq_prune.tasks.loaded import Loaded
 
 
@@ -37,6 +38,10 @@ class Int8Decoder(Decoder):
         saved = Namespace(task=config, criterion=self.cfg.criterion)
         self._scoring = self._translating = Loaded([network], saved, task)
         self._check_languages()
+
+    def generator(self, beam: int | None = None) -> Any:
+        """fairseq's search, which gets only the words that it can choose from."""
+        return narrowed(super().generator(beam))
 
     @property
     def engine(self) -> dict[str, Any]:

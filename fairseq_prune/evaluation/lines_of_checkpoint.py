@@ -58,14 +58,13 @@ class CheckpointLines(LineTranslator):
     def __init__(self, path: str, cutter: Cutter, decoder: Decoder) -> None:
         for model in decoder.translators:
             model.prepare_for_inference_(decoder.cfg)
-        task, cfg = decoder.task, decoder.cfg
         self._most = utils.resolve_max_positions(
-            task.max_positions(), *[model.max_positions() for model in decoder.translators]
+            decoder.task.max_positions(), *[model.max_positions() for model in decoder.translators]
         )
         first = self._most[0] if isinstance(self._most, tuple) else self._most
         super().__init__(path, cutter, first)
         self._decoder = decoder
-        self._generator = task.build_generator(decoder.translators, cfg.generation)
+        self._generator = decoder.generator()
 
     def search(self, sentences: list[list[str]]) -> list[str]:
         """By fairseq's generator, in fairseq's batches."""

@@ -46,14 +46,14 @@ def dictionary(size: int = len(WORDS)) -> Any:
     return found
 
 
-def build(kind: str, **options: Any) -> tuple[Any, Namespace]:
-    """One of KINDS, with weights that matter everywhere, and its settings."""
+def build(kind: str, size: int = len(WORDS), **options: Any) -> tuple[Any, Namespace]:
+    """One of KINDS, for so many words, with weights that matter everywhere, and its settings."""
     from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
 
     arch, own = KINDS[kind]
     settings = Namespace(**{**SIZES, "arch": arch, "_name": arch, **own, **options})
     ARCH_CONFIG_REGISTRY[arch](settings)
-    task: Any = Namespace(source_dictionary=dictionary(), target_dictionary=dictionary())
+    task: Any = Namespace(source_dictionary=dictionary(size), target_dictionary=dictionary(size))
     torch.manual_seed(1)
     model = ARCH_MODEL_REGISTRY[arch].build_model(settings, task).eval()
     with torch.no_grad():
