@@ -148,7 +148,7 @@ class _Reader:
             sizes.append(keep.shape[1])
 
     def _layer(self, before: str, after: str) -> tuple[Tensor, Tensor, Tensor]:
-        """W_ih, W_hh and the sum of the biases, with gates in the order i, f, o, g."""
+        """W_ih, W_hh and the sum of the biases, with gates in the order i, f, o, 2 g."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         read, keep, *biases = (_ordered(self._take(f"{before}{n}{after}")) for n in names)
         return read, keep, biases[0] + biases[1]
@@ -163,6 +163,6 @@ class _Reader:
 
 
 def _ordered(rows: Tensor) -> Tensor:
-    """Gates i, f, g, o as i, f, o, g, so that one call makes the three sigmoids."""
+    """Gates i, f, g, o as i, f, o, 2 g, so that one call makes the sigmoids of all."""
     i, f, g, o = rows.chunk(4)
-    return torch.cat((i, f, o, g))
+    return torch.cat((i, f, o, 2 * g))

@@ -24,6 +24,7 @@ from fairseq_prune.exports.int8.parts import Maker, Parts, Spec, tied_table
 from fairseq_prune.exports.int8.sparse_linear import maker
 
 _STATE = "state"
+_FEW_NUMBERS = 4096  # up to which fewer calls are worth more than faster ones
 
 
 class Memory(NamedTuple):
@@ -77,12 +78,19 @@ class Memory(NamedTuple):
         return mixed.view(query.shape)
 
 
+def _tanh(x: Tensor) -> Tensor:
+    """tanh(x), of many numbers by torch's sigmoid, which takes a fifth of the time."""
+    if x.numel() < _FEW_NUMBERS:
+        return x.tanh()
+    return (x * 2.0).sigmoid_().mul_(2.0).sub_(1.0)
+
+
 def _stepped(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """An LSTM's next hidden and cell, (rows, cells); gates (rows, 4 cells) are i, f, o, g."""
-    gates[:, : 3 * cell.shape[1]].sigmoid_()
-    i, f, o, g = gates.chunk(4, dim=1)
-    cell = torch.addcmul(f * cell, i, g.tanh_())
-    return o * cell.tanh(), cell
+    """An LSTM's next hidden and cell, (rows, cells); gates (rows, 4 cells) are i, f, o, 2 g."""
+    i, f, o, new = gates.sigmoid_().chunk(4, dim=1)
+    # tanh(g) = 2 sigmoid(2 g) - 1
+    cell = torch.addcmul(f * cell, i, new, value=2.0).sub_(i)
+    return o * _tanh(cell), cell
 
 
 class _Direction:
@@ -252,7 +260,7 @@ class _Decoder(FairseqIncrementalDecoder):
             cells.append(cell)
         if self._mix is not None:
             query = x if self._query is None else self._query(x)
-            x = self._mix(torch.cat((memory.attend(query), x), dim=1)).tanh_()
+            x = _tanh(self._mix(torch.cat((memory.attend(query), x), dim=1)))
         fed = (x,) if self._spec.feeds else ()
         return x, torch.cat((*fed, *hiddens, *cells), dim=1)
 
