@@ -21,6 +21,7 @@ from fairseq_prune.checkpoints import storage
 from fairseq_prune.exports.forms import read_folder
 from fairseq_prune.exports.int8.export import convert
 from fairseq_prune.exports.int8.network import network_in
+from fairseq_prune.exports.int8.search import narrowed
 from fairseq_prune.exports.stripped import stripped
 
 LSTMS = {  # name: cells, layers, vocabulary
@@ -60,6 +61,7 @@ def _times(
     runs = {}
     for label, model in models.items():
         search = SequenceGenerator([model], words, beam_size=beam, max_len_b=LENGTH, min_len=LENGTH)
+        search = search if label == "float32" else narrowed(search)
         runs[label] = partial(search.generate, [], {"net_input": inputs})
     repeats = max(1, 8 // batch)  # one sentence takes too short a time
     rounds = [

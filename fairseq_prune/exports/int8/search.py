@@ -62,12 +62,16 @@ class _Narrow(EnsembleModel):
     ) -> tuple[Tensor, None]:
         """Log-probabilities (rows, columns) of the next word, in columns for some of all words."""
         logits, _ = self.single_model.decoder(tokens, encoder_outs[0], incremental_states[0])
-        parts = [self._of_rows(part, temperature) for part in logits[:, -1].split(_ROWS)]
+        logits = logits[:, -1] if temperature == 1.0 else logits[:, -1].div_(temperature)
+        if len(logits) <= _ROWS:
+            found, self.words = self._of_rows(logits)
+            return found, None
+        parts = [self._of_rows(part) for part in logits.split(_ROWS)]
         found, self.words = (torch.cat(part) for part in zip(*parts, strict=True))
         return found, None
 
-    def _of_rows(self, logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        whole = logits.div_(temperature).log_softmax(dim=1)
+    def _of_rows(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        whole = logits.log_softmax(dim=1)
         values, words = largest(whole[:, self._specials :], self._best)
         first = self._first.expand(len(whole), -1)
         values = torch.cat((whole[:, : self._specials], values), dim=1)
