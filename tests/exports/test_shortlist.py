@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fairseq_prune.bench.engines import CTranslate2
 from fairseq_prune.cli.main import main
 from fairseq_prune.evaluation.evaluate import evaluate
 from fairseq_prune.evaluation.settings import Settings
@@ -134,6 +135,20 @@ def test_evaluate_and_translate_say_the_same_and_perplexity_is_of_all_words(
         assert found == (tmp_path / short["hypotheses"]).read_text().splitlines()
         (odd,) = translator.translate(["nothing of this"])  # as <unk>, which evaluate reads
     assert odd is not None
+
+
+def test_bench_translates_with_it(checkpoint: str, corpus: Path, tmp_path: Path) -> None:
+    lines = (corpus.parent / "test.de").read_text().splitlines()
+    counts = []
+    for name, candidates in (("plain", None), ("short", 1)):
+        folder = str(tmp_path / name)
+        convert(checkpoint, str(corpus), folder, shortlist=candidates)
+        engine = CTranslate2(folder, [line.split() for line in lines], 30, 1)
+        counts.append(engine.translate([[number] for number in range(len(lines))], 5))
+        with open_translator(folder, batch_size=1, max_len_b=30) as translator:
+            made = translator.translate(lines)
+        assert counts[-1] == sum(len(line.split()) + 1 for line in made)
+    assert counts[0] != counts[1]
 
 
 def test_the_folder_says_what_it_has_and_export_prints_it(
