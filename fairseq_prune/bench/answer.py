@@ -11,10 +11,7 @@ from fairseq_prune.files.text import listed
 
 Facts = Mapping[str, Any]
 FAR = 1.25  # times the references' tokens, or that many times fewer: far from them
-_SAID = {
-    FASTER: "faster", NO_GAIN: "no faster",
-    UNSURE: "faster in the median, not in every round (measure again on an idle machine),",
-}  # fmt: skip
+_SAID = {FASTER: "faster", NO_GAIN: "no faster", UNSURE: "unsure"}
 
 
 def answer_of(facts: Facts) -> list[str]:
@@ -73,7 +70,7 @@ def _is_faster(facts: Facts, label: str) -> str:
     In one and the same engine it may be, and still gain nothing: sparse matrices make a model with
     zeros faster than one without, and both slower than they are without them.
     """
-    by_verdict: dict[str, list[tuple[str, float]]] = {}
+    by_verdict: dict[str, list[str]] = {}
     for setting, here in _by_setting(facts).items():
         mine, other = (
             max((s for s in here if facts["engines"][s["engine"]]["model"] == model), key=_rate)
@@ -81,14 +78,11 @@ def _is_faster(facts: Facts, label: str) -> str:
         )
         ratios = [a / b for a, b in zip(mine["rates"], other["rates"], strict=True)]
         kind, of = (facts["engines"][speed["engine"]]["kind"] for speed in (mine, other))
-        where = f"{setting} in {kind}" + (f" against {of}" if of != kind else "")
+        where = kind + (f" against {of}" if of != kind else "")
         median = statistics.median(ratios)
-        by_verdict.setdefault(verdict(ratios), []).append((where, median))
-    parts = [
-        f"{_SAID[word]} at " + "; ".join(f"{where} ({median:.2f}x)" for where, median in found)
-        for word, found in by_verdict.items()
-    ]
-    return f"{label} against {facts['against']}, each in its fastest engine: {', '.join(parts)}"
+        by_verdict.setdefault(verdict(ratios), []).append(f"{setting} ({where}, {median:.2f}x)")
+    parts = [f"{_SAID[word]} at {', at '.join(where)}" for word, where in by_verdict.items()]
+    return f"{label} against {facts['against']}, each in its fastest engine: {'; '.join(parts)}"
 
 
 def _bleu(facts: Facts) -> Iterator[str]:

@@ -119,6 +119,27 @@ class _Case:
     peak: int | None
 
 
+class _LeftOut:
+    """Models that an engine cannot take, those of the same reason together."""
+
+    def __init__(self) -> None:
+        self._labels: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, label: str, kind: Kind, error: ValueError, *paths: str) -> None:
+        """Note one; the reason may name any of these paths."""
+        why = str(error)
+        for path in paths:
+            why = why.replace(path, "it")
+        self._labels.setdefault((kind.name, why), []).append(label)
+
+    @property
+    def sentences(self) -> list[str]:
+        """One for each engine and reason."""
+        return [
+            f"{', '.join(labels)} in {name}: {why}" for (name, why), labels in self._labels.items()
+        ]
+
+
 def run(asked: Asked, say: Say) -> Facts:
     """The whole benchmark, as ``bench.json`` has it.
 
@@ -128,7 +149,7 @@ def run(asked: Asked, say: Say) -> Facts:
     Raises ValueError where a model does not translate.
     """
     torch.set_num_threads(1)  # until no more processes are copied: threads would be missing there
-    facts: Facts = {"against": asked.against, "models": {}, "engines": {}, "left_out": [],
+    facts: Facts = {"against": asked.against, "models": {}, "engines": {},
                     "length": REFERENCE if asked.forced else OWN, "own_lengths": [],
                     "quality": [], "speeds": []}  # fmt: skip
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
@@ -136,12 +157,14 @@ def run(asked: Asked, say: Say) -> Facts:
         folders = {label: Path(temporary) / str(n) for n, label in enumerate(opened)}
         for folder in folders.values():
             folder.mkdir()
-        cases = list(_cases(asked, opened, folders, facts["left_out"]))
+        left_out = _LeftOut()
+        cases = list(_cases(asked, opened, folders, left_out))
         torch.set_num_threads(asked.threads)
         for label, folder in folders.items():
             facts["models"][label] = _of_the_model(asked.models[label], opened[label], folder)
         say("measured bytes and memory")
-        engines = dict(_open(asked, cases, facts["left_out"]))
+        engines = dict(_open(asked, cases, left_out))
+        facts["left_out"] = left_out.sentences
         cases = [case for case in cases if case.name in engines]
         _compare(facts, cases)
         if asked.bleu:
@@ -151,7 +174,7 @@ def run(asked: Asked, say: Say) -> Facts:
 
 
 def _cases(
-    asked: Asked, opened: dict[str, str], folders: dict[str, Path], left_out: list[str]
+    asked: Asked, opened: dict[str, str], folders: dict[str, Path], left_out: _LeftOut
 ) -> Iterator[_Case]:
     """Every model in every engine, exported where that reads an export, and its peak of memory.
 
@@ -173,19 +196,13 @@ def _cases(
                 try:
                     in_a_copy(partial(kind.export, opened[label], asked.settings, given))
                 except ValueError as error:
-                    left_out.append(_why(label, kind, str(error), opened[label], path))
+                    left_out.add(label, kind, error, opened[label], path)
                     continue
             peak = kind.peak(kind.open, given, asked.work(asked.largest))
             yield _Case(f"{label}: {kind.name}{note}", label, kind, given, form, peak)
 
 
-def _why(label: str, kind: Kind, error: str, opened: str, path: str) -> str:
-    return f"{label} in {kind.name}: {error.replace(opened, path)}"
-
-
-def _open(
-    asked: Asked, cases: Sequence[_Case], left_out: list[str]
-) -> Iterator[tuple[str, Engine]]:
+def _open(asked: Asked, cases: Sequence[_Case], left_out: _LeftOut) -> Iterator[tuple[str, Engine]]:
     for case in cases:
         try:
             with contextlib.redirect_stdout(None):
@@ -193,8 +210,7 @@ def _open(
         except ValueError as error:
             if case.label == asked.against and case.kind is FAIRSEQ:
                 raise
-            path = asked.models[case.label]
-            left_out.append(_why(case.label, case.kind, str(error), case.path, path))
+            left_out.add(case.label, case.kind, error, case.path, asked.models[case.label])
 
 
 def _of_the_model(path: str, opened: str, folder: Path) -> Facts:

@@ -50,7 +50,7 @@ def _digits(value: float) -> str:
 
 def _work(models: Facts) -> Table:
     rows = [["weights; multiply-adds of", "parameters", "not zero", "a source token",
-             "without zeros", "a target token", "without zeros", "zeros"]]  # fmt: skip
+             "not zero", "a target token", "not zero", "zeros"]]  # fmt: skip
     for label, facts in models.items():
         cells = ["-"] * 7
         if "parameters" in facts:

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fairseq_prune.bench.kinds import KINDS
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.files.table import Table, as_markdown, as_text
 from fairseq_prune.files.text import file_name
@@ -63,7 +64,9 @@ def bench(
     }  # fmt: skip
     words = [str(word) for pair in how.items() if pair[1] is not None for word in pair]
     command = [sys.executable, "-m", "fairseq_prune.cli.main", "bench", *map(str, paths.values())]
-    subprocess.run([*command, *words, "--engines", *NAMES, *more], check=True)
+    first = str(next(iter(checkpoints.values())))
+    engines = [name for name in NAMES if KINDS[name].fits(first)]
+    subprocess.run([*command, *words, "--engines", *engines, *more], check=True)
     said = json.loads((folder / model / "bench.json").read_text())
     labels = {Path(facts["checkpoint"]): label for label, facts in said["models"].items()}
     said["names"] = {labels[path]: name for name, path in paths.items()}
