@@ -94,6 +94,16 @@ def test_what_an_engine_cannot_take_is_said(train, call, corpus, tmp_path):
     assert "LSTM" in line or "lstm" in line
 
 
+def test_settings_that_an_export_does_not_have_are_not_passed_over(pair, facts_of, corpus):
+    flags = ("--data", corpus, *QUICK, "--no-bleu", "--engines", "fairseq", "ctranslate2")
+    facts = facts_of(pair[0], *flags, "--model-overrides", "{'dropout': 0}")
+    assert [each["kind"] for each in facts["engines"].values()] == ["fairseq"]
+    assert facts["left_out"] == [
+        "checkpoint_last.pt in ctranslate2: --model-overrides replaces settings of a checkpoint, "
+        "and its export has none."
+    ]
+
+
 def engines_of(paths, corpus, **settings):
     """Every engine that takes these checkpoints, by name; CTranslate2 as exported."""
     settings = Settings(data=str(corpus), valid_subset=None, cpu=True, **settings)
