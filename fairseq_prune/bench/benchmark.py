@@ -3,6 +3,7 @@ what their translations are worth."""
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class Asked:
             and for a model's architecture.
         sentences: how many of the test set.
         threads: of each engine.
+        cpu_time: whether to measure this process's time on the processor in place of the clock's.
         forced: whether the search takes as many steps as the references have tokens.
         bleu: whether to measure BLEU and chrF, of all of the test set.
     """
@@ -61,6 +63,7 @@ class Asked:
     sentences: int
     rounds: int
     threads: int
+    cpu_time: bool
     forced: bool
     bleu: bool
 
@@ -270,7 +273,7 @@ def _measure(asked: Asked, engines: dict[str, Engine], facts: Facts, say: Say) -
     lengths = engines[facts["base"]].lengths(asked.sentences)
     facts["asked"] = {
         "sentences": len(lengths.source), "subset": asked.settings.gen_subset,
-        "rounds": asked.rounds, "threads": asked.threads,
+        "rounds": asked.rounds, "threads": asked.threads, "cpu_time": asked.cpu_time,
     }  # fmt: skip
     most = min(engine.most for engine in engines.values())
 
@@ -282,7 +285,8 @@ def _measure(asked: Asked, engines: dict[str, Engine], facts: Facts, say: Say) -
         facts["own_lengths"] += _own_lengths(engines, own, beam, lengths)
     others = {name: said["against"] for name, said in facts["engines"].items() if said["against"]}
     work = {setting: batches(setting) for setting in asked.grid}
-    for speeds in measure(engines, work, asked.rounds, against=others, base=facts["base"]):
+    clock = time.process_time if asked.cpu_time else time.perf_counter
+    for speeds in measure(engines, work, asked.rounds, clock, others, facts["base"]):
         facts["speeds"] += [speed.as_dict() for speed in speeds]
         say(f"measured beam {speeds[0].setting.beam}, batch {speeds[0].setting.batch}")
 

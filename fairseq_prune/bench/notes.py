@@ -30,6 +30,8 @@ def _how(facts: Facts) -> Iterator[str]:
         "ms a sentence: the median and the 95th percentile, at batch 1 of sentences, else of "
         f"batches by their sentences ({_counts(facts)}), each the median of its rounds"
     )
+    if asked["cpu_time"]:
+        yield "times are the process's on the processor, not the clock's (--cpu-time)"
     yield from _compared(facts)
     yield (
         f"faster: in every one of {rounds} rounds, which chance alone does once in {2**rounds}; "

@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> int:
     from fairseq_prune.bench.notes import notes_of
     from fairseq_prune.bench.tables import tables_of
 
-    names = ("beams", "batches", "sentences", "rounds", "threads")
+    names = ("beams", "batches", "sentences", "rounds", "threads", "cpu_time")
     asked = Asked(
         models=models, against=against, settings=settings, kinds=arguments.engines, forced=forced,
         bleu=bleu, **{name: getattr(arguments, name) for name in names},
@@ -79,6 +79,11 @@ def _check(arguments: Namespace) -> None:
     for name in ("beams", "batches"):
         if min(getattr(arguments, name)) < 1:
             raise ValueError(f"--{name} {min(getattr(arguments, name))} must be 1 or more.")
+    if arguments.cpu_time and arguments.threads > 1:
+        raise ValueError(
+            f"--cpu-time adds up the time of all threads, so it tells nothing of --threads "
+            f"{arguments.threads}: leave one of them out."
+        )
     if arguments.max_len_a < 0:
         raise ValueError(f"--max-len-a {arguments.max_len_a} must be 0 or more.")
     if max(arguments.batches) > arguments.sentences:

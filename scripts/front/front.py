@@ -145,18 +145,20 @@ def main() -> None:
     parser.add_argument("--batches", nargs="+", default=["1", "8", "64"], help="default: 1 8 64")
     parser.add_argument("--sentences", default="100", help="of the test set (default 100)")
     parser.add_argument("--rounds", default="5", help="of the speed measurement (default 5)")
+    parser.add_argument("--cpu-time", action="store_true", help="as for bench")
     arguments = parser.parse_args()
     laid = look(read_study(arguments.study), arguments.folder)
     (data,) = laid.study.data.values()
     settings = laid.study.settings(data.at(laid.root / "data" / data.name))
     output, found = laid.root / "front", []
     more = ["--batches", *arguments.batches, "--sentences", arguments.sentences]
-    more += ["--rounds", arguments.rounds]
+    more += ["--rounds", arguments.rounds, *["--cpu-time"] * arguments.cpu_time]
     for model, checkpoints in checkpoints_of(laid).items():
         said = bench(model, checkpoints, settings, output, more)
         found += points(model, said)
         shutil.copyfile(output / model / "table.md", output / f"{model}.md")
     how = f"beam {settings.beam}, batch {arguments.batches[0]}, one thread"
+    how += ", CPU time" * arguments.cpu_time
     table = table_of(found)
     signature = found[0]["quality"]["bleu_signature"]
     write_text(output / "table.md", as_markdown(table) + f"\n{how}; sacreBLEU `{signature}`\n")

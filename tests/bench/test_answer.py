@@ -60,7 +60,7 @@ def facts(**more: Any) -> dict[str, Any]:
         "against": DENSE, "base": f"{DENSE}: fairseq", "length": "reference", "left_out": [],
         "models": {model: {"bytes": sizes, **work} for model in models}, "engines": engines,
         "quality": quality, "own_lengths": lengths, "speeds": speeds,
-        "asked": {"sentences": 100, "subset": "test", "rounds": 2, "threads": 1},
+        "asked": {"sentences": 100, "subset": "test", "rounds": 2, "threads": 1, "cpu_time": False},
     }  # fmt: skip
     return {**found, **more}
 
@@ -132,7 +132,9 @@ def test_how_it_was_timed_is_said(length: str) -> None:
         length == "own"
     )
     assert any("else of batches by their sentences (2 of 64)" in line for line in said)
-    small = facts(asked={"sentences": 20, "subset": "test", "rounds": 2, "threads": 1})
+    small = facts(
+        asked={"sentences": 20, "subset": "test", "rounds": 2, "threads": 1, "cpu_time": False}
+    )
     assert "batch 64 has 20 sentences: there are no more" in notes_of(small)
 
 

@@ -96,7 +96,8 @@ def test_what_an_engine_cannot_take_is_said(train, call, corpus, tmp_path):
 
 def test_settings_that_an_export_does_not_have_are_not_passed_over(pair, facts_of, corpus):
     flags = ("--data", corpus, *QUICK, "--no-bleu", "--engines", "fairseq", "ctranslate2")
-    facts = facts_of(pair[0], *flags, "--model-overrides", "{'dropout': 0}")
+    facts = facts_of(pair[0], *flags, "--cpu-time", "--model-overrides", "{'dropout': 0}")
+    assert facts["asked"]["cpu_time"]
     assert [each["kind"] for each in facts["engines"].values()] == ["fairseq"]
     assert facts["left_out"] == [
         "checkpoint_last.pt in ctranslate2: --model-overrides replaces settings of a checkpoint, "
@@ -266,6 +267,11 @@ def test_sparse_layers_translate_the_same(train, corpus, tmp_path):
             ("--batches", 1, 8, "--sentences", 4),
             "--batches 8 is more than --sentences 4, so that no batch would have so many: give "
             "more sentences or smaller batches.",
+        ),
+        (
+            ("--cpu-time", "--threads", 2),
+            "--cpu-time adds up the time of all threads, so it tells nothing of --threads 2: "
+            "leave one of them out.",
         ),
         (("--max-len-a", -1), "--max-len-a -1.0 must be 0 or more."),
         (("--reference", "nowhere.en"), "--reference nowhere.en is not a file;"),

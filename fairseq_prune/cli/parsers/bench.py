@@ -89,6 +89,11 @@ def _add_work(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=int, default=5, help="how often (default 5)")
     parser.add_argument("--threads", type=int, default=1, help="of each engine (default 1)")
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="measure time on the processor, not the clock's: where other work runs meanwhile",
+    )
 
 
 def _add_decoding(parser: ArgumentParser) -> None:
