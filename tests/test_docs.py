@@ -152,6 +152,12 @@ def test_the_readme_is_short() -> None:
     assert len(README.read_bytes()) <= 10_000
 
 
+def test_the_readme_counts_right() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert f"**{len(ALLOCATIONS)} schemes**" in text
+    assert f"**{len({*SALIENCIES, *UNIT_SALIENCIES})} saliencies**" in text
+
+
 def test_every_page_is_linked_from_the_index() -> None:
     index = ROOT / "docs" / "README.md"
     links = re.findall(r"\]\(([^)#\s]+)", index.read_text(encoding="utf-8"))
