@@ -219,23 +219,33 @@ class _Decoder(FairseqIncrementalDecoder):
 
         With a state of earlier words, for the last word alone.
         """
+        features = self.features(prev_output_tokens, encoder_out, incremental_state)
+        logits = [self.logits(part) for part in features.unbind(1)]
+        return logits[0].unsqueeze(1) if len(logits) == 1 else torch.stack(logits, dim=1), None
+
+    def features(
+        self, prev_output_tokens: Tensor, memory: Memory, incremental_state: Any = None
+    ) -> Tensor:
+        """What :meth:`logits` takes, (rows, words, width); with a state as :meth:`forward`."""
         found, is_projected = self.get_incremental_state(incremental_state, _STATE), False
         if found is None:
-            state, is_projected = self._first(encoder_out), self._spec.projects
+            state, is_projected = self._first(memory), self._spec.projects
         else:
             state, prev_output_tokens = found[_STATE], prev_output_tokens[:, -1:]
-        logits = []
+        features = []
         for tokens in prev_output_tokens.unbind(1):
             x = numbers(self._table[tokens])
-            features, state = self._step(x, state, encoder_out, is_projected)
-            if self._fc is None:
-                logits.append(self._softmax(features))
-            else:  # which has no bound
-                logits.append(self._softmax.of_any_size(self._fc(features)))
+            x, state = self._step(x, state, memory, is_projected)
+            features.append(x)
             is_projected = False
         self.set_incremental_state(incremental_state, _STATE, {_STATE: state})
-        whole = logits[0].unsqueeze(1) if len(logits) == 1 else torch.stack(logits, dim=1)
-        return whole, None
+        return x.unsqueeze(1) if len(features) == 1 else torch.stack(features, dim=1)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (rows, tokens) of (rows, width)."""
+        if self._fc is None:
+            return self._softmax(features)
+        return self._softmax.of_any_size(self._fc(features))  # which has no bound
 
     def _first(self, memory: Memory) -> Tensor:
         """The state before the first word."""

@@ -13,7 +13,7 @@ from fairseq.sequence_generator import EnsembleModel, SequenceGenerator
 from torch import Tensor
 
 _RUN = 64  # words, of which only the best one is looked at first
-_ROWS = 64  # hypotheses computed at a time, for the processor's cache
+_ROWS = 64  # hypotheses computed at a time: the memory for all of ten thousand words costs time
 
 
 def narrowed(generator: Any) -> Any:
@@ -23,7 +23,8 @@ def narrowed(generator: Any) -> Any:
     score: which one ``torch.topk`` puts first then, nothing says.
 
     Args:
-        generator: for one model, whose decoder gives logits and no attention.
+        generator: for one model, which has to be an
+            :class:`~fairseq_prune.exports.int8.network.Int8LSTM`.
     """
     if (
         type(generator) is not SequenceGenerator
@@ -61,16 +62,20 @@ class _Narrow(EnsembleModel):
         self, tokens: Tensor, encoder_outs: Any, incremental_states: Any, temperature: float = 1.0
     ) -> tuple[Tensor, None]:
         """Log-probabilities (rows, columns) of the next word, in columns for some of all words."""
-        logits, _ = self.single_model.decoder(tokens, encoder_outs[0], incremental_states[0])
-        logits = logits[:, -1] if temperature == 1.0 else logits[:, -1].div_(temperature)
-        if len(logits) <= _ROWS:
-            found, self.words = self._of_rows(logits)
+        decoder = self.single_model.decoder
+        features = decoder.features(tokens, encoder_outs[0], incremental_states[0])[:, -1]
+        if len(features) <= _ROWS:
+            found, self.words = self._of_rows(decoder.logits(features), temperature)
             return found, None
-        parts = [self._of_rows(part) for part in logits.split(_ROWS)]
+        parts = [
+            self._of_rows(decoder.logits(rows), temperature)
+            for rows in features.tensor_split(-(-len(features) // _ROWS))
+        ]
         found, self.words = (torch.cat(part) for part in zip(*parts, strict=True))
         return found, None
 
-    def _of_rows(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+    def _of_rows(self, logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        logits = logits if temperature == 1.0 else logits.div_(temperature)
         whole = logits.log_softmax(dim=1)
         values, words = largest(whole[:, self._specials :], self._best)
         first = self._first.expand(len(whole), -1)
