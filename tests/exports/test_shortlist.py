@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fairseq_prune.bench.engines import CTranslate2
+from fairseq_prune.bench.engines import Batch, ByCTranslate2
 from fairseq_prune.cli.main import main
 from fairseq_prune.evaluation.evaluate import evaluate
 from fairseq_prune.evaluation.settings import Settings
@@ -143,8 +143,10 @@ def test_bench_translates_with_it(checkpoint: str, corpus: Path, tmp_path: Path)
     for name, candidates in (("plain", None), ("short", 1)):
         folder = str(tmp_path / name)
         convert(checkpoint, str(corpus), folder, shortlist=candidates)
-        engine = CTranslate2(folder, [line.split() for line in lines], 30, 1)
-        counts.append(engine.translate([[number] for number in range(len(lines))], 5))
+        settings = Settings(data=str(corpus), valid_subset=None, max_len_b=30, cpu=True)
+        engine = ByCTranslate2(folder, settings, 1)
+        batches = (Batch((number,), None) for number in range(len(lines)))
+        counts.append(sum(engine.translate(batch, 5) for batch in batches))
         with open_translator(folder, batch_size=1, max_len_b=30) as translator:
             made = translator.translate(lines)
         assert counts[-1] == sum(len(line.split()) + 1 for line in made)
