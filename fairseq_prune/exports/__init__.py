@@ -34,14 +34,14 @@ def check_format(
     """
     if form not in FORMATS:
         raise ValueError(f"--format {form} is not known; the formats are {', '.join(FORMATS)}.")
-    if form != CTRANSLATE2 and shortlist is not None:
-        _check_unused(form, {"--shortlist": str(shortlist)}, "ctranslate2")
+    if form not in (CTRANSLATE2, INT8):
+        lists = None if shortlist is None else str(shortlist)
+        _check_unused(form, {"--data": data, "--quantization": quantization,
+                             "--sentencepiece": pieces, "--shortlist": lists},
+                      "ctranslate2 and torch-int8")  # fmt: skip
+        return
     if shortlist is not None and shortlist < 1:
         raise ValueError(f"--shortlist {shortlist} must be 1 or more candidates a word.")
-    if form not in (CTRANSLATE2, INT8):
-        _check_unused(form, {"--data": data, "--quantization": quantization,
-                             "--sentencepiece": pieces}, "ctranslate2 and torch-int8")  # fmt: skip
-        return
     if half:
         more = "; take --quantization float16" if form == CTRANSLATE2 else ""
         raise ValueError(f"--half is for files, and --format {form} writes a folder{more}.")

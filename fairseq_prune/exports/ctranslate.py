@@ -4,6 +4,7 @@ https://github.com/OpenNMT/CTranslate2; its own converter of fairseq's models bu
 fairseq, and knows neither shrunk models nor files that must not run code.
 """
 
+import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -90,7 +91,8 @@ def _learnt(
     source, target = made["languages"]
     found = shortlist_of(Path(data), (source, target), vocabularies, candidates, tell)
     text = found.text(vocabularies)
-    made["shortlist"] = found.facts(text)
+    digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
+    made["shortlist"] = {**found.facts(), "sha256": digest}
     return text
 
 

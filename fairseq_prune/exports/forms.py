@@ -161,4 +161,7 @@ def write_folder(
         )  # fmt: skip
     from fairseq_prune.exports.int8 import export  # fairseq takes seconds to load
 
-    return export.convert(checkpoint, data, output, sentencepiece=sentencepiece, force=force)
+    return export.convert(
+        checkpoint, data, output,
+        sentencepiece=sentencepiece, shortlist=shortlist, force=force, tell=tell,
+    )  # fmt: skip

@@ -186,7 +186,7 @@ class Checkpoint:
             quantization: of the weights, ``"float32"`` unless given; of ``"ctranslate2"``.
             sentencepiece: the SentencePiece model, or those of source and target, to copy into the
                 folder; those in ``data`` unless given.
-            shortlist: candidates a source word, learnt from ``data``; of ``"ctranslate2"``.
+            shortlist: candidates a source word, learnt from ``data``; of the last two.
             overwrite: replace what is there, a folder only if it is an export.
 
         Raises ValueError, in a sentence and with nothing written, where the model cannot be written

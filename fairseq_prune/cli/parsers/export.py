@@ -13,16 +13,16 @@ masks. --half stores floats as float16, and refuses a model with values beyond 6
 
 ctranslate2 is a folder for CTranslate2, which translates on CPU and GPU without fairseq or torch,
 faster, and with 8-bit weights if asked to. fairseq's Transformers only, pruned or shrunk ones
-included; zeros gain nothing there, fewer feed-forward units and heads do. With --shortlist the
-softmax of a sentence is over the words that may translate its words, learnt from the binarised
-training data in DATA (IBM model 1): much faster where the target has many words.
+included; zeros gain nothing there, fewer feed-forward units and heads do.
 
 torch-int8 is a folder with an LSTM (lstm, see2016_lstm, shrunk_lstm) in 8 bits, which fairseq's
 beam search decodes with torch's integer kernels on the CPU: `fairseq-prune evaluate`, `bench` and
 `translate` take it.
 
 For both, DATA gives the dictionaries; SentencePiece models in it are copied, so that the folder is
-all one needs.
+all one needs. With --shortlist the softmax of a sentence is over the words that may translate its
+words, learnt from the binarised training data in DATA (IBM model 1): faster where the target has
+many words.
 """
 EXAMPLES = """
 examples:

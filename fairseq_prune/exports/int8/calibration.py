@@ -103,3 +103,6 @@ class _Watched:
 
     def of_any_size(self, x: Tensor) -> Tensor:
         return self._layer.of_any_size(x)
+
+    def of_rows(self, rows: Tensor) -> Layer:
+        return self._layer.of_rows(rows)

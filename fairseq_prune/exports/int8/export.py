@@ -1,6 +1,6 @@
 """Writing an LSTM as a folder in 8 bits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -17,11 +17,13 @@ from fairseq_prune.exports.int8.calibration import (
 )
 from fairseq_prune.exports.int8.conversion import network_of
 from fairseq_prune.exports.int8.linear import kernels
+from fairseq_prune.exports.int8.lists import tensors_of
 from fairseq_prune.exports.int8.network import network_in
 from fairseq_prune.exports.int8.parts import Spec
 from fairseq_prune.exports.int8.sparse_linear import ENOUGH
 from fairseq_prune.exports.making import Written, made_of, vocabularies_of
 from fairseq_prune.exports.pieces import pieces_for
+from fairseq_prune.exports.shortlist import shortlist_of
 from fairseq_prune.files.folder import check_export, staged
 from fairseq_prune.files.needs import need
 from fairseq_prune.tasks.opening import read
@@ -33,35 +35,45 @@ def convert(
     output: str,
     *,
     sentencepiece: Sequence[str] | None = None,
+    shortlist: int | None = None,
     force: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Written:
     """Write the LSTM in a checkpoint as a folder in 8 bits, and open it once.
 
     Args:
         data: the folder with ``dict.LANG.txt`` of both languages.
         sentencepiece: one model for both sides, or two; None for those in ``data``.
+        shortlist: candidates a word of a lexical shortlist, learnt from ``data``; None for none.
         force: replace an older export.
+        tell: is told how far it is.
 
     Raises ValueError, with nothing written, for a model, folder or torch that cannot be used.
     """
     need("safetensors", f"--format {INT8}")
     kernels()  # before reading a large file
     check_export(output, force, folders.FILE)
-    found = read(checkpoint)
-    content, place = found.content, Path(data)
+    content, place = (found := read(checkpoint)).content, Path(data)
     spec, tensors = network_of(content, checkpoint)
-    rows = [len(content["model"][f"{side}.embed_tokens.weight"]) for side in ("encoder", "decoder")]
-    pair, vocabularies = vocabularies_of(content, rows, place)
+    tables = (content["model"][f"{side}.embed_tokens.weight"] for side in ("encoder", "decoder"))
+    pair, vocabularies = vocabularies_of(content, list(map(len, tables)), place)
     pieces = pieces_for(sentencepiece, place, pair, vocabularies)
-    source, target = (Dictionary.load(str(place / f"dict.{language}.txt")) for language in pair)
-    spec, zeros = _with_ranges(spec, tensors, place, (source, target), pair)
-    made = made_of(found, checkpoint, INT8, "int8")
+    spec, zeros = _with_ranges(spec, tensors, place, words := _dictionaries(place, pair), pair)
+    made = made_of(found, checkpoint, INT8, "int8", shortlist)
     made |= {"languages": list(pair), "positions": list(spec.positions), "torch": torch.__version__}
+    learnt = shortlist and shortlist_of(place, pair, vocabularies, shortlist, tell)
+    made |= {"shortlist": learnt.facts()} if learnt else {}
     with staged("--output", output, whole=True) as folder:
-        folders.write(folder, spec, tensors, made, folders.copies(place, pair, pieces))
-        _try(folders.read_folder(str(folder)), (source, target))
+        copied = folders.copies(place, pair, pieces)
+        folders.write(folder, spec, tensors, made, copied, tensors_of(learnt) if learnt else None)
+        _try(folders.read_folder(str(folder)), words)
     size = sum(path.stat().st_size for path in Path(output).iterdir())
-    return Written(output, size, pair, bool(pieces), zeros=zeros)
+    return Written(output, size, pair, bool(pieces), made.get("shortlist"), zeros)
+
+
+def _dictionaries(data: Path, pair: tuple[str, str]) -> tuple[Dictionary, Dictionary]:
+    source, target = (Dictionary.load(str(data / f"dict.{language}.txt")) for language in pair)
+    return source, target
 
 
 def _with_ranges(

@@ -26,6 +26,7 @@ from fairseq_prune.files.text import first_line
 from fairseq_prune.files.writing import file_digest
 
 FILE = "model.safetensors"  # the weights; every such folder has it
+LISTS = "shortlist.safetensors"  # the lexical shortlist, of a folder that has one
 FORMAT = 1
 
 
@@ -48,10 +49,20 @@ class Int8Folder(Folder):
         Raises CheckpointError where the file is damaged or was changed.
         """
         need("safetensors", f"--format {INT8}")
+        return self._read(FILE)
+
+    def lists(self) -> dict[str, Tensor] | None:
+        """The tensors of its lexical shortlist; None where it has none.
+
+        Raises CheckpointError where the file is damaged, missing or was changed.
+        """
+        return self._read(LISTS) if self.has_shortlist else None
+
+    def _read(self, name: str) -> dict[str, Tensor]:
         import safetensors.torch
 
-        path = Path(self.path) / FILE
-        self._check(FILE)
+        path = Path(self.path) / name
+        self._check(name)
         try:
             return safetensors.torch.load_file(path)
         except (OSError, ValueError, safetensors.SafetensorError) as error:
@@ -115,12 +126,14 @@ def write(
     tensors: Mapping[str, Tensor],
     made: Mapping[str, Any],
     copied: Mapping[str, Path],
+    lists: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Fill an empty folder.
 
     Args:
         made: for config.json; ``languages`` is in it.
         copied: files to copy, by their names in the folder.
+        lists: the tensors of a lexical shortlist; None without one.
     """
     import safetensors.torch
 
@@ -128,7 +141,11 @@ def write(
         shutil.copyfile(path, folder / name)
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     (folder / FILE).write_bytes(safetensors.torch.save(whole))  # save_file's are nobody else's
-    digests = {name: file_digest(folder / name) for name in [FILE, *copied]}
+    names = [FILE, *copied]
+    if lists is not None:
+        (folder / LISTS).write_bytes(safetensors.torch.save(dict(lists)))
+        names.append(LISTS)
+    digests = {name: file_digest(folder / name) for name in names}
     facts = {**made, "format": FORMAT, "network": spec.pack(), "files": digests}
     text = json.dumps({"fairseq_prune": facts}, indent=1) + "\n"
     (folder / CONFIG).write_text(text, encoding="utf-8")

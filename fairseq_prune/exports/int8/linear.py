@@ -59,6 +59,9 @@ class Layer(Protocol):
     def of_any_size(self, x: Tensor) -> Tensor:
         """The same for numbers of any size."""
 
+    def of_rows(self, rows: Tensor) -> "Layer":
+        """A layer of these rows of the matrix alone."""
+
 
 class Int8Linear:
     """y = W x + b for a W of int8.
@@ -82,6 +85,11 @@ class Int8Linear:
         if name not in self._packed:  # only now: it holds the weights once more
             self._packed[name] = KERNELS[name](*self._parts)
         return self._packed[name](x)
+
+    def of_rows(self, rows: Tensor) -> "Int8Linear":
+        """A layer of these rows of the matrix alone: the same outputs, to the last bit."""
+        weight, scale, bias = self._parts
+        return Int8Linear(weight[rows], scale[rows], None if bias is None else bias[rows])
 
     def of_any_size(self, x: Tensor) -> Tensor:
         """The same for numbers of any size: every row has a scale of its own."""

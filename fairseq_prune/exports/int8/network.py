@@ -27,6 +27,18 @@ _STATE = "state"
 _FEW_NUMBERS = 4096  # up to which fewer calls are worth more than faster ones
 
 
+class Few(NamedTuple):
+    """A softmax over some words.
+
+    Args:
+        words: their numbers, rising.
+        layer: gives a logit for each.
+    """
+
+    words: Tensor
+    layer: Layer
+
+
 class Memory(NamedTuple):
     """What the encoder gives, and which sentence of it each row of the decoder is of.
 
@@ -37,6 +49,7 @@ class Memory(NamedTuple):
         hiddens, cells: with which each decoder layer begins, (sentences, cells).
         rows: the sentence of each row; None where each row is the next sentence.
         each: how many rows a sentence has, all of them one after the other.
+        few: the softmax over the words of a shortlist; None for that over all.
     """
 
     states: Tensor
@@ -45,6 +58,7 @@ class Memory(NamedTuple):
     cells: Sequence[Tensor]
     rows: Tensor | None = None
     each: int = 1
+    few: "Few | None" = None
 
     def of(self, order: Tensor) -> "Memory":
         """For the rows in this order, of which some may be gone or repeated."""
@@ -64,6 +78,7 @@ class Memory(NamedTuple):
             None if self.shut is None else self.shut.index_select(0, kept),
             [part.index_select(0, kept) for part in self.hiddens],
             [part.index_select(0, kept) for part in self.cells],
+            few=self.few,
         )
 
     def first(self, part: Tensor) -> Tensor:
@@ -220,7 +235,7 @@ class _Decoder(FairseqIncrementalDecoder):
         With a state of earlier words, for the last word alone.
         """
         features = self.features(prev_output_tokens, encoder_out, incremental_state)
-        logits = [self.logits(part) for part in features.unbind(1)]
+        logits = [self.logits(part, encoder_out.few) for part in features.unbind(1)]
         return logits[0].unsqueeze(1) if len(logits) == 1 else torch.stack(logits, dim=1), None
 
     def features(
@@ -241,11 +256,16 @@ class _Decoder(FairseqIncrementalDecoder):
         self.set_incremental_state(incremental_state, _STATE, {_STATE: state})
         return x.unsqueeze(1) if len(features) == 1 else torch.stack(features, dim=1)
 
-    def logits(self, features: Tensor) -> Tensor:
-        """Logits (rows, tokens) of (rows, width)."""
+    def logits(self, features: Tensor, few: Few | None = None) -> Tensor:
+        """Logits (rows, tokens) of (rows, width); of a few words only, if there are any."""
+        softmax = self._softmax if few is None else few.layer
         if self._fc is None:
-            return self._softmax(features)
-        return self._softmax.of_any_size(self._fc(features))  # which has no bound
+            return softmax(features)
+        return softmax.of_any_size(self._fc(features))  # which has no bound
+
+    def few(self, words: Tensor) -> Few:
+        """The softmax over these words, of which the numbers rise."""
+        return Few(words, self._softmax.of_rows(words))
 
     def _first(self, memory: Memory) -> Tensor:
         """The state before the first word."""

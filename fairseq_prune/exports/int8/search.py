@@ -12,11 +12,13 @@ from fairseq.search import BeamSearch
 from fairseq.sequence_generator import EnsembleModel, SequenceGenerator
 from torch import Tensor
 
+from fairseq_prune.exports.int8.lists import WordLists
+
 _RUN = 64  # words, of which only the best one is looked at first
 _ROWS = 64  # hypotheses computed at a time: the memory for all of ten thousand words costs time
 
 
-def narrowed(generator: Any) -> Any:
+def narrowed(generator: Any, lists: WordLists | None = None) -> Any:
     """A generator of fairseq's, changed to choose from few words where it searches by beams alone.
 
     Translations and scores stay the same, to the last bit, but where two candidates have the same
@@ -25,6 +27,7 @@ def narrowed(generator: Any) -> Any:
     Args:
         generator: for one model, which has to be an
             :class:`~fairseq_prune.exports.int8.network.Int8LSTM`.
+        lists: a lexical shortlist; None for all words.
     """
     if (
         type(generator) is not SequenceGenerator
@@ -37,7 +40,7 @@ def narrowed(generator: Any) -> Any:
         return generator
     specials = max(generator.pad, generator.unk, generator.eos) + 1
     best = min(2 * generator.beam_size, generator.vocab_size - specials)
-    model = _Narrow(generator.model.single_model, specials, best)
+    model = _Narrow(generator.model.single_model, specials, best, lists)
     generator.model, generator.search = model, _Search(generator.tgt_dict, model)
     generator.vocab_size = specials + best
     generator._prefix_tokens = _no_prefix
@@ -50,28 +53,38 @@ class _Narrow(EnsembleModel):
     Args:
         specials: how many of the first words are.
         best: how many of the others.
+        lists: from which a batch takes its words; None for all.
     """
 
-    def __init__(self, model: Any, specials: int, best: int) -> None:
+    def __init__(self, model: Any, specials: int, best: int, lists: WordLists | None) -> None:
         super().__init__([model])
+        self._lists = lists
         self._specials, self._best = specials, best
         self._first = torch.arange(specials)
         self.words = torch.empty(0, dtype=torch.long)  # that the columns stand for, (rows, columns)
+
+    def forward_encoder(self, net_input: Any) -> Any:
+        """What the encoder gives, with the softmax over the words of the sentences' lists."""
+        (memory,) = super().forward_encoder(net_input)
+        if self._lists is None:
+            return [memory]
+        words = self._lists.words_for(net_input["src_tokens"], self._specials + self._best)
+        return [memory._replace(few=self.single_model.decoder.few(words))]
 
     def forward_decoder(
         self, tokens: Tensor, encoder_outs: Any, incremental_states: Any, temperature: float = 1.0
     ) -> tuple[Tensor, None]:
         """Log-probabilities (rows, columns) of the next word, in columns for some of all words."""
-        decoder = self.single_model.decoder
+        decoder, few = self.single_model.decoder, encoder_outs[0].few
         features = decoder.features(tokens, encoder_outs[0], incremental_states[0])[:, -1]
-        if len(features) <= _ROWS:
-            found, self.words = self._of_rows(decoder.logits(features), temperature)
-            return found, None
         parts = [
-            self._of_rows(decoder.logits(rows), temperature)
+            self._of_rows(decoder.logits(rows, few), temperature)
             for rows in features.tensor_split(-(-len(features) // _ROWS))
         ]
-        found, self.words = (torch.cat(part) for part in zip(*parts, strict=True))
+        found, words = parts[0]
+        if len(parts) > 1:
+            found, words = (torch.cat(part) for part in zip(*parts, strict=True))
+        self.words = words if few is None else few.words[words]
         return found, None
 
     def _of_rows(self, logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

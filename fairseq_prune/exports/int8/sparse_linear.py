@@ -83,6 +83,11 @@ class BlockSparseLinear:
         found: Tensor = torch.ops.quantized.linear(_stored(x), self._dense, self._step, self._zero)
         return found.dequantize()
 
+    def of_rows(self, rows: Tensor) -> Int8Linear:
+        """A layer of these rows of the matrix alone, too few for zeros to gain time: outputs are
+        not rounded."""
+        return self._exact.of_rows(rows)
+
     def of_any_size(self, x: Tensor) -> Tensor:
         """The same for numbers of any size; outputs have no range and are not rounded."""
         return self._exact.of_any_size(x)

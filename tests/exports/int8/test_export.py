@@ -52,6 +52,28 @@ def rows(folder: Path, corpus: Path) -> dict[str, Any]:
     return {name: row for name, (row, _) in zip(names, found, strict=True)}
 
 
+def test_a_shortlist_of_all_words_changes_nothing_and_a_short_one_no_perplexity(
+    folder: Path, corpus: Path, tmp_path: Path
+) -> None:
+    names = {"all": 1000, "short": 1}
+    for name, candidates in names.items():
+        output = ("--output", tmp_path / name, "--shortlist", candidates)
+        assert call("export", folder / "dense.pt", *INT8, "--data", corpus, *output) == 0
+    settings = Settings(data=str(corpus), gen_subset="train", max_len_b=30, cpu=True)
+    paths = [str(folder / "dense"), *(str(tmp_path / name) for name in names)]
+    results = str(tmp_path / "results.jsonl")
+    plain, whole, short = (row for row, _ in evaluate(paths, settings, None, results))
+    texts = [(tmp_path / row["hypotheses"]).read_text() for row in (plain, whole, short)]
+    assert texts[0] == texts[1]
+    assert plain["valid_nll"] == whole["valid_nll"] == short["valid_nll"]
+    said = read_folder(paths[2]).made["shortlist"]
+    assert (said["candidates"], said["pairs"]) == (1, 120)
+    lists = tmp_path / "short" / "shortlist.safetensors"
+    lists.write_bytes(lists.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="shortlist.safetensors is not the file that was exp"):
+        read_folder(paths[2])
+
+
 def test_it_translates_nearly_as_the_checkpoint(folder: Path, rows: dict[str, Any]) -> None:
     for name in ("dense", "pruned"):
         one, other = rows[f"{name}.pt"], rows[name]
