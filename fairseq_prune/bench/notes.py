@@ -5,6 +5,7 @@ from typing import Any
 
 from fairseq_prune.bench import OWN
 from fairseq_prune.bench.answer import answer_of
+from fairseq_prune.bench.speed import LEAST
 from fairseq_prune.bench.tables import compares
 
 Facts = Mapping[str, Any]
@@ -35,7 +36,8 @@ def _how(facts: Facts) -> Iterator[str]:
     yield from _compared(facts)
     yield (
         f"faster: in every one of {rounds} rounds, which chance alone does once in {2**rounds}; "
-        "unsure: in the median, not in every round: measure again on an idle machine"
+        "unsure: not in every round: measure again on an idle machine; no gain: a median below "
+        f"{LEAST}, by which two copies of one model may differ"
     )
     if facts["quality"]:
         count, signature = facts["quality"][0]["sentences"], facts["quality"][0]["bleu_signature"]

@@ -113,7 +113,8 @@ def _panel(axes: Any, found: list[dict[str, Any]], title: str) -> None:
         )  # fmt: skip
     axes.set(xscale="log", xlabel="target tokens a second", ylabel="BLEU", title=title)
     low, high = axes.get_xlim()
-    ticks = [n * 10**power for power in range(8) for n in (1, 2, 5)]
+    digits = (1, 2, 5) if high > 3 * low else (1, 1.2, 1.4, 1.6, 1.8, *range(2, 10))
+    ticks = [round(n * 10**power) for power in range(1, 8) for n in digits]
     ticks = [tick for tick in ticks if low <= tick <= high]
     axes.minorticks_off()
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
@@ -123,13 +124,13 @@ def _panel(axes: Any, found: list[dict[str, Any]], title: str) -> None:
 
 def table_of(found: list[dict[str, Any]]) -> Table:
     """A row a point; speeds beside those of the dense model, in the same engine and in fairseq."""
-    table = [["model", "", "engine", "parameters", "MB", "BLEU", "ms a sentence", "95%",
+    table = [["model", "engine", "parameters", "MB", "BLEU", "ms a sentence", "95%",
               "tokens/s", "to dense, same engine", "to dense, fairseq"]]  # fmt: skip
     for point in found:
         speed = point["speed"]
         table.append([
-            point["model"], point["name"], NAMES[point["engine"]], f"{point['parameters']:,}",
-            f"{point['bytes'] / 1e6:.2f}", f"{point['quality']['bleu']:.2f}",
+            f"{point['model']}, {point['name']}", NAMES[point["engine"]],
+            f"{point['parameters']:,}", f"{point['bytes'] / 1e6:.2f}", f"{point['quality']['bleu']:.2f}",
             f"{speed['ms_median']:.2f}", f"{speed['ms_95']:.2f}",
             f"{speed['tokens_per_second']:,.0f}", f"{speed['against_ratio']:.2f}x",
             f"{speed['ratio']:.2f}x",

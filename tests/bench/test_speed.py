@@ -105,6 +105,7 @@ def test_one_round_that_is_no_faster_leaves_it_open() -> None:
         ([0.9, 1.65, 2.64], "1.65x (0.90 to 2.64), not faster in every round: measure again"),
         ([0.9, 1.0, 2.64], "1.00x (0.90 to 2.64), no speed gain"),
         ([1.01, 1.05, 1.1], "1.05x (1.01 to 1.10)"),
+        ([1.01, 1.02, 1.1], "1.02x (1.01 to 1.10), no speed gain"),  # two copies differ so
     ],
 )
 def test_the_median_says_whether_there_is_a_gain(ratios: list[float], said: str) -> None:

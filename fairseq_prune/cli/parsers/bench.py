@@ -19,7 +19,8 @@ Everything is compared with the model of --against (the first, unless told other
 bytes and memory with it in the same engine and form, so that a small int8 stands against the dense
 int8, for which it is exported; speed also, and BLEU, with it in fairseq. Engines take turns, round
 after round, and ratios of speed are those of the same round: "faster" stands where each round was,
-"no gain" where the median is not, "unsure" between them: measure again on an idle machine.
+"no gain" where the median is below 1.03, by which two copies of one model may differ, and "unsure"
+between them: measure again on an idle machine.
 
 With --length reference, the default, the search takes as many steps as the reference has tokens, so
 that each model makes the same number of tokens: one that runs on, or stops at once, as models that
