@@ -130,8 +130,8 @@ def table_of(found: list[dict[str, Any]]) -> Table:
         speed = point["speed"]
         table.append([
             f"{point['model']}, {point['name']}", NAMES[point["engine"]],
-            f"{point['parameters']:,}", f"{point['bytes'] / 1e6:.2f}", f"{point['quality']['bleu']:.2f}",
-            f"{speed['ms_median']:.2f}", f"{speed['ms_95']:.2f}",
+            f"{point['parameters']:,}", f"{point['bytes'] / 1e6:.2f}",
+            f"{point['quality']['bleu']:.2f}", f"{speed['ms_median']:.2f}", f"{speed['ms_95']:.2f}",
             f"{speed['tokens_per_second']:,.0f}", f"{speed['against_ratio']:.2f}x",
             f"{speed['ratio']:.2f}x",
         ])  # fmt: skip
