@@ -39,14 +39,12 @@ OPERATORS = 14  # printed of a profile
 def models(
     cells: int, layers: int, vocabulary: int, sparsity: float
 ) -> tuple[dict[str, Int8LSTM], Dictionary]:
-    """An LSTM without this fraction of the 1 x 4 blocks of all but its embeddings, twice: with the
-    zeros computed, and without."""
+    """An LSTM without this fraction of the 1 x 4 blocks of each matrix, twice: with the zeros
+    computed, and without."""
     widths = {f"{side}-{part}": cells for side in ("encoder", "decoder")
               for part in ("embed-dim", "hidden-size")}  # fmt: skip
     widths |= {"decoder-out-embed-dim": cells, "encoder-layers": layers, "decoder-layers": layers}
-    recipe = Recipe(
-        scheme="class-uniform", structure="block:1x4", sparsity=sparsity, exclude=("embed_tokens",)
-    )
+    recipe = Recipe(scheme="class-uniform", structure="block:1x4", sparsity=sparsity)
     with tempfile.TemporaryDirectory() as name:
         _, words = make(Path(name), flags_of(widths, "lstm"), vocabulary)
         pruned = apply_recipe(open_checkpoint(f"{name}/dense.pt"), recipe).content(lambda _: None)

@@ -17,7 +17,9 @@ included; zeros gain nothing there, fewer feed-forward units and heads do.
 
 torch-int8 is a folder with an LSTM (lstm, see2016_lstm, shrunk_lstm) in 8 bits, which fairseq's
 beam search decodes with torch's integer kernels on the CPU: `fairseq-prune evaluate`, `bench` and
-`translate` take it.
+`translate` take it. Matrices of the decoder that lack most of their 1 x 4 blocks
+(--prune-structure block:1x4) are computed without these, if DATA has training sentences to measure
+the ranges of outputs on.
 
 For both, DATA gives the dictionaries; SentencePiece models in it are copied, so that the folder is
 all one needs. With --shortlist the softmax of a sentence is over the words that may translate its
