@@ -1,4 +1,5 @@
-"""How much faster a Transformer decodes over a lexical shortlist in CTranslate2, 8-bit weights.
+"""How much faster a lexical shortlist makes decoding in 8 bits: a Transformer's in CTranslate2, and
+an LSTM's in torch.
 
 Speed does not depend on what the weights are, so they are random, every translation is made 20
 tokens long, and a sentence's list is so many words as lists of real data have. With and without
@@ -15,10 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fairseq.sequence_generator import SequenceGenerator
 from shrunk import LENGTH, SOURCE, flags_of, make, ratios
 
 import fairseq_prune
 from fairseq_prune.exports import ctranslate
+from fairseq_prune.exports.forms import read_folder
+from fairseq_prune.exports.int8 import export as int8
+from fairseq_prune.exports.int8.lists import WordLists
+from fairseq_prune.exports.int8.network import network_in
+from fairseq_prune.exports.int8.search import narrowed
 
 # name: width, feed-forward width, heads, layers, words of the dictionary
 TRANSFORMERS = {
@@ -26,6 +33,7 @@ TRANSFORMERS = {
     "Transformer, 6+6 layers of 512, ffn 2048, 10,000 words": (512, 2048, 8, 6, 10_000),
     "Transformer, 6+6 layers of 512, ffn 2048, 32,000 words": (512, 2048, 8, 6, 32_000),
 }
+LSTMS = {"LSTM, 2 layers of 512, 10,000 words": (512, 2, 10_000)}  # cells, layers, words
 LISTS = (400, 1600)  # words of a sentence's list
 SETTINGS = ((5, 1), (5, 8), (5, 32))  # beam, batch
 
@@ -47,7 +55,7 @@ def translate(
         )  # fmt: skip
 
 
-def measure(width: int, ffn: int, heads: int, layers: int, vocabulary: int) -> dict[str, Any]:
+def transformer(width: int, ffn: int, heads: int, layers: int, vocabulary: int) -> dict[str, Any]:
     """By the words of a list, and by beam and batch, the ratios of all rounds."""
     import ctranslate2
 
@@ -73,6 +81,37 @@ def measure(width: int, ffn: int, heads: int, layers: int, vocabulary: int) -> d
     return found
 
 
+def lstm(cells: int, layers: int, vocabulary: int) -> dict[str, Any]:
+    """The same of an LSTM."""
+    widths = {f"{side}-{part}": cells for side in ("encoder", "decoder")
+              for part in ("embed-dim", "hidden-size")}  # fmt: skip
+    widths |= {"decoder-out-embed-dim": cells, "encoder-layers": layers, "decoder-layers": layers}
+    with tempfile.TemporaryDirectory() as name:
+        _, words = make(Path(name), flags_of(widths, "lstm"), vocabulary)
+        int8.convert(str(Path(name) / "dense.pt"), name, str(Path(name) / "int8"))
+        folder: Any = read_folder(str(Path(name) / "int8"))
+        model = network_in(folder, (words, words))
+    none = torch.zeros(vocabulary, dtype=torch.long)  # what every sentence has is all there is
+    lists = {size: WordLists(none[:0], none, torch.arange(4, size), vocabulary) for size in LISTS}
+    found: dict[str, Any] = {}
+    for size, one in lists.items():
+        for beam, batch in SETTINGS:
+            source = torch.randint(4, vocabulary, (batch, SOURCE))
+            inputs = {"src_tokens": source, "src_lengths": torch.full((batch,), SOURCE)}
+            searches = [
+                narrowed(
+                    SequenceGenerator(
+                        [model], words, beam_size=beam, max_len_b=LENGTH, min_len=LENGTH
+                    ),
+                    each,
+                )
+                for each in (None, one)
+            ]
+            runs = [partial(search.generate, [], {"net_input": inputs}) for search in searches]
+            found[f"{size} words, beam {beam}, batch {batch}"] = ratios(runs[0], runs[1])
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", action="store_true", help="print one line of JSON last")
@@ -80,7 +119,9 @@ def main() -> None:
     torch.set_num_threads(1)
     fairseq_prune.register()
     facts = {}
-    for name, widths in TRANSFORMERS.items():
+    every: list[Any] = [(lstm, *one) for one in LSTMS.items()]
+    every += [(transformer, *one) for one in TRANSFORMERS.items()]
+    for measure, name, widths in every:
         print(name, flush=True)
         found = facts[name] = measure(*widths)
         for setting, values in found.items():
