@@ -63,7 +63,8 @@ def gone(axis: Axis, masks: Mapping[str, Tensor], weights: Weights) -> Tensor:
     alive = torch.zeros(axis.units, dtype=torch.bool)
     for place in _scored(axis, weights):
         if place.name not in masks:
-            return torch.zeros(axis.units, dtype=torch.bool)
+            alive[slice(None) if place.unit is None else place.unit] = True
+            continue
         mask, fixed = masks[place.name].cpu(), weights[place.name].fixed
         if fixed is not None:  # a pad row is True whatever happens
             mask = mask.clone()
