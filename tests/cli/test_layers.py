@@ -131,6 +131,16 @@ def test_layers_that_are_excluded_stay(dense: Any, call: Any, tmp_path: Path) ->
     assert len(out) == 1
     assert out < {"encoder.layers.1", "encoder.layers.2"}
     assert call("verify", output)[0] == 0
+    # and more of all layers, by scores in which the one that is gone takes no part
+    further = tmp_path / "further.pt"
+    assert call("apply", output, "--output", further, *HALF)[0] == 0
+    assert call("verify", further)[0] == 0
+    more = storage.masks_of(storage.load(further), further).out
+    assert out < more
+    assert [sum(name.startswith(side) for name in more) for side in ("encoder", "decoder")] == [
+        2,
+        2,
+    ]
 
 
 def test_layers_go_before_the_units_of_those_that_stay(
