@@ -110,8 +110,10 @@ def _model(state: Mapping[Any, Any], origin: str, half: bool) -> dict[str, Tenso
     made: dict[Any, Tensor] = {}
     result = {}
     for name, tensor in kept.items():
-        tensor = torch.zeros_like(tensor) if _NOISE.search(name) else tensor
         key: Any = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
+        if _NOISE.search(name):
+            tensor = torch.zeros_like(tensor)
+            key = name  # its address may be another tensor's before
         if not tensor.numel():  # has no memory that it could share
             key = name
         if key not in made:

@@ -172,3 +172,12 @@ def test_plain_fairseq_generates_the_same(arch, corpus, train, tmp_path, call_ex
     ]
     hypotheses = [[x for x in out.splitlines() if x.startswith("H-")] for out in outputs]
     assert len(hypotheses[0]) == 20 and hypotheses[0] == hypotheses[1]
+
+
+def test_noise_of_several_layers_is_written_alike_each_time():
+    noise = {f"layers.{n}._float_tensor": torch.rand(1) for n in range(20)}
+    content = {"model": {**noise, "w": torch.rand(3)}, "task_state": {}}
+    made = [stripped(content, "x", half=True)["model"] for _ in range(5)]
+    for model in made:
+        assert len({id(tensor) for tensor in model.values()}) == len(model)
+        assert not any(model[name].any() for name in noise)
