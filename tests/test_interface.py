@@ -93,7 +93,7 @@ def test_what_is_saved_is_what_apply_writes(dense: str, tmp_path: Path) -> None:
         (lambda c: c.export("x", "compact", quantization="int8"), "--quantization int8 has no"),
         (lambda c: c.export("x", "compact", sentencepiece=["a", "b"]), "--sentencepiece a b has"),
         (lambda c: c.export("x", "ctranslate2"), "needs the dictionaries: give --data DATA"),
-        (lambda c: c.export("x", "ctranslate2", half=True), "takes --quantization float16"),
+        (lambda c: c.export("x", "ctranslate2", half=True), "take --quantization float16"),
         (
             lambda c: c.export("x", "ctranslate2", data="d", quantization="int3"),
             "int3 is not known",

@@ -225,9 +225,10 @@ def _check_counts(recipe: Recipe) -> None:
                 f"--prune-multiple {recipe.multiple} must be a number of units, 2 or more."
             )
         if not isinstance(groups, Units):
+            inside = tuple(kind for kind in UNITS if kind != LAYERS)
             raise ValueError(
                 f"--prune-multiple {recipe.multiple} counts units; give --prune-structure "
-                f"{_either(tuple(UNITS))}, or leave it out."
+                f"{_either(inside)}, or leave it out."
             )
 
 

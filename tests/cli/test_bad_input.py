@@ -58,7 +58,7 @@ def test_an_unknown_saliency_lists_the_known(apply):
     assert apply(*BLIND, "--prune-saliency", "luck") == (
         "--prune-saliency 'luck' is unknown; choose magnitude, random, snip, taylor, grasp, obd, "
         "obd-hutchinson, obd-adam, wanda, synflow, gate, n2ps, goodness-factor, consuming-energy, "
-        "weights-power or mutual-information."
+        "weights-power, mutual-information, leave-one-out or angular-distance."
     )
 
 

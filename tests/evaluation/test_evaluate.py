@@ -132,7 +132,7 @@ def fake(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
               "length_ratio": 1.0, "bleu_signature": "s"}  # fmt: skip
     monkeypatch.setattr("fairseq_prune.evaluation.evaluate._measure", lambda *_: answer)
     decoder = Namespace(close=bool)
-    monkeypatch.setattr("fairseq_prune.evaluation.evaluate._decoder", lambda _: decoder)
+    monkeypatch.setattr("fairseq_prune.evaluation.evaluate.decoder_of", lambda *_: decoder)
     return path
 
 

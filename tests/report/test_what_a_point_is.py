@@ -34,7 +34,7 @@ HALF = ("--prune-scheme", "class-blind", "--prune-sparsity", 0.5)
 Score = Callable[..., None]
 
 
-def _no_decoder(_: object) -> Namespace:
+def _no_decoder(*_: object) -> Namespace:
     """In the decoder's place: what is measured is given."""
     return Namespace(close=bool)
 
@@ -61,7 +61,7 @@ def score(folder: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Score:
                     "length_ratio": 1.0, "bleu_signature": "s"}  # fmt: skip
 
         monkeypatch.setattr("fairseq_prune.evaluation.evaluate._measure", measured)
-        monkeypatch.setattr("fairseq_prune.evaluation.evaluate._decoder", _no_decoder)
+        monkeypatch.setattr("fairseq_prune.evaluation.evaluate.decoder_of", _no_decoder)
         files = [str(folder / f"{name}.pt") for name in bleus]
         chosen = Settings(data=str(corpus), cpu=True, **settings)
         own = {"model": "m", **(tags or {})}
@@ -400,7 +400,7 @@ def test_a_report_from_another_folder_has_every_figure(
     answer = {"bleu": 7.0, "chrf": 1.0, "brevity_penalty": 1.0, "length_ratio": 1.0,
               "bleu_signature": "s"}  # fmt: skip
     monkeypatch.setattr("fairseq_prune.evaluation.evaluate._measure", lambda *_: answer)
-    monkeypatch.setattr("fairseq_prune.evaluation.evaluate._decoder", _no_decoder)
+    monkeypatch.setattr("fairseq_prune.evaluation.evaluate.decoder_of", _no_decoder)
     files = ["models/dense.pt", "models/pruned.pt"]
     list(evaluate(files, Settings(data=str(corpus)), {"model": "m"}, "out/results.jsonl"))
     work.rename(tmp_path / "moved")

@@ -115,6 +115,7 @@ MORE: dict[str, tuple[Any, ...]] = {
     "retrain": ("--data", "DATA", *BLIND),
     "sensitivity": ("--data", "DATA", *BLIND),
     "shrink": ("--dry-run",),
+    "translate": ("--data", "DATA"),
     "vocab": ("--data", "DATA", "--dry-run"),
 }
 
