@@ -44,6 +44,8 @@ def narrowed(generator: Any, lists: WordLists | None = None) -> Any:
     generator.model, generator.search = model, _Search(generator.tgt_dict, model)
     generator.vocab_size = specials + best
     generator._prefix_tokens = _no_prefix
+    # fairseq's no_grad keeps count of changes in place all the same: a tenth of a step's time
+    generator._generate = torch.inference_mode()(generator._generate)
     return generator
 
 
