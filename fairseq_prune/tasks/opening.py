@@ -221,7 +221,8 @@ def _check_unequal(path: str, state: Mapping[str, Any], ties: Any, why: str | No
     tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     apart = equal_pairs(tensors, ties)
     if apart:
-        one, other = apart[0]
+        # a file may have any name, lines of numbers too
+        one, other = (" ".join(name.split())[:120] for name in apart[0])
         raise CheckpointError(
             f"{path}: {one} and {other} are equal in every bit, and only the model's class says "
             f"whether they are one tensor, which cannot be asked here ({why}): give the --user-dir "

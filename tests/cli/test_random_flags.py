@@ -1,6 +1,7 @@
 """Random command lines of fairseq-prune: refused in a sentence with nothing written, or done."""
 
 import logging
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -57,12 +58,15 @@ def judge(command: list[str], folder: Path, capsys: Any) -> Outcome:
     out.mkdir()
     words = [w.replace("@@ ", "\0").replace("@", f"{folder}/") for w in command]
     words = [word.replace("\0", "@@ ") for word in words]
-    before = listing(folder)
+    before, here = listing(folder), os.getcwd()
     capsys.readouterr()
+    os.chdir(out)  # a path that is drawn may be a relative one
     try:
         code = main(words)
     except SystemExit as end:  # argparse's
         code = int(end.code or 0)
+    finally:
+        os.chdir(here)
     said, err = capsys.readouterr()
     what = f"fairseq-prune {' '.join(map(repr, words))} ended with {code}: {err}"
     assert "Traceback" not in err and "this is a bug" not in err, what

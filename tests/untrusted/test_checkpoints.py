@@ -219,3 +219,14 @@ def test_a_record_that_cannot_be_true_is_refused(
     code, sentence = call("inspect", path)
     assert code == 2 and f"What {path} says of its pruning is damaged (" in sentence
     assert "root:" not in sentence
+
+
+def test_a_name_of_several_lines_is_said_on_one(call: Call, folder: Path) -> None:
+    # equal tables, in a model that cannot be built: the message names both
+    content = checkpoint()
+    content["model"] = {n: v for n, v in content["model"].items() if v.dim() != 2 or "fc1" in n}
+    table = torch.randn(8, 8)
+    content["model"] |= {"encoder.embed_tokens.weight": table, "a\nb.weight": table.clone()}
+    torch.save(content, folder / "evil.pt")
+    code, sentence = call("inspect", folder / "evil.pt")
+    assert code == 2 and "a b.weight are equal in every bit" in sentence, sentence
