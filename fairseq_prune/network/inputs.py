@@ -4,7 +4,7 @@ Modules do not tell: attention hands its matrices to one function, a LSTM to a l
 at the operations themselves, and knows a matrix by its memory, whole or cut, turned or not.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -129,10 +129,11 @@ def _shared(sample: Sample, values: Readings) -> Readings:
 
 def each_example(
     sample: Sample, readings: Iterable[Reading], statistic: Statistic
-) -> Iterator[tuple[float, Readings, Readings]]:
+) -> Generator[tuple[float, Readings, Readings], None, None]:
     """This rank's examples, one by one: loss per token, sums of a statistic of the inputs, counts.
 
-    Sums and counts are over the example's tokens, of the weight's shape.
+    Sums and counts are over the example's tokens, of the weight's shape. Who does not take all of
+    them has to close it: until then torch computes by other kernels everywhere.
     """
     readings = list(readings)
     with undisturbed(sample.model), plain_kernels():

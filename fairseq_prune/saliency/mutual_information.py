@@ -11,6 +11,7 @@ order, in (0, 1].
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 
 import torch
 from torch import Tensor
@@ -27,10 +28,12 @@ def mutual_information(probe: Probe) -> Scores:
     assert probe.axes is not None
     rows: dict[str, list[Tensor]] = {name: [] for name in probe.axes}
     losses = []
-    for loss, sums, counts in each_example(probe.data, probe.readings, values):
-        losses.append(loss)
-        for name, axis in probe.axes.items():
-            rows[name].append(_value(axis, sums) / _value(axis, counts).clamp_min(1))
+    # it changes what torch does everywhere until it is closed, which an error would leave to chance
+    with closing(each_example(probe.data, probe.readings, values)) as examples:
+        for loss, sums, counts in examples:
+            losses.append(loss)
+            for name, axis in probe.axes.items():
+                rows[name].append(_value(axis, sums) / _value(axis, counts).clamp_min(1))
     reduce = probe.data.reduce
     target = one_hot(torch.tensor(losses, dtype=torch.float64).reshape(-1, 1), reduce)
     return probe.unit_scores(

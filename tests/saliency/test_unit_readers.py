@@ -171,6 +171,18 @@ def test_mutual_information_looks_at_encoder_and_decoder() -> None:
         torch.testing.assert_close(value, torch.cat([x for x, _ in read]).mean(dim=0))
 
 
+def test_an_error_on_the_way_leaves_torch_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fairseq_prune.saliency import mutual_information as module
+
+    def fails(*_: Any) -> Any:
+        raise ValueError("on the way")
+
+    monkeypatch.setattr(module, "_value", fails)
+    with pytest.raises(ValueError, match="on the way") as kept:  # and its frames
+        module.mutual_information(probe_of(build("lstm")))
+    assert torch.backends.mkldnn.enabled and torch.backends.cudnn.enabled and kept is not None
+
+
 # ---------------------------------------------------------------- what must not matter
 @pytest.mark.parametrize("name", SUMMED)
 def test_where_a_gate_has_its_bias_changes_no_unit(name: str) -> None:
