@@ -185,7 +185,7 @@ def test_what_is_shrunk_opens_and_computes_the_same_or_is_refused(
         after = results(opened(out, args), family)
         assert len(before) == len(after) > 0
         assert all(
-            torch.allclose(*pair, rtol=0, atol=1e-6) for pair in zip(before, after, strict=True)
+            torch.allclose(*pair, rtol=0, atol=1e-9) for pair in zip(before, after, strict=True)
         )
         is_stock = "a plain fairseq checkpoint" in said.out
         assert is_stock == ("\narchitecture shrunk_" not in said.out)
@@ -232,7 +232,7 @@ def test_layers_as_wide_as_the_widest_need_no_architecture_of_ours(
     assert main(["shrink", str(path), "--output", str(out), "--uniform"]) == 0
     assert "a plain fairseq checkpoint" in capsys.readouterr().out
     after = results(opened(out, args), family)
-    assert all(torch.allclose(*pair, rtol=0, atol=1e-6) for pair in zip(before, after, strict=True))
+    assert all(torch.allclose(*pair, rtol=0, atol=1e-9) for pair in zip(before, after, strict=True))
 
 
 def test_heads_that_align_nothing_can_go(tmp_path: Path) -> None:
@@ -251,8 +251,8 @@ def test_heads_that_align_nothing_can_go(tmp_path: Path) -> None:
     source = torch.arange(6, 18).reshape(3, 4)
     with torch.no_grad():
         found = [m(source, torch.tensor([4] * 3), source) for m in (model, opened(out, args))]
-    assert torch.allclose(found[0][0], found[1][0], rtol=0, atol=1e-6)
-    assert torch.allclose(found[0][1]["attn"][0], found[1][1]["attn"][0], rtol=0, atol=1e-6)
+    assert torch.allclose(found[0][0], found[1][0], rtol=0, atol=1e-9)
+    assert torch.allclose(found[0][1]["attn"][0], found[1][1]["attn"][0], rtol=0, atol=1e-9)
 
 
 def test_every_family_of_fairseqs_is_tried_or_has_a_reason() -> None:
@@ -299,7 +299,7 @@ def test_without_layers_it_is_the_smaller_one_or_is_refused(
     for one in (pruned, out):
         after = unlike(results(opened(one, args), family))
         assert len(first) == len(after) > 1
-        assert all(torch.allclose(*p, rtol=0, atol=1e-6) for p in zip(first, after, strict=True))
+        assert all(torch.allclose(*p, rtol=0, atol=1e-9) for p in zip(first, after, strict=True))
 
 
 def unlike(values: list[Tensor]) -> list[Tensor]:
