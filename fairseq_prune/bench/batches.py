@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fairseq_prune.evaluation.lines import batches_of
 from fairseq_prune.evaluation.settings import Settings
 
 
@@ -31,12 +32,6 @@ class Lengths:
 
     source: Sequence[int]
     target: Sequence[int] | None = None
-
-
-def batches_of(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Sentences in batches of ``size``, those of like length together."""
-    order = sorted(range(len(lengths)), key=lambda number: (lengths[number], number))
-    return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ a translation that is cut at the longest length does not end with a forced ``</s
 import copy
 import math
 from argparse import Namespace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -61,7 +62,8 @@ class FolderDecoder(Decoder):
         return Translator(folder.path, self.cuda, threads, folder.has_shortlist)
 
     def generator(self, beam: int | None = None) -> "_Generator":
-        return _Generator(self._translator, self._folder, self.task, self.settings)
+        settings = self.settings if beam is None else replace(self.settings, beam=beam)
+        return _Generator(self._translator, self._folder, self.task, settings)
 
     def _reset_peak(self) -> None:
         self._translator.reset_peak()

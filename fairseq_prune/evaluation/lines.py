@@ -3,15 +3,15 @@
 A further kind of model is one more :class:`LineTranslator`, entered in OPENERS.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fairseq_prune.evaluation.settings import Settings
 from fairseq_prune.exports import CTRANSLATE2, INT8
 from fairseq_prune.exports.forms import CHECKPOINT, COMPACT, form_of, task_of
+from fairseq_prune.files.closing import Closing
 from fairseq_prune.files.registry import Lazy
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ OPENERS: Mapping[str, Lazy] = {
 }
 
 
-class LineTranslator(ABC):
+class LineTranslator(Closing):
     """Translates lines of text; a context manager.
 
     Args:
@@ -73,21 +73,6 @@ class LineTranslator(ABC):
             sentences: the tokens of each, at least one; they have no end.
         """
 
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of what is open."""
-
-    def __enter__(self) -> "LineTranslator":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 def open_lines(model: str, settings: Settings, segmentation: "Segmentation") -> LineTranslator:
     """What translates lines with a model.
@@ -107,7 +92,7 @@ def open_lines(model: str, settings: Settings, segmentation: "Segmentation") -> 
     return opened
 
 
-def batches_of(sentences: Sequence[Sequence[Any]], size: int) -> list[list[int]]:
-    """Numbers of the sentences, ``size`` of them at a time, those of like length together."""
-    order = sorted(range(len(sentences)), key=lambda number: (len(sentences[number]), number))
+def batches_of(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Numbers of sentences of these lengths, ``size`` at a time, those of like length together."""
+    order = sorted(range(len(lengths)), key=lambda number: (lengths[number], number))
     return [order[start : start + size] for start in range(0, len(order), size)]

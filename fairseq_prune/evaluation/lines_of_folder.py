@@ -66,8 +66,8 @@ class FolderLines(LineTranslator):
 
     def search(self, sentences: list[list[str]]) -> list[str]:
         """By CTranslate2's beam search, with fairseq's limits of length."""
-        found = [""] * len(sentences)
-        for numbers in batches_of(sentences, self._settings.batch_size or BATCH):
+        found, lengths = [""] * len(sentences), [len(tokens) for tokens in sentences]
+        for numbers in batches_of(lengths, self._settings.batch_size or BATCH):
             # as fairseq calls what the dictionary has not: a shortlist goes by the name
             batch = [
                 [word if word in self._known else _UNKNOWN for word in sentences[number]]

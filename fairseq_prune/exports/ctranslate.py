@@ -17,7 +17,7 @@ from fairseq_prune.exports import CTRANSLATE2, QUANTIZATIONS
 from fairseq_prune.exports.making import Written, made_of, vocabularies_of
 from fairseq_prune.exports.pieces import pieces_for
 from fairseq_prune.exports.transformer import shape_of
-from fairseq_prune.files.folder import check_export, staged
+from fairseq_prune.files.folder import check_export, size_in, staged
 from fairseq_prune.files.needs import need
 from fairseq_prune.network.weights import SHADOW
 from fairseq_prune.tasks.opening import read
@@ -65,8 +65,7 @@ def convert(
     with staged("--output", output, whole=True) as folder:
         converter.convert(str(folder), quantization=quantization, force=True)
         _add(folder, pieces, lists)
-    size = sum(path.stat().st_size for path in Path(output).iterdir())
-    return Written(output, size, pair, bool(pieces), made.get("shortlist"))
+    return Written(output, size_in(output), pair, bool(pieces), made.get("shortlist"))
 
 
 def _add(folder: Path, pieces: Sequence[Path], lists: str | None) -> None:

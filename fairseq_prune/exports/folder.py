@@ -13,6 +13,7 @@ from fairseq_prune.checkpoints.steps import FORMAT, STEPS_KEY, Step, read_steps
 from fairseq_prune.checkpoints.storage import CheckpointError
 from fairseq_prune.data.dictionary import languages_of, read_dictionary
 from fairseq_prune.exports import CTRANSLATE2
+from fairseq_prune.files.folder import size_in
 from fairseq_prune.files.strict_json import is_number, parse
 from fairseq_prune.files.writing import file_digest
 from fairseq_prune.tasks.own import Given, folders_of
@@ -63,7 +64,7 @@ class Folder:
     @property
     def size(self) -> int:
         """Of its files, in bytes."""
-        return sum(path.stat().st_size for path in self.files)
+        return size_in(self.path)
 
     def check_data(self, given: Given) -> tuple[str, str]:
         """The languages of source and target: the flags', else the folder's, else the data's.

@@ -8,7 +8,7 @@ the lists of a batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def shortlist_of(
     # <pad> too, which has its share of the softmax: a list of all words changes no probability
     always = np.sort(np.append(often, _PAD))
     made = Shortlist(candidates, words, always, corpus.pairs, corpus.of, None)
-    return Shortlist(**{**vars(made), "coverage": _coverage(made, splits, corpus.sizes)})
+    return replace(made, coverage=_coverage(made, splits, corpus.sizes))
 
 
 def _check_tokens(tokens: Sequence[str], data: Path) -> None:

@@ -11,15 +11,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from fairseq_prune.files.closing import Closing
 from fairseq_prune.files.memory import peak_resident, reset_peak
 
 Tokens = Sequence[Sequence[str]]  # of each sentence, without its end
 
 
-class Translator:
+class Translator(Closing):
     """A folder of CTranslate2's that is loaded; a context manager.
 
     Args:
@@ -85,17 +85,6 @@ class Translator:
         """End the process."""
         self._process.kill()
         self._process.communicate()
-
-    def __enter__(self) -> "Translator":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         assert self._process.stdin is not None

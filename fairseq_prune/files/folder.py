@@ -36,6 +36,11 @@ def check_folder(flag: str, folder: str) -> None:
             raise ValueError(f"{flag} {folder} cannot be written: {place} is no writable folder.")
 
 
+def size_in(folder: str | Path) -> int:
+    """Of the files that lie in a folder, in bytes."""
+    return sum(path.stat().st_size for path in Path(folder).iterdir() if path.is_file())
+
+
 @contextmanager
 def staged(flag: str, folder: str, *, whole: bool) -> Iterator[Path]:
     """A temporary folder beside ``folder``, whose files are moved there at the end.

@@ -4,10 +4,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fairseq_prune.evaluation.settings import Settings
+from fairseq_prune.files.closing import Closing
 from fairseq_prune.interface.flags import check_names, name_of, names_of
 from fairseq_prune.tasks import opening
 
@@ -21,7 +21,7 @@ _DECODING = (
 )
 
 
-class Translator:
+class Translator(Closing):
     """A model that is open for translating; :func:`open_translator` opens it. A context manager:
     at its end the model is let go of.
     """
@@ -44,17 +44,6 @@ class Translator:
     def close(self) -> None:
         """Let go of the model."""
         self._lines.close()
-
-    def __enter__(self) -> "Translator":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_translator(

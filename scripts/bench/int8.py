@@ -8,13 +8,12 @@ import argparse
 import json
 import statistics
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq.sequence_generator import SequenceGenerator
-from shrunk import LENGTH, ROUNDS, SETTINGS, SOURCE, build, flags_of, make, smaller, timed
+from random_models import ROUNDS, SETTINGS, build, by_fairseq, lstm_flags, make, sources, timed
+from shrunk import smaller
 
 import fairseq_prune
 from fairseq_prune.checkpoints import storage
@@ -32,12 +31,9 @@ LSTMS = {  # name: cells, layers, vocabulary
 
 def measure(cells: int, layers: int, vocabulary: int, settings: list[Any]) -> dict[str, Any]:
     """Bytes, and times by setting: float32, 8 bits, and 8 bits of half of all units."""
-    widths = {f"{side}-{part}": cells for side in ("encoder", "decoder")
-              for part in ("embed-dim", "hidden-size")}  # fmt: skip
-    widths |= {"decoder-out-embed-dim": cells, "encoder-layers": layers, "decoder-layers": layers}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        dense, words = make(folder, flags_of(widths, "lstm"), vocabulary)
+        dense, words = make(folder, lstm_flags(cells, layers), vocabulary)
         smaller(folder, ("hidden+embedding", 0.5))
         storage.save(stripped(dense, "dense.pt"), folder / "stripped.pt")
         models: dict[str, Any] = {"float32": build(dense["cfg"]["model"], words)}
@@ -55,14 +51,11 @@ def _times(
     models: dict[str, Any], words: Any, vocabulary: int, beam: int, batch: int
 ) -> dict[str, list[float]]:
     """Seconds of each model, round by round."""
-    source = torch.randint(4, vocabulary, (batch, SOURCE))
-    inputs = {"src_tokens": source, "src_lengths": torch.full((batch,), SOURCE)}
-    inputs["prev_output_tokens"] = source
-    runs = {}
-    for label, model in models.items():
-        search = SequenceGenerator([model], words, beam_size=beam, max_len_b=LENGTH, min_len=LENGTH)
-        search = search if label == "float32" else narrowed(search)
-        runs[label] = partial(search.generate, [], {"net_input": inputs})
+    tokens = sources(batch, vocabulary)
+    runs = {
+        label: by_fairseq(model, words, beam, tokens, None if label == "float32" else narrowed)
+        for label, model in models.items()
+    }
     repeats = max(1, 8 // batch)  # one sentence takes too short a time
     rounds = [
         {label: sum(timed(run) for _ in range(repeats)) for label, run in runs.items()}

@@ -16,8 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq.sequence_generator import SequenceGenerator
-from shrunk import LENGTH, SOURCE, flags_of, make, ratios
+from random_models import (
+    by_ctranslate2,
+    by_fairseq,
+    lstm_flags,
+    make,
+    ratios,
+    sentences,
+    sources,
+    transformer_flags,
+)
 
 import fairseq_prune
 from fairseq_prune.exports import ctranslate
@@ -44,38 +52,22 @@ def write_list(folder: str, words: int) -> None:
     (Path(folder) / ctranslate.SHORTLIST).write_text(f"\t{always}\n", encoding="utf-8")
 
 
-def translate(
-    translator: Any, sentences: list[list[str]], how: tuple[int, int], lists: bool
-) -> None:
-    beam, batch = how
-    for start in range(0, len(sentences), batch):
-        translator.translate_batch(
-            sentences[start : start + batch], beam_size=beam, use_vmap=lists,
-            min_decoding_length=LENGTH, max_decoding_length=LENGTH,
-        )  # fmt: skip
-
-
 def transformer(width: int, ffn: int, heads: int, layers: int, vocabulary: int) -> dict[str, Any]:
     """By the words of a list, and by beam and batch, the ratios of all rounds."""
     import ctranslate2
 
-    widths = {f"{side}-{part}": size for side in ("encoder", "decoder") for part, size in
-              (("embed-dim", width), ("ffn-embed-dim", ffn), ("attention-heads", heads),
-               ("layers", layers))}  # fmt: skip
-    draw = torch.Generator().manual_seed(1)
-    numbers = torch.randint(0, vocabulary - 4, (32, SOURCE), generator=draw)
-    sentences = [[f"w{n}" for n in row] for row in numbers.tolist()]
+    lines = sentences(32, vocabulary)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
-        make(Path(name), [*flags_of(widths, "transformer"), "--share-all-embeddings"], vocabulary)
+        make(Path(name), transformer_flags(width, ffn, heads, layers), vocabulary)
         out = str(Path(name) / "int8")
         ctranslate.convert(str(Path(name) / "dense.pt"), name, out, "int8")
         for words in LISTS:
             write_list(out, words)
             translator = ctranslate2.Translator(out, device="cpu", intra_threads=1)
             for beam, batch in SETTINGS:
-                chosen = sentences if batch > 1 else sentences[:4]
-                runs = [partial(translate, translator, chosen, (beam, batch), lists)
+                chosen = lines if batch > 1 else lines[:4]
+                runs = [partial(by_ctranslate2, translator, chosen, beam, batch, lists)
                         for lists in (False, True)]  # fmt: skip
                 found[f"{words} words, beam {beam}, batch {batch}"] = ratios(runs[0], runs[1])
     return found
@@ -83,11 +75,8 @@ def transformer(width: int, ffn: int, heads: int, layers: int, vocabulary: int) 
 
 def lstm(cells: int, layers: int, vocabulary: int) -> dict[str, Any]:
     """The same of an LSTM."""
-    widths = {f"{side}-{part}": cells for side in ("encoder", "decoder")
-              for part in ("embed-dim", "hidden-size")}  # fmt: skip
-    widths |= {"decoder-out-embed-dim": cells, "encoder-layers": layers, "decoder-layers": layers}
     with tempfile.TemporaryDirectory() as name:
-        _, words = make(Path(name), flags_of(widths, "lstm"), vocabulary)
+        _, words = make(Path(name), lstm_flags(cells, layers), vocabulary)
         int8.convert(str(Path(name) / "dense.pt"), name, str(Path(name) / "int8"))
         folder: Any = read_folder(str(Path(name) / "int8"))
         model = network_in(folder, (words, words))
@@ -96,18 +85,11 @@ def lstm(cells: int, layers: int, vocabulary: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for size, one in lists.items():
         for beam, batch in SETTINGS:
-            source = torch.randint(4, vocabulary, (batch, SOURCE))
-            inputs = {"src_tokens": source, "src_lengths": torch.full((batch,), SOURCE)}
-            searches = [
-                narrowed(
-                    SequenceGenerator(
-                        [model], words, beam_size=beam, max_len_b=LENGTH, min_len=LENGTH
-                    ),
-                    each,
-                )
+            tokens = sources(batch, vocabulary)
+            runs = [
+                by_fairseq(model, words, beam, tokens, partial(narrowed, lists=each))
                 for each in (None, one)
             ]
-            runs = [partial(search.generate, [], {"net_input": inputs}) for search in searches]
             found[f"{size} words, beam {beam}, batch {batch}"] = ratios(runs[0], runs[1])
     return found
 

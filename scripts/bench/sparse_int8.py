@@ -9,17 +9,13 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from fairseq.data import Dictionary
-from fairseq.sequence_generator import SequenceGenerator
-from shrunk import LENGTH, SETTINGS, SOURCE, flags_of, make
-from torch import Tensor
+from random_models import SETTINGS, by_fairseq, lstm_flags, make, sources, timed
 from torch.profiler import ProfilerActivity, profile
 
 import fairseq_prune
@@ -41,15 +37,12 @@ def models(
 ) -> tuple[dict[str, Int8LSTM], Dictionary]:
     """An LSTM without this fraction of the 1 x 4 blocks of each matrix, twice: with the zeros
     computed, and without."""
-    widths = {f"{side}-{part}": cells for side in ("encoder", "decoder")
-              for part in ("embed-dim", "hidden-size")}  # fmt: skip
-    widths |= {"decoder-out-embed-dim": cells, "encoder-layers": layers, "decoder-layers": layers}
     recipe = Recipe(scheme="class-uniform", structure="block:1x4", sparsity=sparsity)
     with tempfile.TemporaryDirectory() as name:
-        _, words = make(Path(name), flags_of(widths, "lstm"), vocabulary)
+        _, words = make(Path(name), lstm_flags(cells, layers), vocabulary)
         pruned = apply_recipe(open_checkpoint(f"{name}/dense.pt"), recipe).content(lambda _: None)
     spec, tensors = network_of(pruned, "the pruned one")
-    pairs = zip(sentences(20, vocabulary), sentences(20, vocabulary), strict=True)
+    pairs = zip(sources(20, vocabulary), sources(20, vocabulary), strict=True)
     ranged = calibrated(spec, tensors, (words, words), pairs)
     return {
         "computed": Int8LSTM(spec, tensors, (words, words)),
@@ -57,13 +50,9 @@ def models(
     }, words
 
 
-def sentences(count: int, vocabulary: int) -> Tensor:
-    return torch.randint(4, vocabulary, (count, SOURCE))
-
-
 def is_same(network: Int8LSTM, vocabulary: int) -> bool:
     """Whether the sparse kernel and its dense twin give the same logits, to the last bit."""
-    source, target = sentences(40, vocabulary), sentences(40, vocabulary)
+    source, target = sources(40, vocabulary), sources(40, vocabulary)
     before, found = BlockSparseLinear.__call__, []
     for kernel in (BlockSparseLinear.sparse, BlockSparseLinear.dense):
         BlockSparseLinear.__call__ = kernel  # type: ignore[method-assign]
@@ -79,30 +68,17 @@ def runs_of(
     networks: dict[str, Int8LSTM], words: Dictionary, beam: int, batch: int
 ) -> dict[str, Callable[[], Any]]:
     """What translates a batch with each network."""
-    source = sentences(batch, len(words))
-    inputs = {"src_tokens": source, "src_lengths": torch.full((batch,), SOURCE)}
-    searches = {
-        name: narrowed(
-            SequenceGenerator([one], words, beam_size=beam, max_len_b=LENGTH, min_len=LENGTH)
-        )
-        for name, one in networks.items()
-    }
-    return {
-        name: partial(one.generate, [], {"net_input": inputs}) for name, one in searches.items()
-    }
-
-
-def seconds(run: Callable[[], Any], repeats: int) -> float:
-    begun = time.process_time()
-    for _ in range(repeats):
-        run()
-    return (time.process_time() - begun) / repeats
+    tokens = sources(batch, len(words))
+    return {name: by_fairseq(one, words, beam, tokens, narrowed) for name, one in networks.items()}
 
 
 def measure(runs: dict[str, Callable[[], Any]], batch: int) -> dict[str, list[float]]:
     """Seconds of each, round by round."""
     repeats = max(1, 16 // batch)  # one sentence takes too short a time
-    rounds = [[seconds(run, repeats) for run in runs.values()] for _ in range(ROUNDS + 1)]
+    rounds = [
+        [sum(timed(run) for _ in range(repeats)) / repeats for run in runs.values()]
+        for _ in range(ROUNDS + 1)
+    ]
     return dict(zip(runs, map(list, zip(*rounds[1:], strict=True)), strict=True))  # one warms up
 
 

@@ -24,7 +24,7 @@ from fairseq_prune.exports.int8.sparse_linear import ENOUGH
 from fairseq_prune.exports.making import Written, made_of, vocabularies_of
 from fairseq_prune.exports.pieces import pieces_for
 from fairseq_prune.exports.shortlist import shortlist_of
-from fairseq_prune.files.folder import check_export, staged
+from fairseq_prune.files.folder import check_export, size_in, staged
 from fairseq_prune.files.needs import need
 from fairseq_prune.tasks.opening import read
 
@@ -67,8 +67,7 @@ def convert(
         copied = folders.copies(place, pair, pieces)
         folders.write(folder, spec, tensors, made, copied, tensors_of(learnt) if learnt else None)
         _try(folders.read_folder(str(folder)), words)
-    size = sum(path.stat().st_size for path in Path(output).iterdir())
-    return Written(output, size, pair, bool(pieces), made.get("shortlist"), zeros)
+    return Written(output, size_in(output), pair, bool(pieces), made.get("shortlist"), zeros)
 
 
 def _dictionaries(data: Path, pair: tuple[str, str]) -> tuple[Dictionary, Dictionary]:

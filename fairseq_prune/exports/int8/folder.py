@@ -10,7 +10,7 @@ A folder may be anybody's: nothing in it is code, and everything is checked befo
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -117,7 +117,7 @@ def read_folder(path: str) -> Int8Folder:
     )
     bare.check_files()
     source, target = (list(read_dictionary(Path(path) / name).tokens) for name in names[1:])
-    return Int8Folder(**{**vars(bare), "vocabularies": (source, target)})
+    return replace(bare, vocabularies=(source, target))
 
 
 def write(
