@@ -3,16 +3,17 @@
 import sys
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm  # type: ignore[import-untyped]
+
+from fairseq_prune.files.closing import Closing
 
 _SLOW = 1.5  # seconds after which it is worth its line
 _TICK = 0.5  # seconds from one look of it to the next
 
 
-class Progress:
+class Progress(Closing):
     """A line on stderr, for work that takes long and has somebody to watch it.
 
     Use as a context manager. It shows what is done and for how long already; with phases, each a
@@ -77,12 +78,8 @@ class Progress:
             self._alive.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Wipe the line, for good."""
         self._over.set()
         if self._shown:
             self._alive.join()
