@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -119,16 +118,6 @@ def torchrun(ranks: int) -> list[Any]:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     return ["torchrun", "--nproc_per_node", ranks, "--master_port", port, BIN / "fairseq-train"]
-
-
-@pytest.fixture(autouse=True)
-def kernels(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test that leaves oneDNN switched off changes the last digits of those after it: it is named
-    in the warnings, and oneDNN is switched on again."""
-    yield
-    if not torch.backends.mkldnn.enabled:
-        torch.backends.mkldnn.enabled = True  # type: ignore[assignment]
-        warnings.warn(f"{request.node.nodeid} left oneDNN switched off", stacklevel=1)
 
 
 Train = Callable[..., dict[str, Any]]

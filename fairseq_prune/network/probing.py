@@ -9,8 +9,9 @@ import math
 import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -254,7 +255,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         with (
             torch.random.fork_rng(),
             torch.enable_grad(),
-            torch.backends.cudnn.flags(enabled=False),
+            _NO_CUDNN,
         ):
             model.eval()
             for module in fused:
@@ -270,9 +271,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def plain_kernels() -> Iterator[None]:
-    """No cuDNN, no oneDNN, no fused attention: these have no second derivative, nor can be seen
-    into."""
+def _without_fast_kernels() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         with warnings.catch_warnings():  # it speaks of Intel GPUs
@@ -280,3 +279,34 @@ def plain_kernels() -> Iterator[None]:
             stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         yield
+
+
+class _Shared:
+    """A context of the whole process in which several may be at once, threads too, and which ends
+    when the last one leaves: each would put back what it found, and leave what another had set."""
+
+    def __init__(self, make: Callable[[], AbstractContextManager[None]]) -> None:
+        self._make, self._open = make, ExitStack()
+        self._inside, self._lock = 0, Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._open.enter_context(self._make())
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._open.close()
+
+
+_PLAIN = _Shared(_without_fast_kernels)
+_NO_CUDNN = _Shared(lambda: torch.backends.cudnn.flags(enabled=False))
+
+
+def plain_kernels() -> AbstractContextManager[None]:
+    """No cuDNN, no oneDNN, no fused attention: these have no second derivative, nor can be seen
+    into."""
+    return _PLAIN
